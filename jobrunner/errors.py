@@ -1,0 +1,97 @@
+"""What can go wrong, as data: each error is one sentence, a hint and an exit code.
+
+JobrunnerError                       1
+├── ConfigError                      3   a file or setting that cannot be used; knows file and line
+│   ├── ScheduleError                3   a schedule that cannot be used; quotes the field
+│   └── NotYetSupported              3   valid, but its behaviour comes with a later release
+├── UnknownJob                       3   no such job; names near ones
+├── Refused                          4   busy, disabled, or another exclusive start
+├── StateError                       7   the state file or database cannot be used
+└── ResolutionError                  1   the container has no such service; shows the chain that asked
+"""
+
+from __future__ import annotations
+
+
+class JobrunnerError(Exception):
+    """Base of every error that a user may meet.
+
+    `message` is one sentence without a trailing full stop, `hint` the next step or None,
+    `code` a stable word for programs, `exit_code` the process's.
+    """
+
+    code = "error"
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(JobrunnerError):
+    """A job file, a config or a setting that cannot be used.
+
+    `file` is a path as the user would write it, `line` counts from 1; both may be unknown (None).
+    `key` names the config key, where one is to blame.
+    """
+
+    code = "config"
+    exit_code = 3
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        file: str | None = None,
+        line: int | None = None,
+        key: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+        self.line = line
+        self.key = key
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.message}" if where else self.message
+
+
+class ScheduleError(ConfigError):
+    """A schedule that is malformed, out of range or never fires; the message quotes the field."""
+
+    code = "schedule"
+
+
+class NotYetSupported(ConfigError):
+    """A valid key or method whose behaviour this version does not have; refused, never ignored."""
+
+    code = "not-yet-supported"
+
+
+class UnknownJob(JobrunnerError):
+    """No job of that name; the hint names near ones."""
+
+    code = "unknown-job"
+    exit_code = 3
+
+
+class Refused(JobrunnerError):
+    """Asked for something that the present state forbids: busy, disabled, another exclusive start."""
+
+    code = "refused"
+    exit_code = 4
+
+
+class StateError(JobrunnerError):
+    """The state file or database is missing, unreadable, too new, damaged, full or out of reach."""
+
+    code = "state"
+    exit_code = 7
+
+
+class ResolutionError(JobrunnerError):
+    """The container cannot provide a service; the message shows the chain that asked."""
+
+    code = "resolution"

@@ -1,0 +1,163 @@
+"""What happened, as data. `log` turns each into one sentence; tests look at them as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobrunner.clock import Instant
+from jobrunner.model import Outcome, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobAdded(Event):
+    """A definition that the store had not seen."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobUpdated(Event):
+    """A definition that differs from the stored one; `rescheduled` when its schedule does."""
+
+    job: str
+    rescheduled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobOrphaned(Event):
+    """The store knows a job that no file defines; its rows are kept."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileBroken(Event):
+    """A job file cannot be used; all others run."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Event):
+    """A run was claimed, committed and handed to its process; `late` in microseconds, None if manual."""
+
+    run_id: int
+    job: str
+    attempt: int
+    late: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Event):
+    """Bytes that a run wrote to stdout or stderr."""
+
+    run_id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    """A run ended and the store took it. `took` in microseconds."""
+
+    run_id: int
+    job: str
+    outcome: Outcome
+    took: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLost(Event):
+    """A run ended here, but was no longer ours to finish."""
+
+    run_id: int
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped(Event):
+    """Due occurrences that do not run, recorded with their reason."""
+
+    job: str
+    scheduled_for: Instant
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost(Event):
+    """A run whose node died; `began` tells whether there was a sign of the body."""
+
+    run_id: int
+    job: str
+    node: str
+    began: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDied(Event):
+    """Another node's locks could be taken: it is gone."""
+
+    node: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFinished(Event):
+    """A job reached its numberOfExecutions."""
+
+    job: str
+    executions: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJumped(Event):
+    """The wall clock moved by `micros` against the elapsed time; positive is forward."""
+
+    micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slept(Event):
+    """The machine was suspended for about `micros`."""
+
+    micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class CursorReset(Event):
+    """A job's schedule stood more than a day in the future (a clock was wrong) and was set back to now."""
+
+    job: str
+    was: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class CursorAhead(Event):
+    """A job's schedule is already consumed up to a moment in the future; it waits for it."""
+
+    job: str
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Draining(Event):
+    """The node was asked to stop: nothing new starts, `running` runs may end within the grace."""
+
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTroubled(Event):
+    """The state could not be written; the node goes on and tries again."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered(Event):
+    """The state can be written again."""

@@ -1,0 +1,238 @@
+"""WHAT IS TRUE: the verbs that every store has, with their conditions.
+
+A store holds rules, never policy: it does not decide *whether* a job should run, it makes sure that
+what was decided happens once. Instants are microseconds UTC and `now` is always an argument.
+
+Conditions common to all verbs:
+
+- Every verb that writes is one transaction of its own, or joins the one opened by `transaction()`.
+  When a transaction raises, nothing in it happened.
+- Whatever cannot be written or read raises `StateError` (never the database's own exception), and
+  leaves the store usable for the next call.
+- A store object belongs to one thread and one process; it is never carried over a fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jobrunner.clock import Instant
+from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Run, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What `register` found new: names of jobs added, updated (definition), rescheduled (also updated)."""
+
+    added: tuple[str, ...]
+    updated: tuple[str, ...]
+    rescheduled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that is now ours and running. `is_last`: no scheduled start follows (numberOfExecutions).
+
+    `last` is the outcome of the chain before ({"state", "result", "error", "finishedAt"}), or None;
+    `cursor` the job's own cursor value.
+    """
+
+    run: Run
+    is_last: bool
+    last: Mapping[str, Any] | None
+    cursor: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """A piece of a run's output, `offset` bytes from its beginning. A gap before it was cut."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs to list; None means any. `limit` counts rows, newest first."""
+
+    job: str | None = None
+    states: tuple[str, ...] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    limit: int = 50
+
+
+class Store(Protocol):
+    """The state of a project. One file, or one schema of a database."""
+
+    url: str
+
+    def close(self) -> None:
+        """Release the connection; the store cannot be used afterwards. Idempotent."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Open one write transaction for the verbs inside the block: all of them happen, or none.
+
+        Blocks for a bounded time when another holds the lock, then raises `StateError` with code
+        "busy". Nested use joins the outer one.
+        """
+        ...
+
+    def changed(self) -> bool:
+        """Say whether another connection may have committed since the last call; cheap."""
+        ...
+
+    def verify(self) -> None:
+        """Raise `StateError` when what is open is no longer what the URL names (deleted, replaced)."""
+        ...
+
+    # -- nodes ---------------------------------------------------------------------------------------
+
+    def join(self, node: NodeFacts) -> None:
+        """Add a node. `nodes()` shows it until `leave` or `recover`."""
+        ...
+
+    def seen(self, owner: str, now: Instant) -> None:
+        """Note that the node lives; at most each 60 s and with each commit of its own."""
+        ...
+
+    def leave(self, owner: str) -> None:
+        """Remove a node that ends in good order and what it held; its definitions stop being current
+        where another living node holds a different one."""
+        ...
+
+    def nodes(self) -> list[NodeFacts]:
+        """Return all nodes that joined and neither left nor were recovered, oldest first."""
+        ...
+
+    # -- jobs ----------------------------------------------------------------------------------------
+
+    def register(self, owner: str, jobs: Sequence[Job], scope: str, now: Instant) -> Registration:
+        """Make `owner` hold exactly these definitions, and make them current.
+
+        A job new to the store gets a row. A (job, scope) without a cursor gets one with consumed =
+        anchor = now: nothing before the first sight is due. Where the stored schedule key differs,
+        consumed and anchor become now and the count stays. Names are equal ignoring case.
+        """
+        ...
+
+    def enroll(self, job: Job, now: Instant) -> int:
+        """Return the id of the job's row, made if need be, without a cursor and without making the
+        definition current: what `run` needs before the first `start`."""
+        ...
+
+    def jobs(self) -> list[JobFacts]:
+        """Return the facts of every job ever registered, by name."""
+        ...
+
+    def job(self, name: str) -> JobFacts | None:
+        """Return one job's facts, ignoring case."""
+        ...
+
+    # -- the schedule --------------------------------------------------------------------------------
+
+    def standings(self, owner: str, scope: str, job_ids: Sequence[int] | None = None) -> list[Standing]:
+        """Return where the jobs stand whose *current* definition `owner` holds; all of them, or these ids."""
+        ...
+
+    def consume(
+        self, standing: Standing, until: Instant, due: Sequence[Due], *, job: Job, supersede: bool,
+        node: NodeFacts, now: Instant,
+    ) -> bool:  # fmt: skip
+        """Move the cursor from `standing.consumed` to `until` and write `due`, as one.
+
+        Returns False, and writes nothing, when the cursor is no longer there: another node did it.
+        A Due without `skip` becomes a pending run of trigger schedule; one with it a skipped row, in
+        which more than 100 consecutive skips of one reason become one row (scheduled_for first,
+        last_for, count), extended in place. `supersede` turns the still pending run
+        `standing.pending_id` into skipped/missed first. Runs take `exclusive` (concurrency is not
+        allow), delivery and params from `job`; skipped rows keep the node that found them due. An occurrence whose row exists already (a clock went back) is passed over.
+        """
+        ...
+
+    def rewind(self, standing: Standing, to: Instant) -> bool:
+        """Set a cursor that stands in the far future back to `to`. False when it moved meanwhile."""
+        ...
+
+    # -- runs ----------------------------------------------------------------------------------------
+
+    def claim(self, node: NodeFacts, pids: Sequence[int], now: Instant) -> list[Claim]:
+        """Start up to len(pids) pending runs that are due, in order of priority, due time, id.
+
+        Only of jobs whose current definition the node holds; an exclusive one only while no other
+        exclusive run of its (job, scope) is running. Each gets the next fence, a pid, state running,
+        started_at = now. A first attempt of trigger schedule adds one to the count in the same
+        transaction; where the limit is reached it becomes skipped/limit instead and is not returned.
+        """
+        ...
+
+    def run_here(
+        self, job_id: int, job: Job, node: NodeFacts, pid: int, params: Mapping[str, Any], *,
+        identity: str, force: bool, now: Instant,
+    ) -> Claim:  # fmt: skip
+        """Insert and start a manual run in one transaction. Counts in no limit, moves no cursor.
+
+        Raises `Refused`, naming the run in the way, while the job is occupied (it has an open run and
+        its concurrency is not allow), unless `force`, which makes the run not exclusive.
+        """
+        ...
+
+    def begun(self, run_ids: Sequence[int], owner: str, now: Instant) -> None:
+        """Note that the bodies of these running runs of ours have begun."""
+        ...
+
+    def progress(self, run_id: int, owner: str, attempt: int, value: Mapping[str, Any], now: Instant) -> bool:
+        """Store a running run's progress, if it is still ours."""
+        ...
+
+    def finish(self, run: Run, outcome: Outcome, log_bytes: int, now: Instant) -> bool:
+        """End a running run WHERE id, owner and attempt are this claim's and its state is running.
+
+        Returns False and writes nothing otherwise. The job's row keeps last state, result, error and
+        the consecutive failures of chains.
+        """
+        ...
+
+    def recover(self, owner: str, now: Instant) -> list[Run]:
+        """Remove a dead node, and end its running runs as lost; returns those runs, as they are now.
+
+        The caller has proof of the death. Error message: `no sign that the body began`, or `began`
+        with the time. Idempotent: of two callers one gets the runs.
+        """
+        ...
+
+    def run(self, run_id: int) -> Run | None:
+        """Return one run."""
+        ...
+
+    def runs(self, which: RunFilter) -> list[Run]:
+        """Return runs, newest first."""
+        ...
+
+    def open_runs(self) -> list[Run]:
+        """Return all pending, running and waiting runs, oldest first."""
+        ...
+
+    # -- logs ----------------------------------------------------------------------------------------
+
+    def append_log(self, run_id: int, chunks: Sequence[LogChunk], cut: tuple[int, int] | None = None) -> None:
+        """Add output; with `cut` = (from, to), forget first whole chunks that begin in [from, to)."""
+        ...
+
+    def read_log(self, run_id: int, offset: int = 0) -> list[LogChunk]:
+        """Return the kept chunks that begin at or after `offset`, in order."""
+        ...
+
+    # -- the whole -----------------------------------------------------------------------------------
+
+    def note(self, actor: str, action: str, job: str | None, detail: str, now: Instant) -> None:
+        """Write a line of the audit trail."""
+        ...
+
+    def info(self) -> Mapping[str, Any]:
+        """Return version, min_reader, state id, size in bytes, journal mode and the library's version."""
+        ...

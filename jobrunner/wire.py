@@ -1,0 +1,119 @@
+"""The only words that node and run share: length-prefixed JSON frames over one socket pair.
+
+    node -> run     {"run": RunSpec}          once a run, starts the body
+                    {"cancel": reason}        please end; `ctx.cancelled` turns true
+                    {"answer": n, ...}        the node has committed request n
+    run -> node     {"began": true}           the next thing is the user's code
+                    {"ask": n, "verb": ...}   progress, heartbeat; later state, once, steps, calls
+                    {"reply": Reply}          the last word; it decides the outcome
+
+A frame is four bytes of length, big-endian, then that many bytes of UTF-8 JSON. Never pickle: what a
+job sends is data to the node, whoever wrote the job. A frame over `LONGEST` bytes is a broken peer.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any, TypedDict
+
+LONGEST = 32 * 1024 * 1024
+_LENGTH = struct.Struct("!I")
+
+Frame = dict[str, Any]
+
+
+class RunSpec(TypedDict):
+    """All that a child needs to know to run a body. Instants are microseconds UTC, durations too."""
+
+    runId: int
+    job: str
+    file: str  # absolute path of the job file, or "" for an entry-point job
+    target: str  # "" for a file's default function, else "package.module:function"
+    folder: str  # absolute path of the jobs folder that the file was found in
+    root: str  # absolute path of the project root
+    fileHash: str  # sha256 the node knows; the child reports what it really read
+    config: Mapping[str, Any]
+    params: Mapping[str, Any]
+    settings: Mapping[str, Any]  # the project's own `settings:` section
+    services: Mapping[str, Any]  # the `services:` section of jobrunner.yaml
+    trigger: str
+    scheduledFor: int | None
+    startedAt: int
+    attempt: int
+    rootId: int
+    node: str
+    identity: str
+    fence: int
+    isLast: bool
+    last: Mapping[str, Any] | None  # {"state", "result", "error", "finishedAt"} of the chain before
+    cursor: Any
+
+
+class ErrorInfo(TypedDict):
+    """Why a run failed. `phase`: import, services, resolve, body, result or cleanup."""
+
+    type: str
+    message: str
+    traceback: str
+    phase: str
+
+
+class Reply(TypedDict):
+    """A run's last word.
+
+    `state` is succeeded, failed, skipped (the body raised `Skip`) or canceled (it raised `Canceled`
+    after having been asked). `result` is JSON; `truncated` marks one that was too large or not JSON
+    and is therefore a shortened repr.
+    """
+
+    state: str
+    result: Any
+    truncated: bool
+    error: ErrorInfo | None
+    fileHash: str
+
+
+class WireError(Exception):
+    """The peer sent something that is no frame."""
+
+
+def encode(frame: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a frame. Raises TypeError or ValueError when it is not JSON or too long."""
+    body = json.dumps(frame, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    data = body.encode("utf-8", "backslashreplace")
+    if len(data) > LONGEST:
+        raise ValueError(f"a frame of {len(data)} bytes is over the limit of {LONGEST}")
+    return _LENGTH.pack(len(data)) + data
+
+
+class Decoder:
+    """Turns a stream of bytes, cut anywhere, back into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Yield each frame that `data` completes. Raises WireError for what is no frame."""
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > LONGEST:
+                raise WireError(f"a frame announces {length} bytes")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield _frame(body)
+
+
+def _frame(body: bytes) -> Frame:
+    try:
+        frame = json.loads(body)
+    except ValueError as error:
+        raise WireError(f"a frame is not JSON: {error}") from None
+    if not isinstance(frame, dict):
+        raise WireError("a frame is not a JSON object")
+    return frame
