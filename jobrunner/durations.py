@@ -48,7 +48,7 @@ def _text_micros(text: str) -> int | None:
 
 
 def text(micros: int) -> str:
-    """Return the shortest exact text of a duration: `1h30m`, `500ms`, `0s`; below a millisecond it is rounded."""
+    """Return the shortest text of a duration, rounded to a millisecond: `1h30m`, `500ms`, `0s`."""
     rest = round(micros / 1000) * 1000
     parts = []
     for unit in ("d", "h", "m", "s", "ms"):

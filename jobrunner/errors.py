@@ -29,6 +29,13 @@ class JobrunnerError(Exception):
         self.hint = hint
 
 
+class BadRequest(JobrunnerError):
+    """Options or arguments that cannot be meant together, or a value that is out of range."""
+
+    code = "usage"
+    exit_code = 2
+
+
 class ConfigError(JobrunnerError):
     """A job file, a config or a setting that cannot be used.
 

@@ -88,8 +88,8 @@ class Standing:
     """Where a job stands in one scope: how far its schedule is consumed, and what occupies it.
 
     The cursor (`consumed`) lives apart from the runs, so that pruning forgets nothing. `open` counts
-    rows that are pending, running or waiting; `pending_id` is the scheduled first attempt that no node
-    has claimed yet; `anchor` is the start of interval grids, `ended_at` the end of the last chain.
+    rows that are pending, running or waiting, `pending` the scheduled first attempts among them that no
+    node has claimed yet, and `pending_id` is the newest of these; `anchor` is the start of interval grids, `ended_at` the end of the last chain.
     """
 
     job_id: int
@@ -100,6 +100,7 @@ class Standing:
     anchor: Instant
     executions: int
     open: int = 0
+    pending: int = 0
     pending_id: int | None = None
     ended_at: Instant | None = None
 

@@ -1,10 +1,11 @@
 """The only words that node and run share: length-prefixed JSON frames over one socket pair.
 
-    node -> run     {"run": RunSpec}          once a run, starts the body
+    run -> node     {"ready": true}           a spare, or one that may serve another run, waits
+    node -> run     {"run": RunSpec, "again": bool}   starts the body; "again": stay for another run
                     {"cancel": reason}        please end; `ctx.cancelled` turns true
                     {"answer": n, ...}        the node has committed request n
     run -> node     {"began": true}           the next thing is the user's code
-                    {"ask": n, "verb": ...}   progress, heartbeat; later state, once, steps, calls
+                    {"ask": n, "verb": ..., "payload": {...}}   progress, heartbeat; later state, steps
                     {"reply": Reply}          the last word; it decides the outcome
 
 A frame is four bytes of length, big-endian, then that many bytes of UTF-8 JSON. Never pickle: what a
@@ -16,7 +17,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Any, TypedDict
+from typing import Any, NoReturn, NotRequired, TypedDict
 
 LONGEST = 32 * 1024 * 1024
 _LENGTH = struct.Struct("!I")
@@ -52,12 +53,16 @@ class RunSpec(TypedDict):
 
 
 class ErrorInfo(TypedDict):
-    """Why a run failed. `phase`: import, services, resolve, body, result or cleanup."""
+    """Why a run failed. `phase`: import, services, resolve, body, result or cleanup.
+
+    `permanent` is there, and true, when the body raised `PermanentFailure`.
+    """
 
     type: str
     message: str
     traceback: str
     phase: str
+    permanent: NotRequired[bool]
 
 
 class Reply(TypedDict):
@@ -109,10 +114,17 @@ class Decoder:
             yield _frame(body)
 
 
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)
+
+
 def _frame(body: bytes) -> Frame:
     try:
-        frame = json.loads(body)
-    except ValueError as error:
+        frame = _JSON.decode(body.decode())
+    except (ValueError, RecursionError) as error:  # the latter: nested too deeply
         raise WireError(f"a frame is not JSON: {error}") from None
     if not isinstance(frame, dict):
         raise WireError("a frame is not a JSON object")

@@ -1,4 +1,7 @@
 -- The spine. Instants are microseconds since 1970 UTC; JSON is text. Rules live here, not in Python.
+-- min_reader: 1
+
+PRAGMA application_id = 0x6a6f6272;                 -- "jobr": another program's file is never taken for ours
 
 CREATE TABLE meta (
     id         INTEGER PRIMARY KEY CHECK (id = 1),
@@ -6,6 +9,7 @@ CREATE TABLE meta (
     version    INTEGER NOT NULL,
     min_reader INTEGER NOT NULL CHECK (min_reader <= version),
     fence      INTEGER NOT NULL DEFAULT 0,          -- the last one given out
+    currents   INTEGER NOT NULL DEFAULT 0,          -- rises when another definition of any job becomes current
     created_at INTEGER NOT NULL
 ) STRICT;
 
@@ -20,17 +24,16 @@ CREATE TABLE nodes (
     slots      INTEGER NOT NULL,
     exclusive  INTEGER NOT NULL CHECK (exclusive IN (0, 1)),
     started_at INTEGER NOT NULL,
-    seen_at    INTEGER NOT NULL
+    seen_at    INTEGER NOT NULL,
+    registration INTEGER NOT NULL DEFAULT 0         -- the order of the nodes' last register(); no clock decides it
 ) STRICT;
 
 CREATE TABLE jobs (
     id                   INTEGER PRIMARY KEY,
     name                 TEXT    NOT NULL,
     name_key             TEXT    NOT NULL UNIQUE,   -- names are equal ignoring case
-    definition           TEXT    NOT NULL,          -- the config as JSON
-    definition_hash      TEXT    NOT NULL,          -- current; only its holders plan and claim
+    definition_hash      TEXT    NOT NULL,          -- current; only its holders plan and claim; '': none yet
     file                 TEXT    NOT NULL,
-    execution_limit      INTEGER CHECK (execution_limit >= 1),
     first_seen_at        INTEGER NOT NULL,
     enabled_override     INTEGER CHECK (enabled_override IN (0, 1)),
     enabled_reason       TEXT,
@@ -47,14 +50,24 @@ CREATE TABLE jobs (
     cursor               TEXT                       -- ctx.cursor: the job's own
 ) STRICT;
 
-CREATE TABLE holdings (                             -- which node has which definition of a job
-    job_id        INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
-    owner         TEXT    NOT NULL REFERENCES nodes ON DELETE CASCADE,
-    hash          TEXT    NOT NULL,
-    registered_at INTEGER NOT NULL,
-    PRIMARY KEY (job_id, owner)
+CREATE TABLE definitions (                          -- those that are current or that a node holds
+    job_id          INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    hash            TEXT    NOT NULL CHECK (hash != ''),
+    file            TEXT    NOT NULL,
+    config          TEXT    NOT NULL,               -- as JSON
+    execution_limit INTEGER CHECK (execution_limit >= 1),
+    PRIMARY KEY (job_id, hash)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX holdings_of_owner ON holdings (owner);
+
+CREATE TABLE holdings (                             -- which node has which definition of a job
+    job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    owner  TEXT    NOT NULL REFERENCES nodes ON DELETE CASCADE,
+    hash   TEXT    NOT NULL,
+    PRIMARY KEY (job_id, owner),
+    FOREIGN KEY (job_id, hash) REFERENCES definitions
+) STRICT, WITHOUT ROWID;
+CREATE INDEX holdings_of_owner ON holdings (owner, job_id, hash);
+CREATE INDEX holdings_of_definition ON holdings (job_id, hash);
 
 CREATE TABLE cursors (
     job_id       INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
@@ -63,9 +76,10 @@ CREATE TABLE cursors (
     consumed     INTEGER NOT NULL,                  -- the last consumed instant
     anchor       INTEGER NOT NULL,                  -- where interval grids begin
     executions   INTEGER NOT NULL DEFAULT 0,
-    skip_reason  TEXT,                              -- the present row of skips of one reason:
-    skip_count   INTEGER NOT NULL DEFAULT 0,        --   how many rows,
-    skip_run     INTEGER,                           --   and the first of them
+    ended_at     INTEGER,                           -- the end of the last chain, whatever is pruned
+    skip_reason  TEXT,                              -- the present streak of skips of one reason:
+    skip_count   INTEGER NOT NULL DEFAULT 0,        --   how many occurrences,
+    skip_run     INTEGER,                           --   and the first row of them
     PRIMARY KEY (job_id, scope)
 ) STRICT, WITHOUT ROWID;
 
@@ -115,10 +129,12 @@ CREATE TABLE runs (
     CHECK (state != 'skipped' OR reason IS NOT NULL),
     CHECK (count = 1 OR (state = 'skipped' AND last_for IS NOT NULL))
 ) STRICT;
-CREATE INDEX runs_pending ON runs (effective_at) WHERE state = 'pending';
+CREATE INDEX runs_pending ON runs (priority, effective_at, id) WHERE state = 'pending';
 CREATE INDEX runs_open ON runs (job_id, scope) WHERE state IN ('pending', 'running', 'waiting');
 CREATE INDEX runs_of_owner ON runs (owner) WHERE state = 'running';
 CREATE INDEX runs_of_job ON runs (job_id, id);
+-- by its end: in ordinary times no range ends at or after what is consumed, so the look costs nothing
+CREATE INDEX runs_ranges ON runs (job_id, scope, last_for, scheduled_for) WHERE count > 1;
 
 -- forbid, held by the schema: an exclusive run is the only exclusive one of its job and scope
 CREATE UNIQUE INDEX one_at_a_time ON runs (job_id, scope) WHERE state IN ('running', 'waiting') AND exclusive = 1;

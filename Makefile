@@ -1,0 +1,85 @@
+# jobrunner. Needs make, git and Python 3.11 or later; everything else is installed into .venv.
+# `make` alone lists the targets.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?=
+DEMO := --jobs examples/jobs
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: $(VENV)/installed ## run the example jobs (about a quarter of a minute), then show what happened
+	@state=$$(mktemp -d) && trap 'rm -rf "$$state"' EXIT && trap 'exit 130' INT TERM && \
+	export JOBRUNNER_STATE="sqlite:///$$state/state.db" PATH="$(CURDIR)/$(BIN):$$PATH" && \
+	say() { printf '\n$$ %s\n' "$$*"; "$$@"; } && \
+	say jobrunner start $(DEMO) --until-done && \
+	say jobrunner run backup-warehouse $(DEMO) && \
+	say jobrunner ls $(DEMO) && \
+	say jobrunner history $(DEMO)
+
+.PHONY: lint
+lint: $(VENV)/installed-dev
+	$(BIN)/python -m ruff format --check --quiet .
+	$(BIN)/python -m ruff check --quiet .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: check
+check: lint ## format, lint, types, import contracts, size limits
+	$(BIN)/python -m pytest tests/docs/test_frame.py
+
+.PHONY: test
+test: lint ## everything: the checks, then all tests, README and docs included
+	$(BIN)/python -m pytest -n auto
+
+.PHONY: bench
+bench: $(VENV)/installed-dev ## measure what a run and a turn cost on this machine
+	@for each in benchmarks/[!_]*.py; do $(BIN)/python -m benchmarks.$$(basename $$each .py) || exit 1; done
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf examples/output examples/.jobrunner
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the virtual environment ---------------------------------------------------------------------
+
+# A copied or moved checkout must not run the code of the old place: then the environment is made anew.
+ifneq ($(shell cat $(VENV)/home 2>/dev/null),$(CURDIR))
+.PHONY: $(VENV)/home
+endif
+
+$(VENV)/home:
+	@python= ; \
+	for each in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+		if "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$each; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "No Python 3.11 or later found; install one, or name it: make PYTHON=/path/to/python3 ..." >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "This Python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv --clear $(VENV)
+	@echo "$(CURDIR)" > $@
+
+$(VENV)/installed: $(VENV)/home pyproject.toml
+	@echo "Installing jobrunner"
+	@$(BIN)/python -m pip install -qq --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/home pyproject.toml
+	@echo "Installing jobrunner and what its tests need"
+	@$(BIN)/python -m pip install -qq --editable '.[dev]'
+	@touch $@ $(VENV)/installed

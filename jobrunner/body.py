@@ -1,0 +1,231 @@
+"""One run of a body, as a pipeline of named phases that always ends in a reply.
+
+import     the job file, from its source
+services   `services:` of jobrunner.yaml, services.py, its `virtualize`
+resolve    an argument for each parameter
+body       the function itself
+result     its value as bounded JSON
+cleanup    everything that was opened, in reverse
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, NoReturn
+
+from jobrunner import loading
+from jobrunner.container import Container, Target
+from jobrunner.context import Context
+from jobrunner.errors import ConfigError, JobrunnerError
+from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
+from jobrunner.failure import describe, shorten
+from jobrunner.link import Link
+from jobrunner.outcomes import Skip
+from jobrunner.provision import Project
+from jobrunner.wire import ErrorInfo, Reply, RunSpec
+
+LONGEST_RESULT = 64 * 1024
+DEEPEST_RESULT = 100
+
+
+class Workshop:
+    """What a process keeps from one run to the next: the function, singletons, the event loop."""
+
+    def __init__(self) -> None:
+        self.alarm = Alarm()
+        self.loop = EventLoop(self.alarm)
+        self.root = Container(self.loop.drive)
+        self.project: Project | None = None
+        self._functions: dict[tuple[str, str], tuple[Callable[..., Any], str]] = {}
+
+    def function(self, spec: RunSpec) -> tuple[Callable[..., Any], str]:
+        """Return (the function, the hash of the file it came from), loaded once a process."""
+        key = spec["file"], spec["target"]
+        if key not in self._functions:
+            self._functions[key] = load_function(spec)
+        return self._functions[key]
+
+    def close(self) -> list[BaseException]:
+        """Close the singletons and the loop; returns what they raised."""
+        raised = self.root.close()
+        self.loop.close()
+        return raised
+
+
+class Run:
+    """One run in this process; `perform` never raises for the job's sake. `last`: no other run follows."""
+
+    def __init__(self, spec: RunSpec, link: Link, shop: Workshop, *, last: bool) -> None:
+        self._spec = spec
+        self._link = link
+        self._shop = shop
+        self._last = last
+        self._phase = "import"
+        self._hash = ""
+        self._container: Container | None = None
+        self._context = Context(spec, link)
+
+    def perform(self) -> Reply:
+        """Go through the phases and return the reply."""
+        reply = self._reply("succeeded")
+        error: BaseException | None = None
+        try:
+            self._shop.alarm.install()
+            result, truncated = self._work()
+            reply = self._reply("succeeded", result, truncated)
+        except BaseException as raised:
+            error = raised
+        self._shop.alarm.armed = False
+        if not self._link.mine:
+            leave_fork(error)
+        if error is not None:
+            reply = self._verdict(error)
+        self._context.flush()
+        return self._clean_up(reply, error)
+
+    def _work(self) -> tuple[Any, bool]:
+        spec = self._spec
+        os.chdir(spec["root"])
+        self._link.send({"began": True})
+        function, self._hash = self._shop.function(spec)
+        self._phase = "services"
+        params = self._open_container()
+        self._phase = "resolve"
+        refuse_generator(function)
+        positional, named = self._open().arguments(function, params)
+        self._phase = "body"
+        result = self._call(function, positional, named)
+        self._phase = "result"
+        self._shop.alarm.armed = False
+        return to_json(result)
+
+    def _call(self, function: Callable[..., Any], positional: list[Any], named: dict[str, Any]) -> Any:
+        result = function(*positional, **named)
+        if inspect.isclass(function):
+            run = getattr(result, "run", None)
+            if not callable(run):
+                raise ConfigError(f"class {function.__qualname__} has no run() to call")
+            refuse_generator(run)
+            result = self._open().inject(run, self._context.params)
+        if inspect.isawaitable(result):
+            result = self._shop.loop.drive(result)
+        if inspect.isgenerator(result) or inspect.isasyncgen(result):
+            raise ConfigError("the body returned a generator, and nobody would run it", hint=_RETURN)
+        return result
+
+    def _open(self) -> Container:
+        assert self._container is not None
+        return self._container
+
+    def _open_container(self) -> Mapping[str, Any]:
+        """Build the run's container; returns the params, as `virtualize` may have changed them."""
+        spec, shop = self._spec, self._shop
+        if shop.project is None:
+            shop.project = Project(shop.root, spec)
+        shop.project.turn_to(spec)
+        self._container = container = shop.root.open_run()
+        container.provide("ctx", self._context)
+        container.provide("params", self._context.params)
+        shop.project.virtualize(container, self._context.params)
+        return self._context.params
+
+    def _clean_up(self, reply: Reply, error: BaseException | None) -> Reply:
+        raised = self._container.close(error) if self._container is not None else []
+        if self._last:
+            raised += self._shop.close()
+        for one in raised:
+            print("Clean-up failed:", describe(one, "cleanup")["traceback"], file=sys.stderr)
+        if raised and reply["state"] in ("succeeded", "skipped"):
+            return self._reply("failed", error=describe(raised[0], "cleanup"))
+        return reply
+
+    def _verdict(self, error: BaseException) -> Reply:
+        if isinstance(error, Skip) and self._phase in ("resolve", "body"):
+            return self._reply("skipped", shorten(str(error), 1000) or None)
+        if isinstance(error, JobrunnerError) and self._phase != "body":
+            info = describe(error, self._phase)
+            info["message"] += f" ({error.hint})" if error.hint else ""
+            return self._reply("failed", error=info)
+        asked = self._shop.alarm.rung or self._link.canceled is not None
+        state = "canceled" if asked and is_cancellation(error) else "failed"
+        return self._reply(state, error=describe(error, self._phase))
+
+    def _reply(
+        self, state: str, result: Any = None, truncated: bool = False, error: ErrorInfo | None = None
+    ) -> Reply:
+        return Reply(state=state, result=result, truncated=truncated, error=error, fileHash=self._hash)
+
+
+_RETURN = "use return instead of yield"
+
+
+def load_function(spec: RunSpec) -> tuple[Callable[..., Any], str]:
+    """Return (what the run calls, sha256 of the file it came from). Raises what the user's code raises."""
+    if spec["root"] not in sys.path:
+        sys.path.append(spec["root"])
+    if not spec["file"]:
+        return Target(spec["target"]).load(), ""
+    module = loading.load(spec["folder"], spec["file"], spec["root"])
+    digest = sha256(loading.source(module))
+    if not spec["target"]:
+        return loading.default_function(module), digest
+    name = spec["target"].rpartition(":")[2]
+    found: Callable[..., Any] = getattr(module, name)
+    return found, digest
+
+
+def refuse_generator(function: Callable[..., Any]) -> None:
+    """Raise ConfigError for a generator function: calling it would run none of it, and look like success."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigError("the body is a generator function: calling it runs nothing", hint=_RETURN)
+
+
+def leave_fork(error: BaseException | None) -> NoReturn:
+    """End a fork that the body made and that came back to us as if it were the run."""
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        os._exit(code)
+    if error is not None:
+        print(describe(error, "body")["traceback"], file=sys.stderr, flush=True)
+    os._exit(0 if error is None else 1)
+
+
+def sha256(data: bytes) -> str:
+    """Return the hex digest, by the built-in module: hashlib would load 3 MB of OpenSSL before each fork."""
+    for name in ("_sha2", "_sha256", "hashlib"):
+        with contextlib.suppress(ImportError):
+            return str(import_module(name).sha256(data).hexdigest())
+    raise ImportError("no sha256")
+
+
+def to_json(value: Any) -> tuple[Any, bool]:
+    """Return (the value as plain JSON data, False), or (a shortened repr, True) when it cannot be kept."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        if len(text.encode()) <= LONGEST_RESULT and depth(plain := json.loads(text)) <= DEEPEST_RESULT:
+            return plain, False
+    except Exception:  # not JSON; the value's own methods may raise anything
+        text = ""
+    return shorten(_repr(value), LONGEST_RESULT), True
+
+
+def depth(value: Any) -> int:
+    """Return how deeply lists and dicts are nested in JSON data."""
+    level, deep = [value], 0
+    while level := [one for one in level if isinstance(one, (list, dict))]:
+        deep += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return deep
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:
+        return f"<{type(value).__qualname__}, whose repr raises {type(error).__name__}>"

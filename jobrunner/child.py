@@ -1,0 +1,145 @@
+"""The process of a run: settles in, waits for a spec, runs it, replies, ends.
+
+It is a fork of the zygote, or (`python -m jobrunner.child WIRE OUTPUT PARENT`) a new interpreter. It knows
+neither store nor schedule: all it has is the wire, and the user's files. Its working folder is the
+project root, its stdin is empty, its stdout and stderr are the run's log.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from jobrunner import processes
+from jobrunner.link import Link
+
+_DEFAULTS = ("SIGTERM", "SIGHUP", "SIGCHLD", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGQUIT")
+
+
+def settle_in(wire: int, output: int) -> None:
+    """Make the process a run's own: its streams, signals, orphans; nothing inherited but the wire."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    _close_all_but(wire)
+    for name in _DEFAULTS:
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    processes.adopt_orphans()
+    processes.offer_to_oom()
+    _reopen_streams()
+    atexit._clear()  # what the zygote's packages wanted to do at its end is not ours to do
+    numpy = sys.modules.get("numpy.random")  # `random` reseeds itself after a fork
+    if numpy is not None:
+        numpy.seed()
+
+
+def serve(wire: int) -> NoReturn:
+    """Wait for specs and run them, one after another while the node says so. Never returns."""
+    link = Link(wire)
+    link.send({"ready": True})
+    shop: Any = None
+    while (frame := link.wait()) is not None:
+        from jobrunner.body import Run, Workshop
+
+        shop = shop or Workshop()
+        again = bool(frame.get("again"))
+        before = Surroundings() if again else None
+        reply = Run(frame["run"], link, shop, last=not again).perform()
+        _flush()
+        _answer(link, {"reply": reply})
+        if before is None:
+            _end()
+        before.restore()
+        processes.kill_children()
+        _answer(link, {"ready": True})
+    if shop is not None:
+        shop.close()
+    _end()
+
+
+class Surroundings:
+    """What a run may change in its process and the next run must not see."""
+
+    def __init__(self) -> None:
+        self._folder = os.getcwd()  # noqa: PTH109
+        self._environment = dict(os.environ)
+        self._umask = os.umask(0)
+        os.umask(self._umask)
+        self._path = list(sys.path)
+        self._argv = list(sys.argv)
+        self._streams = sys.stdin, sys.stdout, sys.stderr
+        self._signals = {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+    def restore(self) -> None:
+        """Put everything back."""
+        os.chdir(self._folder)
+        os.umask(self._umask)
+        os.environ.clear()
+        os.environ.update(self._environment)
+        time.tzset()
+        sys.path[:], sys.argv[:] = self._path, self._argv
+        sys.stdin, sys.stdout, sys.stderr = self._streams
+        for number, handler in self._signals.items():
+            if handler is not None and signal.getsignal(number) != handler:
+                with contextlib.suppress(OSError, ValueError):
+                    signal.signal(number, handler)
+
+
+def _answer(link: Link, frame: dict[str, Any]) -> None:
+    try:
+        link.send(frame)
+    except (OSError, ValueError, TypeError):  # the body closed the wire: our exit is all we can say
+        os._exit(70)
+
+
+def _end() -> NoReturn:
+    """End without waiting for threads that the body left running."""
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    _flush()
+    os._exit(0)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, replaced, or gone
+            stream.flush()
+
+
+def _reopen_streams() -> None:
+    """Lines reach the log as they are printed, and nothing that is printed can fail to be encoded."""
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        number = 1 if name == "stdout" else 2
+        stream = open(number, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _close_all_but(wire: int) -> None:
+    try:
+        found = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        found = list(range(3, 1024))
+    for descriptor in found:
+        if descriptor > 2 and descriptor != wire:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def main() -> None:
+    """Entry of `python -m jobrunner.child WIRE OUTPUT PARENT`."""
+    wire, output, parent = map(int, sys.argv[1:])
+    processes.die_with(parent)
+    settle_in(wire, output)
+    serve(wire)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""The command line: one file a family of commands, which ask and print and decide nothing.
+
+app.py         the group: what commands there are, loaded when they are called; what an error looks like
+asking.py      the options that every command takes, and what they open: settings, jobs, state
+start.py       start
+look.py        ls
+coming.py      next
+past.py        history, show
+logs.py        logs
+byhand.py      run
+checking.py    check
+files.py       new, init; templates.py has what they write
+completion.py  completion
+report.py      what is known of a job: its file's word, and the state's
+board.py       the same for all jobs, as lines of a list and as JSON
+nodes.py       processes that look alive and are not heard of
+jsonout.py     runs and problems as JSON objects
+moments.py     times as people type them
+render.py      tables, times and sentences for people
+out.py         writing to stdout and stderr, whatever is at the other end
+"""

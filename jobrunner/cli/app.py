@@ -1,0 +1,153 @@
+"""The group of commands, each loaded when it is called, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from jobrunner import __version__
+from jobrunner.cli import out
+from jobrunner.cli.asking import Verb, shared
+from jobrunner.errors import JobrunnerError
+
+INTERRUPTED = 130
+INTERNAL = 1
+REPORT = "this is a flaw of jobrunner; please report it with the output of the same command and --debug"
+
+FAMILIES = {  # family -> command -> (module, what it does)
+    "Run jobs": {
+        "start": ("start", "Run the schedule until told to stop."),
+        "run": ("byhand", "Run one job here and now."),
+    },
+    "Look": {
+        "ls": ("look", "List the jobs: schedule, next run, last result."),
+        "next": ("coming", "Show when jobs, or a cron expression, are due."),
+        "history": ("past", "List past runs, newest first."),
+        "show": ("past", "Show all about a job or a run."),
+        "logs": ("logs", "Print what a run wrote."),
+    },
+    "Write": {
+        "init": ("files", "Write a project to begin with."),
+        "new": ("files", "Write a job file to begin with."),
+        "check": ("checking", "Find problems in job files and settings."),
+        "completion": ("completion", "Print the script that completes in your shell."),
+    },
+}
+COMMANDS = {name: home for family in FAMILIES.values() for name, home in family.items()}
+
+
+class Family(click.Group):
+    """A group that knows its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"jobrunner.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name if cmd_name != "next" else "next_")
+        assert isinstance(command, Verb)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name near ones."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=1)
+            meant = f'; did you mean "{near[0]}"?' if near else ""
+            ctx.fail(f'there is no command "{name}"{meant}')
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section a family, from the table alone."""
+        for family, commands in FAMILIES.items():
+            with formatter.section(family):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+
+@click.group(
+    cls=Family,
+    params=[*shared()],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every option is also an environment variable: --state is JOBRUNNER_STATE.",
+)
+@click.version_option(__version__, message="jobrunner %(version)s")
+def jobrunner() -> None:
+    """Drop a Python file into jobs/, run `jobrunner start`, and it runs on schedule."""
+
+
+def run(args: Sequence[str]) -> int:
+    """Run a command line; returns the exit code, whatever happens."""
+    out.prepare()
+    try:
+        return _exit_code(jobrunner.main(list(args), prog_name="jobrunner", standalone_mode=False))
+    except Exception as error:  # the last resort: nobody above us would say it better
+        return _failed(error, args)
+    except (KeyboardInterrupt, click.Abort):
+        return _failed(KeyboardInterrupt(), args)
+
+
+def _exit_code(returned: Any) -> int:
+    return returned if isinstance(returned, int) else 0
+
+
+def _failed(error: BaseException, args: Sequence[str]) -> int:
+    """Say what went wrong in one sentence and a hint."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        out.talk(error.format_message())
+        return error.exit_code
+    if "--debug" in args or os.environ.get("JOBRUNNER_DEBUG", "") not in ("", "0", "false"):
+        sys.excepthook(type(error), error, error.__traceback__)
+    code, message, hint, exit_code = _described(error)
+    say_error(code, message, hint, as_json="--json" in args)
+    return exit_code
+
+
+def say_error(code: str, message: str, hint: str | None, *, as_json: bool) -> None:
+    """Write an error to stderr."""
+    if as_json:
+        out.talk(out.json_text({"error": {"code": code, "message": message, "hint": hint}}))
+        return
+    from jobrunner.log import one_line
+
+    out.talk(f"error: {one_line(message)}")
+    if hint:
+        out.talk(f"hint: {one_line(hint)}")
+
+
+Described = tuple[str, str, str | None, int]
+
+
+def _described(error: BaseException) -> Described:
+    """Return code, sentence, hint and exit code of any error."""
+    if isinstance(error, JobrunnerError):
+        return error.code, str(error), error.hint, error.exit_code
+    if isinstance(error, click.ClickException):
+        return "usage", error.format_message().rstrip("."), _usage_hint(error), 2
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return "interrupted", "interrupted", None, INTERRUPTED
+    return "internal", f"unexpected {type(error).__name__}: {error}", REPORT, INTERNAL
+
+
+def _usage_hint(error: click.ClickException) -> str | None:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path} --help shows how" if context is not None else None
+
+
+def not_yet(option: str, instead: str) -> NoReturn:
+    """Refuse what a later version will do."""
+    from jobrunner.errors import BadRequest
+
+    raise BadRequest(f"{option} is not yet supported", hint=instead)

@@ -1,0 +1,134 @@
+"""What every command takes, and what it opens with it.
+
+The options stand before the command or after it, as people type them; each is also `JOBRUNNER_…`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobrunner.errors import BadRequest, ConfigError
+
+if TYPE_CHECKING:
+    from jobrunner.settings import Settings
+    from jobrunner.store.base import Store
+
+
+class Text(click.ParamType[str]):
+    """A text that is not empty: an unset variable in a script must not mean the default."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as it is."""
+        if not value.strip():
+            self.fail("it is empty", param, ctx)
+        return str(value)
+
+
+class Length(click.ParamType[int]):
+    """A duration, kept as written for the settings to read."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return microseconds; digits alone are seconds."""
+        from jobrunner import durations
+
+        if isinstance(value, int):
+            return value
+        try:
+            return durations.parse(float(value) if value.replace(".", "", 1).isdecimal() else value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class JobName(Text):
+    """The name of a job, which a shell can complete."""
+
+    name = "name"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Return the names that begin so."""
+        from jobrunner.cli.completion import names
+
+        return names(ctx, incomplete)
+
+
+@dataclass
+class Asked:
+    """The shared options that were given, and the two things that they lead to."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def settings(self, **more: Any) -> Settings:
+        """Return the settings, with options of the command itself. Raises BadRequest for a bad option."""
+        from jobrunner.settings import load
+
+        options = {name: value for name, value in self.options.items() if name != "debug"}
+        try:
+            return load({**options, **more}, os.environ)
+        except ConfigError as error:
+            if error.file is None and error.message.startswith("--"):
+                raise BadRequest(error.message, hint=error.hint) from None
+            raise
+
+    def state(self, settings: Settings) -> Store | None:
+        """Open the state to look at it; None when there is none yet. Nothing is ever created."""
+        from jobrunner.store import exists
+
+        return self.open(settings, create=False) if exists(settings.state) else None
+
+    def open(self, settings: Settings, *, create: bool = True) -> Store:
+        """Open the state to work in it."""
+        from jobrunner.store import open_store
+
+        return open_store(settings.state, create=create, allow_network_fs=settings.allow_network_fs)
+
+
+class Verb(click.Command):
+    """A command that takes the shared options too, and says so in one line of its help."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
+        super().__init__(*args, **kwargs)
+        own = {option for param in self.params for option in param.opts}
+        self.params += [option for option in shared(hidden=True) if not own.intersection(option.opts)]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, then where to find the other options."""
+        if self.epilog:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line.strip()}\n" for line in self.epilog.strip().splitlines()))
+        formatter.write("\nOptions of `jobrunner --help` may follow the command, too.\n")
+
+
+def shared(*, hidden: bool = False) -> list[click.Option]:
+    """Return fresh copies of the options that every command takes."""
+
+    def option(*names: str, text: str, **kwargs: Any) -> click.Option:
+        kwargs.setdefault("type", None if kwargs.get("is_flag") else Text())
+        return click.Option(names, help=text, hidden=hidden, expose_value=False, callback=_remember, **kwargs)
+
+    return [
+        option("--project", metavar="DIR", text="Project folder; default: where jobrunner.yaml is."),
+        option("--jobs", metavar="DIR", multiple=True, text="Folder with job files; may be repeated."),
+        option("--state", metavar="URL", text="State, e.g. sqlite:////var/lib/app/state.db."),
+        option("--timezone", metavar="TZ", text="Time zone of schedules that name none."),
+        option("--node", metavar="NAME", text="Name of this node in history and logs."),
+        option("--machine", metavar="ID", text="Identity of this machine."),
+        option("--allow-network-fs", is_flag=True, text="Accept a state file on a network file system."),
+        option("--debug", is_flag=True, text="Show the traceback of an unexpected error."),
+    ]
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    options = ctx.ensure_object(Asked).options
+    if value and param.name is not None:
+        before: Sequence[str] = options.get(param.name, ())
+        options[param.name] = (*before, *value) if param.multiple else value

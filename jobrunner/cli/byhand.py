@@ -1,0 +1,115 @@
+"""run: one job, here and now. What it writes goes to stderr, marked; its result is the data."""
+
+from __future__ import annotations
+
+import click
+
+from jobrunner.cli import out, report
+from jobrunner.cli.asking import Asked, JobName, Length, Verb
+from jobrunner.cli.jsonout import params, run_object
+from jobrunner.cli.logs import Cleaner
+from jobrunner.events import Event, Output
+from jobrunner.log import one_line, printable, sentence
+from jobrunner.model import Run
+
+EXIT = {"succeeded": 0, "skipped": 0, "timed_out": 5, "canceled": 6}  # all else: the job failed
+INTERRUPTED = 130
+
+
+class Speaker:
+    """Says what happens. Each line of the job's output is marked, so that it cannot pass for one of ours."""
+
+    def __init__(self) -> None:
+        self._clean = Cleaner()
+        self._line = ""
+
+    def __call__(self, event: Event) -> None:
+        """Say one event."""
+        if isinstance(event, Output):
+            self._feed(self._clean(event.data))
+            return
+        said = sentence(event)
+        if said is not None:
+            self.end()
+            out.talk(("" if said[0] == "info" else f"{said[0]}: ") + said[1])
+
+    def end(self) -> None:
+        """Finish a line that the job left open."""
+        self._feed(self._clean(b"", final=True))
+        if self._line:
+            self._feed("\n")
+        self._clean = Cleaner()
+
+    def _feed(self, text: str) -> None:
+        *whole, self._line = (self._line + text).split("\n")
+        if whole:
+            out.talk("\n".join(f"| {line}" for line in whole))
+
+
+@click.command(
+    cls=Verb,
+    epilog="jobrunner run sync-orders -p since=2026-05-01 -p full=true\njobrunner run report | jq .rows",
+)
+@click.argument("name", type=JobName())
+@click.option(
+    "-p",
+    "--param",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A param: JSON if it is JSON, else text.",
+)
+@click.option("--params", "text", metavar="JSON", help="Params as one JSON object.")
+@click.option("--timeout", type=Length(), metavar="D", help="End it after so long, e.g. 30s.")
+@click.option("--force", is_flag=True, help="Run it although it runs already.")
+@click.option("--as", "identity", metavar="USER", default="system", help="For whom: ctx.identity.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON, not only its result.")
+@click.pass_obj
+def run(
+    asked: Asked,
+    name: str,
+    pairs: tuple[str, ...],
+    text: str | None,
+    timeout: int | None,
+    force: bool,
+    identity: str,
+    as_json: bool,
+) -> int:
+    """Run one job here and now, with or without a running `jobrunner start`.
+
+    It counts in no limit and moves no schedule. The job's output and our talk go to stderr, its result
+    to stdout as JSON. Exit code: 0 fine, 1 failed, 4 it is running already, 5 timed out, 6 canceled.
+    """
+    from jobrunner.once import Once
+
+    given = params(pairs, text)
+    settings = asked.settings()
+    job = report.load_all(settings).find(name)
+    store = asked.open(settings)
+    speaker = Speaker()
+    try:
+        _say_if_resting(report.resting(job, store.job(job.name), settings))
+        once = Once(settings, job, store, speaker, timeout=timeout)
+        ended = once.run(given, identity=identity, force=force)
+    finally:
+        speaker.end()
+        store.close()
+    _print(ended, as_json=as_json)
+    return INTERRUPTED if once.interrupted and ended.state == "canceled" else EXIT.get(ended.state, 1)
+
+
+def _say_if_resting(reason: str | None) -> None:
+    if reason is not None:
+        out.talk(f"note: it would not run by its schedule ({one_line(reason)}); running it by hand")
+
+
+def _print(ended: Run, *, as_json: bool) -> None:
+    traceback = (ended.error or {}).get("traceback")
+    if "\n" in str(traceback or "").strip():  # one line is what the sentence said
+        out.talk(printable(str(traceback).rstrip()))
+    if ended.truncated:
+        out.talk("warning: the result was no JSON, or too large: this is a shortened text of it")
+    if as_json:
+        out.json_document(run_object(ended))
+    elif ended.result is not None:
+        out.json_document(ended.result)

@@ -1,0 +1,182 @@
+"""check: everything that can be known about job files, services and settings before they are needed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jobrunner.cli import out
+from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.jsonout import problem_object
+from jobrunner.cli.render import local, many
+from jobrunner.clock import DAY, MINUTE, SECOND, Instant, SystemClock
+from jobrunner.errors import ConfigError
+from jobrunner.log import one_line
+from jobrunner.model import Job, Problem
+from jobrunner.registry import Registry
+from jobrunner.schedule import Schedule
+from jobrunner.settings import Settings
+
+SERVICES = "services.py"
+CROWD = 10  # jobs in the same second that are worth a word
+
+
+@click.command(cls=Verb, epilog="jobrunner check\njobrunner check --static --json")
+@click.argument("name", required=False, type=JobName())
+@click.option("--strict", is_flag=True, help="Warnings count as problems.")
+@click.option("--static", is_flag=True, help="Read only; execute nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def check(asked: Asked, name: str | None, strict: bool, static: bool, as_json: bool) -> int:
+    """Find problems in all job files and settings, or in those of job NAME.
+
+    Job files and services.py are executed in processes of their own, for 10 s at most. Exit code 1 when
+    there are problems.
+    """
+    settings = asked.settings()
+    known = Registry.load(settings)
+    jobs, problems = _of(name, known)
+    if not static:
+        problems += prove(jobs.values(), settings)
+    warnings = [] if name else crowds(jobs.values(), settings)
+    if as_json:
+        out.json_document(
+            {
+                "jobs": len(jobs),
+                "problems": [problem_object(one) for one in problems],
+                "warnings": [problem_object(one) for one in warnings],
+            }
+        )
+    else:
+        _print(jobs, problems, warnings)
+    return 1 if problems or (strict and warnings) else 0
+
+
+def _of(name: str | None, known: Registry) -> tuple[Mapping[str, Job], list[Problem]]:
+    """Return the jobs and problems that were asked about. Raises UnknownJob."""
+    if name is None:
+        missing = known.missing_folder
+        return known.jobs, [*known.problems, *([missing] if missing is not None else [])]
+    wanted = name.casefold()
+    mine = [one for one in known.problems if wanted in ((one.name or "").casefold(), one.file.casefold())]
+    if mine:
+        return {}, mine
+    job = known.find(name)
+    return {job.name: job}, []
+
+
+def _print(jobs: Mapping[str, Job], problems: list[Problem], warnings: list[Problem]) -> None:
+    for problem in problems:
+        out.line(_sentence(problem))
+    for warning in warnings:
+        out.line("warning: " + _sentence(warning))
+    found = [many(len(problems), "problem")] if problems else ["no problems"]
+    found += [many(len(warnings), "warning")] if warnings else []
+    summary = f"{many(len(jobs), 'job')}, {', '.join(found)}"
+    (out.talk if problems else out.line)(summary)
+
+
+def _sentence(problem: Problem) -> str:
+    where = f"{problem.file}:{problem.line}" if problem.line else problem.file
+    hint = f" — {problem.hint}" if problem.hint else ""
+    return one_line(f"{where}: {problem.message}{hint}" if where else f"{problem.message}{hint}")
+
+
+# -- what only running the files can tell --------------------------------------------------------------
+
+
+def check_services(settings: Settings) -> None:
+    """Execute the project's services in a child. Raises ConfigError when they cannot be used."""
+    problem = next(iter(_services(settings)), None)
+    if problem is not None:
+        raise ConfigError(problem.message, hint=problem.hint, file=problem.file, line=problem.line)
+
+
+def prove(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
+    """Return why services, or jobs with their parameters, could not run."""
+    from jobrunner import probe
+
+    found = _services(settings)
+    if found:
+        return found  # nothing could be resolved, and each job would only say so again
+    asked = [job for job in jobs if job.path]
+    answers = probe.ask_all([_request(job, settings) for job in asked], settings.import_limit / SECOND)
+    for job, answer in zip(asked, answers, strict=True):
+        found += [_problem(_advised(said, job), job.file, job.name, job.line) for said in _said(answer)]
+    return found
+
+
+def _services(settings: Settings) -> list[Problem]:
+    from jobrunner import probe
+
+    there = Path(settings.project, SERVICES).is_file()
+    if not there and not settings.services:
+        return []
+    answer = probe.ask(_request(None, settings), settings.import_limit / SECOND)
+    return [_problem(said, SERVICES if there else "jobrunner.yaml", None, None) for said in _said(answer)]
+
+
+def _request(job: Job | None, settings: Settings) -> dict[str, Any]:
+    return {
+        "verb": "check",
+        "root": settings.project,
+        "settings": dict(settings.settings),
+        "services": dict(settings.services),
+        "path": job.path if job else str(Path(settings.project, SERVICES)),
+        "folder": job.folder if job else "",
+        "target": job.target if job else "",
+        "job": job.name if job else "",
+        "config": dict(job.config) if job else {},
+        "params": dict(job.params) if job else {},
+    }
+
+
+def _said(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [answer["problem"]] if "problem" in answer else list(answer.get("problems", ()))
+
+
+def _advised(said: Mapping[str, Any], job: Job) -> Mapping[str, Any]:
+    """Add what to do about a parameter that would have no argument, or two."""
+    missing = "give it a default" if job.schedule is not None else "give it a default, or pass it with -p"
+    hints = {"missing": missing, "params": "rename one of the two"}
+    return {"hint": hints.get(said.get("source", "")), **{key: said[key] for key in said if said[key]}}
+
+
+def _problem(said: Mapping[str, Any], file: str, name: str | None, line: int | None) -> Problem:
+    return Problem(file, said.get("line") or line, str(said["message"]), said.get("hint"), name)
+
+
+# -- what is no mistake, but better otherwise ----------------------------------------------------------
+
+
+def crowds(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
+    """Return a warning about the second of the coming day in which most jobs start, if they are many."""
+    now = SystemClock().now()
+    schedules = {job.schedule_key: job.schedule for job in jobs if job.schedule is not None}
+    weights = Counter(job.schedule_key for job in jobs if job.schedule is not None)
+    starts: Counter[Instant] = Counter()
+    for key, schedule in schedules.items():
+        for second in _seconds(schedule, now):
+            starts[second] += weights[key]
+    second, number = max(starts.items(), key=lambda item: (item[1], -item[0]), default=(0, 0))
+    if number <= CROWD:
+        return []
+    at = local(second, settings.timezone)
+    hint = "spread them: other minutes, or seconds in front of the five fields"
+    return [Problem("", None, f"{number} jobs start in the same second, for example at {at}", hint)]
+
+
+def _seconds(schedule: Schedule, now: Instant) -> set[Instant]:
+    """Return the seconds of the coming day in which it fires. Grids begin at their own moments: none."""
+    found: set[Instant] = set()
+    if schedule.text.startswith("every ") or schedule.shortest() < MINUTE:
+        return found
+    instant = schedule.next_after(now, now)
+    while instant is not None and instant <= now + DAY:
+        found.add(instant // SECOND * SECOND)
+        instant = schedule.next_after(instant, now)
+    return found

@@ -1,0 +1,151 @@
+"""next: when jobs, or a cron expression, are due; by the code that runs them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import groupby, islice, takewhile
+
+import click
+
+from jobrunner.cli import out, report
+from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.jsonout import Object
+from jobrunner.cli.moments import Moment
+from jobrunner.cli.render import local, relative
+from jobrunner.clock import Instant, SystemClock, to_iso
+from jobrunner.errors import BadRequest, ScheduleError
+from jobrunner.model import Job, JobFacts
+from jobrunner.plan import next_due
+from jobrunner.registry import Registry
+from jobrunner.schedule import Schedule, parse
+from jobrunner.settings import Settings
+
+Coming = tuple[Instant, str]  # when, which job
+
+
+@click.command(
+    "next",
+    cls=Verb,
+    epilog='jobrunner next\njobrunner next sync-orders -n 5\njobrunner next "0 9 * * mon" --timezone UTC',
+)
+@click.argument("name_or_cron", required=False, type=JobName())
+@click.option(
+    "-n", "number", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many."
+)
+@click.option("--from", "start", type=Moment(ahead=True), help="From this moment on: an ISO time, or 2h.")
+@click.option("--until", type=Moment(ahead=True), help="Up to this moment.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def next_(
+    asked: Asked,
+    name_or_cron: str | None,
+    number: int,
+    start: Instant | None,
+    until: Instant | None,
+    as_json: bool,
+) -> None:
+    """Show when jobs are due: all of them, job NAME, or a cron expression in quotes.
+
+    A job's own count and the state of its schedule are taken into account.
+    """
+    settings = asked.settings()
+    now = SystemClock().now()
+    if start is not None and until is not None and until < start:
+        raise BadRequest("--until is before --from")
+    if name_or_cron is not None and is_expression(name_or_cron, settings):
+        coming, zone = _of_expression(name_or_cron, settings, start or now), settings.timezone
+    else:
+        coming, zone = _of_jobs(asked, settings, name_or_cron, start, now)
+    found = list(islice(takewhile(lambda one: until is None or one[0] <= until, coming), number))
+    if as_json:
+        out.json_document([_object(one, zone) for one in found])
+    elif not found:
+        out.talk("nothing is due")
+    else:
+        _print(found, zone, now, named=name_or_cron is None)
+
+
+def is_expression(text: str, settings: Settings) -> bool:
+    """Say whether an argument is a schedule rather than a name."""
+    if text.startswith("@") or " " in text.strip():
+        return True
+    return text.lower().startswith("every") and text.casefold() not in map(
+        str.casefold, report.names(settings)
+    )
+
+
+def _of_expression(text: str, settings: Settings, start: Instant) -> Iterator[Coming]:
+    try:
+        schedule = parse(text, settings.timezone)
+    except ScheduleError as error:
+        raise BadRequest(error.message, hint=error.hint) from None
+    return _walk(schedule, start - 1, start)
+
+
+def _walk(schedule: Schedule, after: Instant, anchor: Instant) -> Iterator[Coming]:
+    instant = schedule.next_after(after, anchor)
+    while instant is not None:
+        yield instant, ""
+        instant = None if schedule.after_end else schedule.next_after(instant, anchor)
+
+
+def _of_jobs(
+    asked: Asked, settings: Settings, name: str | None, start: Instant | None, now: Instant
+) -> tuple[Iterator[Coming], str]:
+    """Return what is coming of one job in its own zone, or of all in the project's."""
+    store = asked.state(settings)
+    facts = report.by_name(store)
+    if name is None:
+        jobs = Registry.load(settings).jobs
+        rested = {key: job for key, job in jobs.items() if _reason(job, facts, settings) is None}
+        return heapq.merge(*(_of_job(job, facts, start, now) for job in rested.values())), settings.timezone
+    job = report.load_all(settings).find(name)
+    reason = _reason(job, facts, settings)
+    if reason is not None:
+        out.talk(f"note: {job.name} does not run by its schedule at present: {reason}")
+    return _of_job(job, facts, start, now), job.timezone
+
+
+def _reason(job: Job, facts: Mapping[str, JobFacts], settings: Settings) -> str | None:
+    return report.resting(job, facts.get(job.name.casefold()), settings)
+
+
+def _of_job(job: Job, facts: Mapping[str, JobFacts], start: Instant | None, now: Instant) -> Iterator[Coming]:
+    """Yield the occurrences of a job, as many as its count leaves."""
+    standing = report.standing(job, facts.get(job.name.casefold()), now)
+    standing = replace(standing, consumed=max(standing.consumed, (start or now) - 1))
+    while (instant := next_due(job, standing)) is not None:
+        yield instant, job.name
+        if job.schedule is None or job.schedule.after_end:  # what follows depends on when that run ends
+            return
+        standing = replace(standing, consumed=instant, executions=standing.executions + 1)
+
+
+def _object(one: Coming, zone: str) -> Object:
+    instant, job = one
+    return {
+        "job": job or None,
+        "scheduledFor": to_iso(instant),
+        "timezone": zone,
+        "local": local(instant, zone),
+    }
+
+
+def _print(found: list[Coming], zone: str, now: Instant, *, named: bool) -> None:
+    if not out.on_terminal():
+        out.write(
+            "".join(f"{to_iso(instant)}  {job if named else ''}".rstrip() + "\n" for instant, job in found)
+        )
+        return
+    lines: list[str] = []
+    for day, coming in groupby(found, lambda one: local(one[0], zone, "%A, %d %B %Y")):
+        lines.append(day)
+        lines += [_line(one, zone, now, named=named) for one in coming]
+    out.write("\n".join(lines) + "\n")
+
+
+def _line(one: Coming, zone: str, now: Instant, *, named: bool) -> str:
+    at = local(one[0], zone, "%H:%M:%S %Z")
+    return f"  {at}  {one[1] if named else ''}  {relative(one[0] - now)}".replace("    ", "  ")

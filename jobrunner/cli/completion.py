@@ -1,0 +1,53 @@
+"""completion: the script that a shell needs, and the names of jobs it offers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from jobrunner.cli import out
+from jobrunner.cli.asking import Asked, Verb
+from jobrunner.errors import BadRequest, JobrunnerError
+
+SHELLS = ("bash", "zsh", "fish")
+INSTALL = {
+    "bash": 'eval "$(jobrunner completion bash)"   # in ~/.bashrc',
+    "zsh": 'eval "$(jobrunner completion zsh)"   # in ~/.zshrc',
+    "fish": "jobrunner completion fish > ~/.config/fish/completions/jobrunner.fish",
+}
+
+
+@click.command(cls=Verb, epilog="\n".join(INSTALL.values()))
+@click.argument("shell", required=False, type=click.Choice(SHELLS))
+@click.pass_context
+def completion(ctx: click.Context, shell: str | None) -> None:
+    """Print the script that completes commands, options and job names in SHELL."""
+    shell = shell or _shell()
+    kind = get_completion_class(shell)
+    assert kind is not None
+    script = kind(ctx.find_root().command, {}, "jobrunner", "_JOBRUNNER_COMPLETE").source()
+    out.line(script.strip())
+
+
+def _shell() -> str:
+    """Return the user's shell."""
+    shell = Path(os.environ.get("SHELL", "")).name
+    if shell not in SHELLS:
+        raise BadRequest("which shell?", hint="jobrunner completion bash, zsh or fish")
+    return shell
+
+
+def names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the job names that begin so; none where they cannot be known, for a prompt must not break."""
+    from jobrunner.cli import report
+
+    asked = ctx.find_object(Asked) or Asked()
+    try:
+        known = report.names(asked.settings())
+    except (JobrunnerError, OSError):
+        return []
+    wanted = incomplete.casefold()
+    return [CompletionItem(name) for name in known if name.casefold().startswith(wanted)]

@@ -1,0 +1,157 @@
+"""logs: what a run wrote."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import time
+from collections.abc import Callable
+
+import click
+
+from jobrunner.cli import out
+from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.past import find_run, is_run, newest_run
+from jobrunner.errors import BadRequest
+from jobrunner.log import printable
+from jobrunner.model import ENDED, Run
+from jobrunner.store.base import LogChunk, Store
+
+LOOK_EVERY = 0.25  # seconds between looks at a run that goes on
+RAW_HINT = "send it elsewhere: jobrunner logs --raw … > file"
+
+
+class Cleaner:
+    """Turns output, cut anywhere, into text that cannot act on a terminal; CR becomes a new line."""
+
+    def __init__(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+
+    def __call__(self, data: bytes, *, final: bool = False) -> str:
+        """Return the text of the next piece."""
+        return printable(self._decoder.decode(data, final))
+
+
+class Printer:
+    """Prints chunks in order and says where some of the output was cut."""
+
+    def __init__(self, emit: Callable[[str | bytes], bool], *, raw: bool) -> None:
+        self._emit = emit
+        self._clean = None if raw else Cleaner()
+        self._column = 0  # how long the line is that we are in
+        self.offset = 0
+
+    def chunks(self, chunks: list[LogChunk]) -> bool:
+        """Print chunks; returns False when nobody reads any more."""
+        for chunk in chunks:
+            self.skip_to(chunk.offset)
+            self.offset = chunk.offset + len(chunk.data)
+            if not self._put(chunk.data):
+                return False
+        return True
+
+    def skip_to(self, offset: int) -> None:
+        """Say that all before `offset` is gone, if it was not printed."""
+        if offset > self.offset:
+            newline = "\n" if self._column else ""
+            self._put(f"{newline}[… {offset - self.offset:,} bytes cut …]\n".encode())
+            self.offset = offset
+
+    def end(self) -> None:
+        """Finish the last character and line."""
+        if self._clean is not None:
+            self._text(self._clean(b"", final=True))
+            if self._column:
+                self._emit("\n")
+
+    def _put(self, data: bytes) -> bool:
+        if self._clean is not None:
+            return self._text(self._clean(data))
+        self._column = len(data) - data.rfind(b"\n") - 1
+        return self._emit(data)
+
+    def _text(self, text: str) -> bool:
+        if text:
+            self._column = len(text) - text.rfind("\n") - 1
+        return self._emit(text) if text else True
+
+
+@click.command(cls=Verb, epilog="jobrunner logs sync-orders -f\njobrunner logs 1742 --raw > output.txt")
+@click.argument("run_or_job", type=JobName())
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option("--raw", is_flag=True, help="The bytes as they were written, to a file or pipe.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def logs(asked: Asked, run_or_job: str, follow: bool, raw: bool, tail: int | None, as_json: bool) -> None:
+    """Print what a run wrote: a run by its number, or the newest run of a job."""
+    _check(follow, raw, tail, as_json)
+    settings = asked.settings()
+    store = asked.state(settings)
+    run = find_run(store, run_or_job) if is_run(run_or_job) else newest_run(store, settings, run_or_job)
+    assert store is not None  # or there was no run
+    if as_json:
+        out.json_document(_object(store, run))
+    elif tail is not None:
+        _print_tail(store, run, tail, raw=raw)
+    else:
+        _print(store, run, follow=follow, raw=raw)
+
+
+def _check(follow: bool, raw: bool, tail: int | None, as_json: bool) -> None:
+    if raw and out.on_terminal():
+        raise BadRequest("--raw would let the output act on your terminal", hint=RAW_HINT)
+    if as_json and (follow or raw):
+        raise BadRequest("--json goes with neither --follow nor --raw")
+    if tail is not None and follow:
+        raise BadRequest("--tail does not go with --follow")
+
+
+def _object(store: Store, run: Run) -> dict[str, object]:
+    printer, parts = _gathering(raw=False)
+    _whole(store, run, printer)
+    return {"run": run.id, "job": run.job, "state": run.state, "bytes": run.log_bytes, "text": "".join(parts)}
+
+
+def _gathering(*, raw: bool) -> tuple[Printer, list[str]]:
+    """Return a printer that prints into a list."""
+    parts: list[str] = []
+
+    def keep(piece: str | bytes) -> bool:
+        parts.append(piece.decode("utf-8", "surrogateescape") if isinstance(piece, bytes) else piece)
+        return True
+
+    return Printer(keep, raw=raw), parts
+
+
+def _whole(store: Store, run: Run, printer: Printer) -> None:
+    if printer.chunks(store.read_log(run.id)):
+        printer.skip_to(run.log_bytes if run.state in ENDED else 0)
+        printer.end()
+
+
+def _print_tail(store: Store, run: Run, tail: int, *, raw: bool) -> None:
+    printer, parts = _gathering(raw=raw)
+    _whole(store, run, printer)
+    lines = "".join(parts).split("\n")
+    last = [] if tail == 0 else "\n".join(lines[-tail - 1 if lines[-1] == "" else -tail :])
+    text = "".join(last)
+    out.write(text.encode("utf-8", "surrogateescape") if raw else text)
+
+
+def _print(store: Store, run: Run, *, follow: bool, raw: bool) -> None:
+    printer = Printer(out.write, raw=raw)
+    if not follow or run.state in ENDED:
+        _whole(store, run, printer)
+        return
+    while True:
+        now = store.run(run.id) or run  # looked at before its log: what it wrote last is not missed
+        if not printer.chunks(store.read_log(run.id, printer.offset)):
+            return
+        if now.state in ENDED:
+            printer.skip_to(now.log_bytes)
+            printer.end()
+            out.talk(f"{now.job} #{now.id} {now.state.replace('_', ' ')}")
+            return
+        time.sleep(LOOK_EVERY)

@@ -1,0 +1,156 @@
+"""ls: the jobs, and how they stand."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from jobrunner.cli import out, report
+from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.board import Board, Line, job_object
+from jobrunner.cli.render import Row, many, relative, table
+from jobrunner.clock import Instant, SystemClock, to_iso
+from jobrunner.errors import UnknownJob
+from jobrunner.registry import Registry
+from jobrunner.settings import Settings
+
+if TYPE_CHECKING:
+    from jobrunner.model import JobFacts
+
+HEAD = ("NAME", "SCHEDULE", "NEXT", "LAST", "RUNS", "STATE", "NOTE")
+
+
+@click.command(cls=Verb, epilog="jobrunner ls\njobrunner ls --tag nightly --json")
+@click.argument("names", nargs=-1, type=JobName())
+@click.option("--all", "hidden_too", is_flag=True, help="Hidden jobs, too.")
+@click.option("--tag", "tags", multiple=True, metavar="T", help="Only jobs with this tag; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def ls(asked: Asked, names: tuple[str, ...], hidden_too: bool, tags: tuple[str, ...], as_json: bool) -> None:
+    """List the jobs: schedule, next run, last result, count and state; all of them, or those NAMEd."""
+    settings = asked.settings()
+    now = SystemClock().now()
+    registry = Registry.load(settings)
+    facts = _facts(asked, settings)
+    board = Board(registry, facts, settings, now)
+    with _no_collector():
+        lines = _wanted(board.lines(), names, tags, registry, hidden_too=hidden_too)
+        if as_json:
+            out.json_document([job_object(line, settings) for line in lines])
+        elif lines:
+            table(HEAD, Cells(settings, now).rows(lines))
+    _talk(lines, registry, now, board.ahead())
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Keep the collector from walking, again and again, through thousands of rows that are all in use."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _facts(asked: Asked, settings: Settings) -> Mapping[str, JobFacts]:
+    store = asked.state(settings)
+    if store is None:
+        return {}
+    try:
+        from jobrunner.cli import nodes
+
+        nodes.warn(store.nodes(), SystemClock().now())
+        return report.by_name(store)
+    finally:
+        store.close()
+
+
+def _wanted(
+    lines: list[Line], names: Sequence[str], tags: Sequence[str], registry: Registry, *, hidden_too: bool
+) -> list[Line]:
+    """Return the lines that were asked for. Raises UnknownJob for a name that none has."""
+    if names:
+        lines = [line for name in names for line in _named(lines, name, registry)]
+    elif not hidden_too:
+        lines = [line for line in lines if line.summary is None or not line.summary.hidden]
+    if tags:
+        wanted = set(tags)
+        lines = [
+            line for line in lines if line.summary is not None and wanted.intersection(line.summary.tags)
+        ]
+    return lines
+
+
+def _named(lines: Iterable[Line], name: str, registry: Registry) -> list[Line]:
+    key = name.casefold()
+    found = [line for line in lines if (line.name or line.file).casefold() == key]
+    if not found:
+        registry.summary(name)  # raises, and names near ones
+        raise UnknownJob(f'there is no job called "{name}"')
+    return found
+
+
+class Cells:
+    """Turns lines into cells; what many of them share is made once."""
+
+    def __init__(self, settings: Settings, now: Instant) -> None:
+        self._settings = settings
+        self._now = now
+        self._people = out.on_terminal()
+        self._moments: dict[Instant, str] = {}
+
+    def rows(self, lines: Iterable[Line]) -> list[Row]:
+        """Return a row a line."""
+        return [self._row(line) for line in lines]
+
+    def _row(self, line: Line) -> Row:
+        summary, fact = line.summary, line.fact
+        state, since = line.last
+        runs, limit = fact.executions if fact else 0, summary.number_of_executions if summary else None
+        return (
+            line.name or line.file,
+            report.words(summary.words, summary.timezone, self._settings) if summary else "-",
+            self._when(line.next_at) if line.next_at is not None else "-",
+            (f"{state} {self._when(since)}" if since is not None else state) or "-",
+            f"{runs}/{limit}" if limit is not None else str(runs),
+            line.state,
+            _plain(line.note) if line.note else "",
+        )
+
+    def _when(self, instant: Instant) -> str:
+        found = self._moments.get(instant)
+        if found is None:
+            found = relative(instant - self._now) if self._people else to_iso(instant)
+            self._moments[instant] = found
+        return found
+
+
+def _plain(text: str) -> str:
+    from jobrunner.log import one_line
+
+    return one_line(text)
+
+
+def _talk(lines: Sequence[Line], registry: Registry, now: Instant, ahead: Sequence[JobFacts]) -> None:
+    """Say what a table does not."""
+    missing = registry.missing_folder
+    if missing is not None:
+        out.talk(f"{_plain(missing.message)}; {report.MISSING_HINT}")
+    elif not lines:
+        out.talk("no jobs; `jobrunner new NAME` writes one")
+    elif out.on_terminal():
+        states = Counter(line.state for line in lines)
+        out.talk(
+            f"{many(len(lines), 'job')}: "
+            + ", ".join(f"{number} {state}" for state, number in states.items())
+        )
+    for fact in ahead:
+        until = (
+            f"{to_iso(fact.consumed)}, {relative(fact.consumed - now)}" if fact.consumed is not None else ""
+        )
+        out.talk(f"warning: {fact.name} is planned up to {until}: a clock was wrong; it waits until then")

@@ -1,0 +1,43 @@
+"""Nodes that look alive and are not heard of: a stopped process still holds its lock and its jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jobrunner.cli import out
+from jobrunner.clock import SECOND, Instant
+from jobrunner.log import one_line
+from jobrunner.model import NodeFacts
+
+SILENT = 70 * SECOND  # nodes write at least each 60 s
+
+
+def warn(nodes: Iterable[NodeFacts], now: Instant) -> None:
+    """Name the processes on this machine that are stopped, or have not written for long."""
+    for node in nodes:
+        if not is_ours(node.pid):
+            continue
+        who = f"node {one_line(node.node)} (pid {node.pid})"
+        silent = now - node.seen_at
+        if process_state(node.pid) == "T":
+            out.talk(f"warning: {who} is stopped; `kill -CONT {node.pid}` wakes it")
+        elif silent > SILENT:
+            out.talk(f"warning: {who} has not been heard of for {silent // SECOND} s")
+
+
+def is_ours(pid: int) -> bool:
+    """Say whether a process is a jobrunner: a number may have gone to another program since."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"jobrunner" in file.read()
+    except OSError:
+        return False
+
+
+def process_state(pid: int) -> str:
+    """Return the kernel's letter for a process's state, "" when nobody can tell."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""

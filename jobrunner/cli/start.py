@@ -1,0 +1,215 @@
+"""start: run the schedule. Says first what will happen, then what happens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from jobrunner import __version__, durations
+from jobrunner import events as e
+from jobrunner.cli import out, report
+from jobrunner.cli.app import not_yet
+from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb
+from jobrunner.cli.render import many, relative
+from jobrunner.clock import SystemClock, to_iso
+from jobrunner.errors import ConfigError
+from jobrunner.log import Log, one_line, sentence
+from jobrunner.model import Job, JobFacts, Problem
+from jobrunner.registry import Registry
+from jobrunner.settings import Settings
+from jobrunner.store.base import Store
+
+LATER = {
+    "ui": "leave --ui out; ls, history and show tell what happens",
+    "watch": "stop it and start it again after a change; no run is lost",
+    "role": "leave --role out: one process plans and works",
+}
+
+
+@click.command(
+    cls=Verb,
+    epilog="jobrunner start\njobrunner start --jobs examples/jobs\njobrunner start --until-done",
+)
+@click.option(
+    "--slots", type=click.IntRange(1), metavar="N", help="Runs at once; default: cores, at least 4."
+)
+@click.option(
+    "--until-done", is_flag=True, help="End once every job with numberOfExecutions has had its runs."
+)
+@click.option("--for", "run_for", type=Length(), metavar="D", help="End after so long, e.g. 1h.")
+@click.option("--only", multiple=True, type=JobName(), metavar="NAME", help="Only this job; may be repeated.")
+@click.option(
+    "--except",
+    "exclude",
+    multiple=True,
+    type=JobName(),
+    metavar="NAME",
+    help="Not this job; may be repeated.",
+)
+@click.option(
+    "--tag", multiple=True, type=Text(), metavar="T", help="Only jobs with this tag; may be repeated."
+)
+@click.option(
+    "--grace", type=Text(), metavar="D", help="How long runs may go on after a stop.  [default: 30s]"
+)
+@click.option("--exclusive", is_flag=True, help="Refuse to work beside another start.")
+@click.option("--paused", is_flag=True, help="Skip everything that is due, and record it.")
+@click.option("--strict", is_flag=True, help="Refuse to start while a job file has a problem.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="Lines for people, or JSON lines.")
+@click.option("--watch/--no-watch", default=False, hidden=True)
+@click.option("--ui", is_flag=False, flag_value="on", hidden=True)
+@click.option("--role", hidden=True)
+@click.pass_obj
+def start(asked: Asked, /, until_done: bool, run_for: int | None, **options: Any) -> int:
+    """Run the schedule until told to stop: Ctrl-C or TERM; a second one ends at once.
+
+    Any number of them may work on one state: each due moment is run once.
+    """
+    _refuse_later(options)
+    options["except"] = options.pop("exclude")
+    settings = asked.settings(**options)
+    log = Log(sys.stderr, SystemClock().now, settings.log_format)
+    known = report.load_all(settings)
+    jobs = report.chosen(known, settings)
+    _check(jobs, known.problems, settings, until_done=until_done)
+    store = asked.open(settings)
+    try:
+        Banner(settings, log).say(jobs, store, known)
+        return _work(settings, jobs, store, log, known.problems, until_done=until_done, run_for=run_for)
+    finally:
+        store.close()
+
+
+def _refuse_later(options: dict[str, Any]) -> None:
+    if options.pop("watch"):
+        not_yet("--watch", LATER["watch"])
+    if options.pop("ui"):
+        not_yet("--ui", LATER["ui"])
+    if options.pop("role") not in (None, "all"):
+        not_yet("--role", LATER["role"])
+
+
+def _check(jobs: Mapping[str, Job], problems: list[Problem], settings: Settings, *, until_done: bool) -> None:
+    """Raise what makes a start pointless, before anything is written."""
+    if settings.strict and problems:
+        first = sentence(e.FileBroken(problems[0]))
+        assert first is not None
+        raise ConfigError(
+            f"{many(len(problems), 'problem')}, and --strict: {first[1]}", hint="jobrunner check"
+        )
+    if not jobs:
+        raise ConfigError("there is no job to run", hint=_no_jobs_hint(problems, settings))
+    if until_done:
+        from jobrunner.node import check_until_done
+
+        check_until_done(jobs)
+    from jobrunner.cli.checking import check_services
+
+    check_services(settings)
+
+
+def _no_jobs_hint(problems: list[Problem], settings: Settings) -> str:
+    if problems:
+        first = sentence(e.FileBroken(problems[0]))
+        return f"`jobrunner check` lists the problems; the first: {first[1] if first else ''}"
+    if settings.only or settings.exclude or settings.tag:
+        return "no job fits --only, --except and --tag"
+    return "`jobrunner new NAME` writes one"
+
+
+def _work(
+    settings: Settings,
+    jobs: Mapping[str, Job],
+    store: Store,
+    log: Log,
+    problems: list[Problem],
+    *,
+    until_done: bool,
+    run_for: int | None,
+) -> int:
+    from jobrunner.node import Node, Options
+
+    options = Options(until_done=until_done, run_for=run_for, exclusive=settings.exclusive)
+    preload = sorted({name for job in jobs.values() for name in job.imports})
+    node = Node(settings, jobs, store, log, options, preload=preload)
+    code = node.run()
+    return _verdict(code, node.stuck, problems, log) if until_done else code
+
+
+def _verdict(code: int, stuck: tuple[tuple[str, str], ...], problems: list[Problem], log: Log) -> int:
+    """Name what will never be done; returns the exit code of `--until-done`."""
+    for name, why in stuck:
+        log.line("error", f"{name} has not had all its runs, and never will: {one_line(why)}")
+    for problem in problems:
+        log.line("error", f"{one_line(problem.name or problem.file)} could not run: its file has a problem")
+    return 1 if problems and code == 0 else code
+
+
+class Banner:
+    """What `start` says before it works."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        self._now = SystemClock().now()
+
+    def say(self, jobs: Mapping[str, Job], store: Store, known: Registry) -> None:
+        """Say who works on what, when each job is due, and what is wrong."""
+        settings = self._settings
+        state = one_line(report.without_password(settings.state))
+        self._line(f"jobrunner {__version__}: {many(len(jobs), 'job')}, {many(settings.slots, 'slot')}")
+        self._line(f"state {state}, time zone {settings.timezone}, grace {durations.text(settings.grace)}")
+        facts = report.by_name(store)
+        self._jobs(jobs, facts)
+        for problem in known.problems:
+            self._event(e.FileBroken(problem))
+        for fact in report.orphans(facts, known):
+            self._event(e.JobOrphaned(fact.name))
+        self._warn(jobs, facts)
+
+    def _jobs(self, jobs: Mapping[str, Job], facts: Mapping[str, JobFacts]) -> None:
+        rows = [(job.name, self._words(job), self._next(job, facts)) for job in jobs.values()]
+        first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+        for name, words, due in rows:
+            self._line(f"  {name:<{first}}  {words:<{second}}  {due}".rstrip())
+
+    def _words(self, job: Job) -> str:
+        said = job.schedule.words() if job.schedule is not None else "on demand"
+        return report.words(said, job.timezone, self._settings)
+
+    def _next(self, job: Job, facts: Mapping[str, JobFacts]) -> str:
+        fact = facts.get(job.name.casefold())
+        reason = report.resting(job, fact, self._settings)
+        if reason is not None:
+            return reason
+        instant = report.next_at(job, fact, self._now)
+        if instant is None:
+            return "" if job.schedule is None else "no more runs"
+        return f"next {relative(instant - self._now)}, {to_iso(instant)}"
+
+    def _warn(self, jobs: Mapping[str, Job], facts: Mapping[str, JobFacts]) -> None:
+        if self._settings.paused:
+            self._log.line("warning", "started with --paused: what is due is skipped, and recorded")
+        able = (
+            job for job in jobs.values()
+            if report.resting(job, facts.get(job.name.casefold()), self._settings) is None
+            and report.next_at(job, facts.get(job.name.casefold()), self._now) is not None
+        )  # fmt: skip
+        if next(able, None) is None:
+            self._log.line("warning", "nothing can run: no job is enabled and has a moment to come")
+
+    def _line(self, text: str) -> None:
+        if self._settings.log_format == "json":
+            self._log.line("info", text.strip())
+        else:
+            out.talk(text)
+
+    def _event(self, event: e.Event) -> None:
+        said = sentence(event)
+        if said is None or self._settings.log_format == "json":
+            self._log(event)
+        else:
+            out.talk(f"{said[0]}: {said[1]}")

@@ -1,0 +1,228 @@
+"""WHAT THEY SAY: a config as written becomes a `Job`, or sentences that name file, line, key and value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+from jobrunner import schedule as schedules
+from jobrunner.config.keys import CANONICAL, KEYS, MAY_BE_NONE, REQUIRED
+from jobrunner.config.values import Invalid
+from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
+from jobrunner.model import Job
+from jobrunner.schedule import Schedule
+from jobrunner.settings.readers import shown
+
+EXAMPLES = {
+    "name": '"name": "sync-orders"',
+    "schedule": '"schedule": "*/5 * * * *", or None to run it on demand',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Keys and values as somebody wrote them: in which file, from which line on, each key on which line."""
+
+    config: Mapping[str, Any]
+    file: str
+    line: int | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The job file around a config; fields as in `Job`. `doc` is its docstring's first line."""
+
+    path: str
+    folder: str
+    content_hash: str
+    doc: str = ""
+    imports: tuple[str, ...] = ()
+
+
+def read(
+    written: Written, place: Place, timezone: str, override: Written | None = None
+) -> tuple[Job | None, list[ConfigError]]:
+    """Return the job that a config describes, or None and everything that is wrong with it.
+
+    `timezone` is the project's; `override` are keys of jobrunner.yaml, which win and are held to the
+    same rules.
+    """
+    reader = _Reader(written)
+    reader.take(written)
+    if override is not None:
+        reader.take(override)
+    job = reader.job(place, timezone)
+    return (None if reader.errors else job), reader.errors
+
+
+def readable_name(config: object) -> str | None:
+    """Return the name that a config would have if all else were right, or None."""
+    value = config.get("name") if isinstance(config, Mapping) else None
+    try:
+        return str(KEYS["name"].read(value))
+    except Invalid:
+        return None
+
+
+class _Reader:
+    """Collects keys from one or two places, and every complaint about them."""
+
+    def __init__(self, written: Written) -> None:
+        self.errors: list[ConfigError] = []
+        self._written = written
+        self._config: dict[str, Any] = {}  # canonical key -> value as written
+        self._values: dict[str, Any] = {}  # canonical key -> value as meant
+        self._from: dict[str, tuple[str, int | None]] = {}
+        self._misspelt: set[str] = set()
+
+    def take(self, written: Written) -> None:
+        """Add the keys of one place; later places win."""
+        taken: dict[str, str] = {}
+        for key, value in written.config.items():
+            where = written.file, written.lines.get(key, written.line)
+            name = CANONICAL.get(key)
+            if name is None:
+                self._unknown(where, key)
+            elif name in taken:
+                self._refuse(where, name, f"{taken[name]} and {key} are the same key", f"keep {name}")
+            elif name == "name" and written is not self._written:
+                self._refuse(where, name, "name cannot be overridden", "change it in the job's own file")
+            else:
+                taken[name] = key
+                self._config[name], self._from[name] = value, where
+                self._read(name, value)
+
+    def _unknown(self, where: tuple[str, int | None], key: str) -> None:
+        near = [CANONICAL[each] for each in get_close_matches(str(key), CANONICAL, n=1)]
+        self._misspelt.update(near)
+        hint = f'did you mean "{near[0]}"?' if near else "remove it; values of your own belong in params"
+        self._refuse(where, key, f"{shown(key)} is no config key", hint)
+
+    def _read(self, key: str, value: Any) -> None:
+        if value is None and key in MAY_BE_NONE:
+            self._values.pop(key, None)
+            return
+        try:
+            meant = KEYS[key].read(value)
+        except Invalid as error:
+            said = f"{key} is {shown(value)}, which {error}"
+            self._refuse(self._from[key], key, said, error.hint)
+            return
+        self._values[key] = meant
+        has = KEYS[key].has
+        if has is not None and meant not in has:
+            self._not_yet(key, value, has)
+
+    def _not_yet(self, key: str, value: object, has: tuple[Any, ...]) -> None:
+        file, line = self._from[key]
+        said = f"{key} is {shown(value)}, which is not yet supported by this version"
+        hint = "remove it" if len(has) == 1 else "write " + " or ".join(f'"{each}"' for each in has)
+        self.errors.append(NotYetSupported(said, hint=hint, file=file, line=line, key=key))
+
+    def _refuse(self, where: tuple[str, int | None], key: str | None, message: str, hint: str | None) -> None:
+        self.errors.append(ConfigError(message, hint=hint, file=where[0], line=where[1], key=key))
+
+    def job(self, place: Place, timezone: str) -> Job | None:
+        """Return the job, or None when something is wrong; then `errors` says what."""
+        here = self._written.file, self._written.line
+        for key in REQUIRED:
+            if key not in self._config and key not in self._misspelt:
+                self._refuse(here, key, f"config has no {key}", f"add {EXAMPLES[key]}")
+        zone = self._values.get("timezone") or timezone
+        when = self._schedule(zone)
+        self._agree(when)
+        return None if self.errors else self._job(place, zone, when)
+
+    def _schedule(self, zone: str) -> Schedule | None:
+        value = self._values.get("schedule")
+        if value is None:
+            return None
+        gap, fold = self._value("dstGap"), self._value("dstFold")
+        try:
+            return parsed(tuple(value) if isinstance(value, list) else value, zone, gap, fold)
+        except ScheduleError as error:
+            file, line = self._from["schedule"]
+            self.errors.append(
+                ScheduleError(error.message, hint=error.hint, file=file, line=line, key="schedule")
+            )
+        except TypeError:
+            said = f"schedule is {shown(value)}, which is not a schedule"
+            self._refuse(
+                self._from["schedule"], "schedule", said, 'write one such as "*/5 * * * *" or "every 30s"'
+            )
+        return None
+
+    def _agree(self, when: Schedule | None) -> None:
+        """Check what one key says against another."""
+        start, end = self._values.get("startAt"), self._values.get("endAt")
+        if start is not None and end is not None and start >= end:
+            self._refuse(
+                self._from["endAt"],
+                "endAt",
+                "endAt is not after startAt",
+                "let it end later, or begin earlier",
+            )
+        jitter = self._values.get("jitter", 0)
+        if jitter and when is not None and jitter >= when.shortest():
+            said = "jitter is as long as the shortest time between two runs, or longer"
+            self._refuse(self._from["jitter"], "jitter", said, "make it shorter")
+        if "groupLimit" in self._values and "group" not in self._values:
+            self._refuse(
+                self._from["groupLimit"], "groupLimit", "groupLimit is given without a group", "add group"
+            )
+
+    def _value(self, key: str) -> Any:
+        return self._values.get(key, KEYS[key].default)
+
+    def _job(self, place: Place, zone: str, when: Schedule | None) -> Job:
+        value = self._value
+        config = {key: self._config[key] for key in sorted(self._config)}
+        return Job(
+            name=value("name"),
+            schedule=when,
+            timezone=zone,
+            file=self._written.file,
+            path=place.path,
+            folder=place.folder,
+            line=self._written.line or 1,
+            content_hash=place.content_hash,
+            hash=_hash(place.content_hash, config, zone),
+            config=config,
+            description=value("description") or place.doc,
+            tags=value("tags"),
+            number_of_executions=value("numberOfExecutions"),
+            enabled=value("enabled"),
+            environments=value("environments"),
+            params=value("params"),
+            timeout=value("timeout"),
+            concurrency=value("concurrency"),
+            misfire=value("misfire"),
+            misfire_grace=value("misfireGrace"),
+            delivery=value("delivery"),
+            hidden=value("hidden"),
+            runs_per_process=value("runsPerProcess"),
+            run_on_start=value("runOnStart"),
+            start_at=value("startAt"),
+            end_at=value("endAt"),
+            imports=place.imports,
+        )
+
+
+@lru_cache(maxsize=20_000)
+def parsed(value: object, zone: str, gap: str, fold: str) -> Schedule:
+    """Return a schedule; thousands of jobs share few texts, and a schedule is an immutable value."""
+    return schedules.parse(value, zone=zone, dst_gap=gap, dst_fold=fold)
+
+
+def _hash(content: str, config: Mapping[str, Any], zone: str) -> str:
+    text = json.dumps([content, config, zone], sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
+
+
+__all__ = ["Place", "Written", "read", "readable_name"]

@@ -1,0 +1,146 @@
+"""`ctx`: who am I, how far am I, should I stop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+from jobrunner.clock import SystemClock, to_datetime, to_iso
+from jobrunner.errors import NotYetSupported
+from jobrunner.outcomes import Canceled
+from jobrunner.wire import RunSpec
+
+_EVERY = 0.25  # seconds between two words about progress
+
+
+class Wire(Protocol):
+    """What the context needs of the run's end of the wire."""
+
+    canceled: str | None
+
+    def ask(self, verb: str, payload: Mapping[str, Any]) -> int:
+        """Ask without waiting for the answer."""
+        ...
+
+    def poll(self) -> None:
+        """Read what has arrived."""
+        ...
+
+
+class Last(NamedTuple):
+    """How the chain before this one ended."""
+
+    state: str
+    result: Any
+    error: Mapping[str, Any] | None
+    finished_at: datetime | None
+
+
+class Context:
+    """One run, as its body sees it. Instants are aware datetimes in UTC.
+
+    `idempotency_key` is the same for every attempt of one occurrence, and for no other; `fence` grows
+    with every claim, so that a sink which remembers the highest can refuse a stalled run. `last` is the
+    outcome of the chain before, or None.
+    """
+
+    def __init__(self, spec: RunSpec, wire: Wire, clock: Callable[[], float] | None = None) -> None:
+        self.run_id = spec["runId"]
+        self.job = spec["job"]
+        self.trigger = spec["trigger"]
+        self.scheduled_for = _moment(spec["scheduledFor"])
+        self.started_at = to_datetime(spec["startedAt"])
+        self.attempt = spec["attempt"]
+        self.params: dict[str, Any] = dict(spec["params"])
+        self.node = spec["node"]
+        self.identity = spec["identity"]
+        self.fence = spec["fence"]
+        self.is_last_execution = spec["isLast"]
+        self.last = _last(spec["last"])
+        self.cursor = spec["cursor"]
+        self.idempotency_key = _key(spec)
+        self._wire = wire
+        self._clock = clock or SystemClock().monotonic
+        self._told_at: dict[str, float] = {}
+        self._untold: dict[str, Mapping[str, Any]] = {}
+
+    def progress(self, value: float, max: float | None = None, message: str | None = None) -> None:  # noqa: A002
+        """Say how far the run is; at most four times a second, the last word always. Never fails a run."""
+        self._tell("progress", {"value": _plain(value), "max": _plain(max), "message": _text(message)})
+
+    def heartbeat(self) -> None:
+        """Say that the run is alive, where it has nothing to say about its progress."""
+        self._tell("heartbeat", {})
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the run to end: a cancel, its time-out, a shutdown."""
+        self._wire.poll()
+        return self._wire.canceled is not None
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Canceled` when somebody asked the run to end. Let it pass through."""
+        if self.cancelled:
+            raise Canceled(self._wire.canceled or "asked to end")
+
+    def step(self, *_: object, **__: object) -> NoReturn:
+        """Not in this version."""
+        raise NotYetSupported("ctx.step is not in this version", hint="do the work in one body")
+
+    def once(self, *_: object, **__: object) -> NoReturn:
+        """Not in this version."""
+        raise NotYetSupported("ctx.once is not in this version", hint="use ctx.idempotency_key")
+
+    def flush(self) -> None:
+        """Tell what the rate limit has held back; the harness calls it when the body has ended."""
+        for verb in list(self._untold):
+            self._send(verb, self._untold.pop(verb))
+
+    def _tell(self, verb: str, payload: Mapping[str, Any]) -> None:
+        now = self._clock()
+        if now - self._told_at.get(verb, now - _EVERY) < _EVERY:
+            self._untold[verb] = payload
+            return
+        self._told_at[verb] = now
+        self._untold.pop(verb, None)
+        self._send(verb, payload)
+
+    def _send(self, verb: str, payload: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            self._wire.ask(verb, payload)
+
+
+def _key(spec: RunSpec) -> str:
+    at = spec["scheduledFor"]
+    return f"{spec['job']}@{to_iso(at)}" if at is not None else f"{spec['job']}#{spec['rootId']}"
+
+
+def _moment(instant: int | None) -> datetime | None:
+    return None if instant is None else to_datetime(instant)
+
+
+def _last(last: Mapping[str, Any] | None) -> Last | None:
+    if last is None:
+        return None
+    ended = last.get("finishedAt")
+    return Last(last["state"], last.get("result"), last.get("error"), _moment(ended))
+
+
+def _plain(value: object) -> float | int | str | None:
+    """Return a number as it is, and anything else as text: progress is for people."""
+    if value is None or (isinstance(value, int) and abs(value) < 1 << 63):
+        return None if value is None else int(value)
+    if isinstance(value, float) and value - value == 0:  # neither infinite nor NaN
+        return float(value)
+    return _text(value)
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        return str(value)[:1000]
+    except Exception:
+        return None

@@ -1,0 +1,12 @@
+"""WHICH FILES and WHAT THEY SAY, without running them here; a computed config is asked of a child.
+
+walk.py      the files: a sorted walk that opens nothing
+packages.py  installed packages that bring jobs
+files.py     what a file says: read with care, then syntax.py, else a child (`jobrunner.probe`)
+syntax.py    config and imports from the syntax tree, with function.py for what a run calls
+entries.py   a file's jobs and problems, with the settings applied, as JSON
+catalog.py   all files: which entries the cache still vouches for, which are made anew
+summary.py   what `ls` needs of each job, as columns
+cache.py     JSON files that may be lost or forged without harm
+upcoming.py  the next due moments, remembered
+"""

@@ -1,0 +1,253 @@
+"""All job files at once: what the cache still vouches for is kept, the rest is read anew.
+
+An entry holds for a file's content. To spare reading ten thousand files, a file whose inode, size, mtime
+and ctime are those noted with its entry counts as unchanged, as in git: ctime cannot be set back, so an
+edit that keeps size and mtime is seen. A file that changed just before it was read could change again
+within the same tick of the file system's clock; its stamp is noted as zeros and holds for nothing.
+"""
+
+# ruff: noqa: PTH120  (paths are text here: pathlib costs time)
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from array import array
+from binascii import b2a_base64
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from jobrunner.clock import Clock
+from jobrunner.discovery import packages
+from jobrunner.discovery.cache import Cache
+from jobrunner.discovery.summary import Summary, packed, unpacked
+from jobrunner.discovery.walk import STAMP, ProblemRow, scan
+from jobrunner.settings import Settings
+
+if TYPE_CHECKING:
+    from jobrunner.discovery.entries import Entry
+
+JOBS, ENTRIES = "jobs.json", "entries.json"  # what `ls` needs; what a Job is built from
+WORTH = 200  # files from which on a cache pays for a folder of its own
+TICK = 50_000_000  # nanoseconds; file systems stamp more finely than this
+NOTHING = [0] * STAMP
+FILE, PATH = Summary._fields.index("file"), Summary._fields.index("path")  # neighbours
+
+
+class Catalog:
+    """Every job and every problem of a project, as of one moment."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._cache = Cache(settings.project)
+        self._entries: list[Entry] | None = None
+        self._noted: dict[str, list[int]] = {}  # path -> the stamp that a kept entry holds for
+        with _no_collector():
+            self._load()
+
+    summaries: list[Summary]  # sorted by name
+    problems: list[ProblemRow]
+    missing: list[str]  # folders that should hold jobs and are not there
+    found: int  # folders that are there
+
+    def entries(self) -> list[Entry]:
+        """Return the entries of all files, from the cache where they are not at hand."""
+        if self._entries is None:
+            with _no_collector():
+                kept = self._kept(self._cached or {})
+                if kept is None or list(kept) != self._scan.paths:
+                    self._refresh({})
+                else:
+                    self._entries = list(kept.values())
+        assert self._entries is not None
+        return self._entries
+
+    def _load(self) -> None:
+        cached = self._cached = self._cache.read(JOBS)
+        self._places = packages.places()
+        self._packages = _known_packages(cached, self._places)
+        folders = [*self._settings.folders, *(each for each in self._packages.values() if each)]
+        self._scan = scan(tuple(folders), self._settings.project)
+        self.code = _code()
+        self._key = _key(self._settings, folders, self.code)
+        self.missing, self.found = self._scan.missing, len(self._scan.ends)
+        if cached is None or cached.get("key") != self._key:
+            self._refresh({})
+        elif not self._take(cached):
+            self._refresh_with(self._kept(cached) or {})
+
+    def _take(self, cached: dict[str, Any]) -> bool:
+        """Take what the cache says if every file is as it was; return whether it was so."""
+        now = self._clock.now()
+        try:
+            if cached["stamps"] != _sealed(self._scan.stamps) or cached["paths"] != _joined(self._scan.paths):
+                return False
+            if now >= (cached["expires"] or now + 1) or _stamps(cached["others"]) != cached["others"]:
+                return False
+            self.summaries = unpacked(self._located(cached["columns"], cached["at"]), cached["count"])
+            self.problems = [*self._scan.problems, *map(_problem, cached["problems"])]
+        except (KeyError, TypeError, ValueError):
+            return False
+        return True
+
+    def _located(self, columns: list[Any], at: list[int]) -> list[Any]:
+        """Return the columns with those of file and path, which the walk has at hand."""
+        paths, skip = self._scan.paths, len(self._settings.project) + 1
+        inside = self._settings.project + os.sep
+        found = [paths[i] for i in at]
+        files = [path[skip:] if path.startswith(inside) else path for path in found]
+        return [*columns[:FILE], files, found, *columns[FILE:]]
+
+    def _kept(self, cached: dict[str, Any]) -> dict[str, Entry] | None:
+        """Return the cache's entries by path, or None when they do not belong to what `ls` was shown."""
+        full = self._cache.read(ENTRIES)
+        try:
+            if full is None or full["generation"] != cached["generation"]:
+                return None
+            kept = {each["path"]: each for each in map(json.loads, full["entries"])}
+            self._noted = _by_path(list(kept), full["stamps"])
+            return kept
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _refresh_with(self, kept: dict[str, Entry]) -> None:
+        try:
+            self._refresh(kept)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            if not kept:
+                raise
+            self._refresh({})  # entries of a strange shape: as good as none
+
+    def _refresh(self, kept: dict[str, Entry]) -> None:
+        """Read what is not kept, put all together, and write the cache."""
+        from jobrunner.discovery.merge import merge
+        from jobrunner.discovery.refresh import Refresh
+
+        began = self._clock.now() * 1_000
+        refresh = Refresh(self._settings, self._scan, self._clock.now())
+        self._entries = refresh.entries(kept, self._noted)
+        rows, problems = merge(self._entries, self._settings)
+        problems += _lost_packages(self._packages)
+        self.summaries = [Summary._make(row) for row in rows]
+        self.problems = [*self._scan.problems, *problems]
+        self._write(self._entries, rows, problems, began - TICK)
+
+    def _write(self, entries: Sequence[Entry], rows: list[Any], problems: list[Any], sure: int) -> None:
+        worth = len(entries) >= WORTH
+        stamps = _sure(self._scan.stamps, sure)
+        number = {path: i for i, path in enumerate(self._scan.paths)}
+        generation = os.urandom(8).hex()
+        others = sorted({path for entry in entries for path in entry["files"]})
+        jobs: dict[str, Any] = {
+            "key": self._key, "generation": generation, "places": self._places, "packages": self._packages,
+            "paths": _joined(self._scan.paths), "stamps": _sealed(stamps), "others": _stamps(others),
+            "expires": min((each["expires"] for each in entries if each["expires"]), default=None),
+            "at": [number[row[PATH]] for row in rows], "columns": packed([_unlocated(row) for row in rows]),
+            "count": len(rows), "problems": problems,
+        }  # fmt: skip
+        for path, stamp in jobs["others"].items():
+            jobs["others"][path] = _sure(stamp, sure)
+        written = [json.dumps(each) for each in entries]
+        full = {"generation": generation, "entries": written, "stamps": stamps}
+        self._cache.write(ENTRIES, full, worth=worth)
+        self._cache.write(JOBS, jobs, worth=worth)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Keep the collector from walking through a hundred thousand new values, none of them garbage."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _sure(stamps: Sequence[int], before: int) -> list[int]:
+    """Return stamps with zeros for files that changed at `before` (nanoseconds) or later."""
+    found = list(stamps)
+    for i in range(0, len(found), STAMP):
+        if max(found[i + 2], found[i + 3]) >= before:
+            found[i : i + STAMP] = NOTHING
+    return found
+
+
+def _stamps(paths: Sequence[str] | dict[str, list[int]]) -> dict[str, list[int]]:
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: str) -> list[int]:
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return [-1] * STAMP
+    return [facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+def _by_path(paths: list[str], stamps: list[int]) -> dict[str, list[int]]:
+    if len(stamps) != STAMP * len(paths):
+        raise ValueError("stamps are missing")
+    return {path: stamps[STAMP * i : STAMP * i + STAMP] for i, path in enumerate(paths)}
+
+
+def _sealed(stamps: list[int]) -> str:
+    """Return stamps as one text: it is compared as a whole, so there is no need to decode it."""
+    try:
+        data = array("q", stamps).tobytes()
+    except OverflowError:  # inode numbers of some file systems use the highest bit
+        data = repr(stamps).encode()
+    return b2a_base64(data, newline=False).decode()
+
+
+def _joined(paths: list[str]) -> str:
+    return "//".join(paths)  # which no absolute path holds
+
+
+def _unlocated(row: list[Any]) -> list[Any]:
+    return [*row[:FILE], *row[PATH + 1 :]]
+
+
+def _problem(row: Sequence[Any]) -> ProblemRow:
+    file, line, message, hint, name, path = row
+    return file, line, message, hint, name, path
+
+
+def _known_packages(cached: dict[str, Any] | None, places: dict[str, int]) -> dict[str, str | None]:
+    if cached is not None and cached.get("places") == places and isinstance(cached.get("packages"), dict):
+        found: dict[str, str | None] = cached["packages"]
+        return found
+    return packages.job_packages()
+
+
+def _lost_packages(found: dict[str, str | None]) -> list[ProblemRow]:
+    said = "an installed package says that its jobs are here, and there is no such package"
+    return [
+        (name, None, said, "reinstall or remove it", None, name)
+        for name, folder in found.items()
+        if not folder
+    ]
+
+
+def _key(settings: Settings, folders: Sequence[str], code: list[int]) -> list[Any]:
+    """Return all that an entry depends on beside the files: as JSON gives it back, to be compared."""
+    lines = [[list(path), line] for path, line in settings.lines.items() if path[0] == "jobs"]
+    said = [settings.project, settings.timezone, settings.env, str(settings.overrides), lines]
+    return [sys.version, list(folders), said, code]
+
+
+def _code() -> list[int]:
+    """Return (files, bytes, newest change) of our own code: another version may read files otherwise."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    facts = [
+        entry.stat()
+        for folder in ("", "config", "discovery", "schedule", "settings")
+        for entry in os.scandir(os.path.join(home, folder))
+        if entry.name.endswith(".py")
+    ]
+    return [len(facts), sum(each.st_size for each in facts), max(each.st_mtime_ns for each in facts)]

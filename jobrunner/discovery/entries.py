@@ -1,0 +1,140 @@
+"""One file's entry in the cache: its jobs and problems with the settings applied, all of it JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypedDict
+
+from jobrunner import config
+from jobrunner.clock import SECOND, Instant
+from jobrunner.config import Place
+from jobrunner.discovery.files import Description, Found, describe
+from jobrunner.discovery.summary import summarize
+from jobrunner.discovery.walk import ProblemRow, shown_path
+from jobrunner.errors import ConfigError
+from jobrunner.model import Job
+from jobrunner.settings import FILE, Settings
+
+FORGOTTEN = 60 * SECOND  # after this a failed import is tried again: a package may be there by now
+
+
+class JobEntry(TypedDict):
+    """A valid config: its summary's values, and what the job can be built from again."""
+
+    row: list[Any]
+    config: dict[str, Any]
+    line: int
+    lines: dict[str, int]
+    former: list[str]
+
+
+class Entry(TypedDict):
+    """One file. `files` are hashes of others that its configs came from; a failed import `expires`."""
+
+    path: str
+    folder: str
+    hash: str
+    doc: str
+    imports: list[str]
+    jobs: list[JobEntry]
+    problems: list[ProblemRow]
+    files: dict[str, str]
+    expires: Instant | None
+
+
+def entries(found: Sequence[Found], settings: Settings, now: Instant) -> list[Entry]:
+    """Return the entries of job files, read anew."""
+    described = describe(found, settings.import_limit / SECOND)
+    overrides = Overrides(settings)
+    pairs = zip(found, described, strict=True)
+    return [_entry(each, description, settings, overrides, now) for each, description in pairs]
+
+
+def build(entry: Entry, job: JobEntry, settings: Settings, overrides: Overrides) -> Job:
+    """Return the job of an entry that was found to be valid."""
+    made, errors = _read(entry, job, settings, overrides)
+    if made is None:
+        raise errors[0]
+    return made
+
+
+class Overrides:
+    """The `jobs:` mapping of jobrunner.yaml, by name in any case."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._lines = settings.lines
+        self._names = {name.casefold(): name for name in settings.overrides}
+        self._keys = settings.overrides
+
+    def of(self, name: str | None) -> config.Written | None:
+        """Return what jobrunner.yaml says of a job, or None."""
+        written = self._names.get((name or "").casefold())
+        if written is None:
+            return None
+        lines = {key: self._line(written, key) for key in self._keys[written]}
+        return config.Written(_json(self._keys[written]), FILE, self._line(written), lines)
+
+    def unknown(self, names: set[str]) -> Iterator[tuple[str, int]]:
+        """Yield (name, line) of those that no job has; `names` are casefolded."""
+        for key, name in self._names.items():
+            if key not in names:
+                yield name, self._line(name)
+
+    def _line(self, *path: str) -> int:
+        return self._lines.get(("jobs", *path), 1)
+
+
+def _json(keys: Any) -> dict[str, Any]:
+    """Return keys of YAML in JSON types: it also has dates, which become ISO text."""
+    from jobrunner.probe import plain
+
+    return {key: plain(value) for key, value in keys.items()}
+
+
+def _entry(
+    found: Found, description: Description, settings: Settings, overrides: Overrides, now: Instant
+) -> Entry:
+    entry = Entry(
+        path=found.path,
+        folder=found.folder,
+        hash=description.content_hash,
+        doc=" ".join(each for each in description.doc.split() if each.isprintable())[:1000],
+        imports=description.imports,
+        jobs=[],
+        problems=[],
+        files=description.files,
+        expires=now + FORGOTTEN if description.transient else None,
+    )
+    first = description.configs[0].config if description.configs else {"name": description.name}
+    name = config.readable_name(first)
+    entry["problems"] += [_row(found, error, name) for error in description.problems]
+    if not description.problems:
+        for each in description.configs:
+            job = JobEntry(row=[], config=each.config, line=each.line, lines=each.lines, former=[])
+            _add(entry, found, job, settings, overrides)
+    return entry
+
+
+def _add(entry: Entry, found: Found, each: JobEntry, settings: Settings, overrides: Overrides) -> None:
+    name = config.readable_name(each["config"])
+    job, errors = _read(entry, each, settings, overrides)
+    entry["problems"] += [_row(found, error, name) for error in errors]
+    if job is not None:
+        each["row"] = list(summarize(job))
+        each["former"] = list(job.config.get("formerNames", ()))
+        entry["jobs"].append(each)
+
+
+def _read(
+    entry: Entry, each: JobEntry, settings: Settings, overrides: Overrides
+) -> tuple[Job | None, list[ConfigError]]:
+    file = shown_path(entry["path"], settings.project)
+    written = config.Written(each["config"], file, each["line"], each["lines"])
+    place = Place(entry["path"], entry["folder"], entry["hash"], entry["doc"], tuple(entry["imports"]))
+    override = overrides.of(config.readable_name(each["config"]))
+    return config.read(written, place, settings.timezone, override)
+
+
+def _row(found: Found, error: ConfigError, name: str | None) -> ProblemRow:
+    file = error.file or shown_path(found.path, found.root)
+    return file, error.line, error.message, error.hint, name, found.path

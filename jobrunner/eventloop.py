@@ -1,0 +1,89 @@
+"""One event loop for a run that needs one, and what SIGTERM means in and out of it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jobrunner.errors import ResolutionError
+from jobrunner.outcomes import Canceled
+
+
+class Alarm:
+    """The handler of SIGTERM while a body runs: raises `Canceled`, or cancels the asyncio task.
+
+    Disarmed outside of the user's code, so that no clean-up and no reply is cut in two.
+    """
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.rung = False
+        self.cancel: Callable[[], object] | None = None
+
+    def install(self) -> None:
+        """Listen to SIGTERM from now on."""
+        signal.signal(signal.SIGTERM, self._ring)
+        self.armed, self.rung = True, False
+
+    def _ring(self, *_: object) -> None:
+        self.rung = True
+        if not self.armed:
+            return
+        self.armed = False  # once: what follows is the body's own clean-up
+        if self.cancel is not None:
+            self.cancel()
+        else:
+            raise Canceled("asked to end by SIGTERM")
+
+
+class EventLoop:
+    """Made when something async is first met. `drive` runs an awaitable until it is done."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        self._alarm = alarm
+        self._runner: Any = None
+
+    def drive(self, awaitable: Awaitable[Any]) -> Any:
+        """Return the awaitable's result. Raises ResolutionError inside of a running loop."""
+        import asyncio
+
+        coroutine = self._attended(awaitable)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._runner = self._runner or asyncio.Runner()
+            return self._runner.run(coroutine)
+        coroutine.close()
+        _discard(awaitable)
+        raise ResolutionError(
+            "an async service was asked for in sync code: await container.resolve_async(key)"
+        )
+
+    def close(self) -> None:
+        """Cancel what the run left in the loop, and close it."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
+
+    async def _attended(self, awaitable: Awaitable[Any]) -> Any:
+        asyncio = sys.modules["asyncio"]
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        self._alarm.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        try:
+            return await awaitable
+        finally:
+            self._alarm.cancel = None
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Say whether an exception is a cancel passing through: ours, or asyncio's."""
+    asyncio = sys.modules.get("asyncio")
+    return isinstance(error, Canceled) or (asyncio is not None and isinstance(error, asyncio.CancelledError))
+
+
+def _discard(awaitable: object) -> None:
+    close = getattr(awaitable, "close", None)
+    if close is not None:
+        close()

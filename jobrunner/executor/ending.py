@@ -1,0 +1,102 @@
+"""How a run ended, as a value, from what is known: its reply, its exit, what was asked of it. Pure."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jobrunner.clock import SECOND
+from jobrunner.model import Outcome, State
+from jobrunner.wire import WireError
+
+StopState = Literal["canceled", "timed_out"]
+_STATES: Mapping[str, State] = {
+    "succeeded": "succeeded", "failed": "failed", "skipped": "skipped", "canceled": "canceled",
+}  # fmt: skip
+_LONGEST = 256 * 1024  # characters of a result or error; an honest child sends less
+_DEEPEST = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """That a run was asked to end: what it will be if it does, and why."""
+
+    state: StopState
+    reason: str | None
+    timeout: int | None = None  # microseconds, where the run's own time-out asked
+
+
+def by_reply(reply: Any, asked: Asked | None) -> Outcome:
+    """Return the outcome that a complete reply decides. Raises WireError when it is none of ours.
+
+    A reply that says canceled counts as such only if somebody asked; else the body raised it by itself.
+    """
+    if not isinstance(reply, dict) or reply.get("state") not in _STATES:
+        raise WireError("a reply without a state")
+    state, error, digest = _STATES[reply["state"]], reply.get("error"), reply.get("fileHash", "")
+    if not (error is None or isinstance(error, dict)) or not isinstance(digest, str):
+        raise WireError("a reply of the wrong shape")
+    result, truncated = _clean(reply.get("result"), bool(reply.get("truncated")))
+    error = _clean(error, False)[0]
+    if state == "canceled" and asked is not None:
+        return _as_asked(asked, error if asked.state == "canceled" else None, digest)
+    if state == "canceled":
+        state = "failed"
+    reason = "body" if state == "skipped" else None
+    return Outcome(
+        state=state, reason=reason, result=result, truncated=truncated, error=error, file_hash=digest
+    )
+
+
+def by_exit(code: int | None, asked: Asked | None, problem: str | None = None) -> Outcome:
+    """Return the outcome of a process that ended without a reply. Negative codes are signals."""
+    if asked is not None and problem is None:
+        return _as_asked(asked, None, "")
+    return Outcome(state="failed", error=crashed(problem or exit_words(code)))
+
+
+def crashed(message: str) -> Mapping[str, Any]:
+    """Return the error of a run whose process ended without a word."""
+    return {"type": "Crashed", "message": message, "traceback": "", "phase": "body"}
+
+
+def exit_words(code: int | None) -> str:
+    """Return how a process ended, in words."""
+    if code is None:
+        return "its process is gone, nobody knows how"
+    if code >= 0:
+        return f"exited with status {code} without a reply"
+    try:
+        return f"ended by signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"ended by signal {-code}"
+
+
+def _as_asked(asked: Asked, error: Mapping[str, Any] | None, digest: str) -> Outcome:
+    if asked.timeout is not None:
+        message = f"ran longer than its time-out of {asked.timeout / SECOND:g} s"
+        error = {"type": "TimedOut", "message": message, "traceback": "", "phase": "body"}
+    return Outcome(state=asked.state, reason=asked.reason, error=error, file_hash=digest)
+
+
+def _clean(value: Any, truncated: bool) -> tuple[Any, bool]:
+    """Return data that every store can keep: no lone surrogates, bounded in size and depth."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        clean = text.encode("utf-8", "replace").decode()
+    except (ValueError, RecursionError):
+        return None, True
+    if len(clean) > _LONGEST or _too_deep(value):
+        return (clean[:_LONGEST] if not isinstance(value, dict) else None), True
+    return (value if clean == text else json.loads(clean)), truncated
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [one for one in level if isinstance(one, (list, dict))]
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return bool(level)

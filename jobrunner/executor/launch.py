@@ -1,0 +1,266 @@
+"""How the pool gets children: the seam, and the launcher that has a zygote fork them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+from uuid import uuid4
+
+from jobrunner import processes
+from jobrunner.wire import Decoder, Frame, WireError, encode
+
+MARK = "JOBRUNNER_FAMILY"  # in the environment of every child: tells our orphans from strangers
+PRELOAD_LIMIT = 5.0  # seconds that one package may take to import
+END_LIMIT = 2.0  # seconds that a zygote may take to end
+RUNTIME = ("jobrunner.body", "jobrunner.logger")  # what every run needs, imported before the fork
+
+
+class Family(Protocol):
+    """Who hears of the children."""
+
+    def forked(self, number: int, pid: int) -> None:
+        """A child exists."""
+        ...
+
+    def exited(self, number: int, code: int | None, problem: str | None = None) -> None:
+        """A child is gone and reaped, and what it left behind is dead."""
+        ...
+
+    def extinct(self, launcher: Launcher) -> None:
+        """The launcher broke down; its children are dead, and `exited` follows for each of them."""
+        ...
+
+
+class Launcher(Protocol):
+    """Makes, signals and reaps children."""
+
+    skipped: dict[str, str]
+
+    def start(self) -> None:
+        """Get ready; returns before it is."""
+        ...
+
+    def launch(self, number: int, wire: socket.socket, output: int) -> None:
+        """Make a child with these two descriptors, and close them here."""
+        ...
+
+    def signal(self, number: int, what: int) -> None:
+        """Signal a child's process group, unless it is gone; KILL goes to all that descends from it."""
+        ...
+
+    def deadline(self) -> float | None:
+        """Return when `tick` is needed, in monotonic seconds."""
+        ...
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        ...
+
+    def close(self) -> None:
+        """Kill every child and everything that they left behind; wait for it, two seconds at most."""
+        ...
+
+
+class ZygoteLauncher:
+    """A zygote and its children. `clock` is monotonic; `project` is what is never preloaded."""
+
+    def __init__(
+        self,
+        family: Family,
+        selector: selectors.BaseSelector,
+        *,
+        environ: Mapping[str, str],
+        preload: Sequence[str],
+        skipped: Mapping[str, str],
+        project: str,
+        lock_path: str,
+        clock: Callable[[], float],
+        runtime: Sequence[str] = RUNTIME,
+    ) -> None:
+        self._family = family
+        self._selector = selector
+        self._mark = uuid4().hex
+        self._environ = {**environ, MARK: self._mark}
+        self._lock_path = lock_path
+        self._project = project
+        self._preload = [*runtime, *(name for name in preload if name not in skipped)]
+        self._runtime = len(runtime)
+        self._importing: str | None = None
+        self._deadline: float | None = clock() + 2 * PRELOAD_LIMIT  # the interpreter starts too
+        self._clock = clock
+        self._decoder = Decoder()
+        self._control: socket.socket | None = None
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._pids: dict[int, int] = {}
+        self.skipped = dict(skipped)
+
+    @property
+    def pid(self) -> int:
+        """The zygote's own pid, 0 before the start."""
+        return self._zygote.pid if self._zygote is not None else 0
+
+    def start(self) -> None:
+        """Exec the zygote in a session of its own: the terminal's Ctrl-C is for the node alone."""
+        processes.adopt_orphans()  # if the zygote is killed, what its runs left behind comes to us
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        command = [sys.executable, "-P", "-m", "jobrunner.executor.zygote", str(theirs.fileno())]
+        with theirs:
+            self._zygote = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], env=self._environ, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=_stderr(),
+            )  # fmt: skip
+        ours.setblocking(False)
+        self._control = ours
+        self._selector.register(ours, selectors.EVENT_READ, self._on_news)
+        self._say({"start": self._first_words()})
+
+    def launch(self, number: int, wire: socket.socket, output: int) -> None:
+        """Have the zygote fork a child."""
+        self._pids[number] = 0  # not known yet
+        with wire:
+            self._say({"fork": number}, [wire.fileno(), output])
+        os.close(output)
+
+    def signal(self, number: int, what: int) -> None:
+        """Have the zygote do it: it is the parent, so the pid cannot have become another's."""
+        self._say({"kill": number, "signal": what})
+
+    def deadline(self) -> float | None:
+        """Return when a hanging import is given up."""
+        return self._deadline
+
+    def tick(self, now: float) -> None:
+        """Give up a zygote that hangs while importing."""
+        if self._deadline is not None and now >= self._deadline:
+            self._blame(f"takes longer than {PRELOAD_LIMIT:g} s to import")
+            self._collapse()
+
+    def close(self) -> None:
+        """Close our end; the zygote kills everything and follows."""
+        if self._let_go():
+            self._bury()
+
+    def _first_words(self) -> dict[str, object]:
+        paths = sysconfig.get_paths()
+        return {
+            "lock": self._lock_path,
+            "node": os.getpid(),
+            "preload": self._preload,
+            "runtime": self._runtime,
+            "project": self._project,
+            "packages": sorted({sys.prefix, *(paths[name] for name in ("purelib", "platlib", "stdlib"))}),
+        }
+
+    def _say(self, frame: Frame, fds: Sequence[int] = ()) -> None:
+        """Send; a zygote that does not read is as good as dead, one that is dead is found when reading."""
+        if self._control is None:
+            return
+        try:
+            if fds:
+                socket.send_fds(self._control, [encode(frame)], fds)
+            else:
+                self._control.send(encode(frame))
+        except BlockingIOError:
+            self._collapse()
+        except OSError:
+            pass
+
+    def _on_news(self, *_: object) -> None:
+        data = b""
+        assert self._control is not None
+        with contextlib.suppress(OSError):
+            data = self._control.recv(65_536)
+        if not data:
+            self._collapse()
+            return
+        with contextlib.suppress(WireError):
+            for frame in self._decoder.feed(data):
+                self._hear(frame)
+
+    def _hear(self, frame: Frame) -> None:
+        if "exit" in frame:
+            self._pids.pop(frame["exit"], None)
+            self._family.exited(frame["exit"], frame["code"], frame.get("problem"))
+        elif "forked" in frame:
+            self._pids[frame["forked"]] = frame["pid"]
+            self._family.forked(frame["forked"], frame["pid"])
+        else:
+            self._hear_of_preload(frame)
+
+    def _hear_of_preload(self, frame: Frame) -> None:
+        if "preloading" in frame:
+            self._importing = frame["preloading"]
+            self._deadline = self._clock() + PRELOAD_LIMIT
+        elif "preloaded" in frame:
+            if frame["problem"]:
+                self._blame(frame["problem"])
+            self._importing = None
+        elif "threaded" in frame:
+            self._blame("starts a thread when it is imported")
+        elif "started" in frame:
+            self._deadline = None
+
+    def _blame(self, problem: str) -> None:
+        if self._importing is not None:
+            self.skipped[self._importing] = problem
+            self._importing = None
+
+    def _collapse(self) -> None:
+        """The zygote is dead, or has to be: make sure of it and of all that it had."""
+        if not self._let_go():
+            return
+        self._blame("kills the process that imports it")
+        assert self._zygote is not None
+        self._zygote.kill()
+        self._bury()
+        self._family.extinct(self)
+        for number in list(self._pids):
+            self._family.exited(number, -signal.SIGKILL, "its zygote died, and the run with it")
+
+    def _let_go(self) -> bool:
+        if self._control is None:
+            return False
+        self._selector.unregister(self._control)
+        self._control.close()
+        self._control = None
+        self._deadline = None
+        return True
+
+    def _bury(self) -> None:
+        """Wait for the zygote; then whatever of its family is left is a child of ours, or nobody's."""
+        assert self._zygote is not None
+        try:
+            self._zygote.wait(END_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._zygote.kill()
+            self._zygote.wait()
+        if not processes.LINUX:
+            for pid in filter(None, self._pids.values()):
+                with contextlib.suppress(OSError):
+                    os.killpg(pid, signal.SIGKILL)
+        kill_family(self._mark, known=self._pids.values())
+
+
+def kill_family(mark: str, known: Collection[int] = (), keep: Collection[int] = ()) -> int:
+    """Kill and reap our children that are `known` or carry a launcher's mark; returns how many."""
+    sign = f"{MARK}={mark}".encode()
+    return processes.kill_children(
+        keep, only=lambda pid: True if pid in known else processes.carries(pid, sign)
+    )
+
+
+def _stderr() -> int:
+    """Return where a preloaded package may print: not to our stdout, which is for data."""
+    try:
+        os.fstat(2)
+    except OSError:
+        return subprocess.DEVNULL
+    return 2

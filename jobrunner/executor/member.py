@@ -1,0 +1,190 @@
+"""One child, as the node holds it: its wire, its output pipe, and the run that it serves."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import selectors
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jobrunner import link
+from jobrunner.executor.ending import Asked
+from jobrunner.executor.stopping import Escalation
+from jobrunner.wire import LONGEST, Decoder, Frame, RunSpec, WireError, encode
+
+PIPE = 1024 * 1024  # bytes a run may be ahead of us with its output, where the system allows it
+AT_ONCE = 256 * 1024  # bytes taken from one descriptor in one turn of the loop
+_SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
+
+
+class Serving:
+    """The run that a child serves."""
+
+    def __init__(self, spec: RunSpec, deadline: float | None, timeout: int | None) -> None:
+        self.id = spec["runId"]
+        self.deadline = deadline
+        self.timeout = timeout
+        self.asked: Asked | None = None
+        self.escalation: Escalation | None = None
+        self.reply: Any = None
+        self.over_by: float | None = None  # set with the reply: when the process has to be done
+        self.output = 0  # bytes
+
+
+class Member:
+    """A child and the two descriptors it is reached by; `on_frame` and `on_output` hear what it says."""
+
+    def __init__(
+        self,
+        number: int,
+        selector: selectors.BaseSelector,
+        on_frame: Callable[[Member, Frame], None],
+        on_output: Callable[[Member, bytes], None],
+        on_broken: Callable[[Member, str], None],
+    ) -> None:
+        self.number = number
+        self.pid = 0
+        self.ready = False
+        self.since = 0.0  # when it was asked for, or became idle
+        self.serving: Serving | None = None
+        self.key: tuple[str, str] | None = None  # job and file hash that it is warm for
+        self.runs_left: int | None = None  # further runs it may serve; None before its first
+        self.retired = False
+        self.problem: str | None = None
+        self._selector = selector
+        self._on_frame, self._on_output, self._on_broken = on_frame, on_output, on_broken
+        self._decoder = Decoder()
+        self._outbox = bytearray()
+        self._wire: socket.socket | None = None
+        self._output = -1
+        self._paused = False
+
+    def open(self) -> tuple[socket.socket, int]:
+        """Make wire and pipe; returns the child's ends, which the caller hands over and closes."""
+        ours, theirs = link.pair()
+        ours.setblocking(False)
+        self._wire = ours
+        self._output, pipe = os.pipe()
+        os.set_blocking(self._output, False)
+        if _SET_PIPE_SIZE is not None:
+            with contextlib.suppress(OSError):  # beyond the user's limit: the default will do
+                fcntl.fcntl(pipe, _SET_PIPE_SIZE, PIPE)
+        self._selector.register(ours, selectors.EVENT_READ, self._on_wire)
+        self._selector.register(self._output, selectors.EVENT_READ, self._on_pipe)
+        return theirs, pipe
+
+    def close(self) -> None:
+        """Let go of both descriptors; an idle child ends by that. Idempotent."""
+        self._close_wire()
+        self._close_output()
+
+    def send(self, frame: Mapping[str, Any]) -> None:
+        """Say something; what the child does not take at once is sent as it reads. Never fails."""
+        if self._wire is None:
+            return
+        self._outbox += encode(frame)
+        self._flush()
+        if len(self._outbox) > 2 * LONGEST:
+            self._break("does not read what it asked for")
+
+    def drain(self) -> None:
+        """Take in all that an ended or replying child has said and written before."""
+        while self._wire is not None and self._read_wire():
+            pass
+        self.drain_output()
+
+    def drain_output(self) -> None:
+        """Take in what is in the pipe now. Bounded: somebody else may still write into it."""
+        for _ in range(PIPE // 4096):
+            if self._output < 0 or not self._read_output():
+                return
+
+    def pause(self) -> None:
+        """Take no output until `resume`; the run waits when the pipe is full."""
+        if self._output >= 0 and not self._paused:
+            self._selector.unregister(self._output)
+            self._paused = True
+
+    def resume(self) -> None:
+        """Take output again."""
+        if self._output >= 0 and self._paused:
+            self._selector.register(self._output, selectors.EVENT_READ, self._on_pipe)
+            self._paused = False
+
+    # -- the wire ------------------------------------------------------------------------------------
+
+    def _on_wire(self, *_: object) -> None:
+        self._flush()
+        if self._wire is not None:
+            self._read_wire()
+
+    def _read_wire(self) -> bool:
+        assert self._wire is not None
+        try:
+            data = self._wire.recv(AT_ONCE)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            data = b""
+        if not data:  # no proof of anything: the body may have closed it, a grandchild may hold it
+            self._close_wire()
+            return False
+        try:
+            for frame in self._decoder.feed(data):
+                self._on_frame(self, frame)
+        except (WireError, KeyError, TypeError) as error:
+            self._break(f"broke the wire: {error}")
+            return False
+        return True
+
+    def _flush(self) -> None:
+        while self._outbox and self._wire is not None:
+            try:
+                sent = self._wire.send(memoryview(self._outbox)[:AT_ONCE].tobytes())
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                self._outbox.clear()
+                break
+            del self._outbox[:sent]
+        if self._wire is not None:
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outbox else 0)
+            if self._selector.get_key(self._wire).events != wanted:
+                self._selector.modify(self._wire, wanted, self._on_wire)
+
+    def _break(self, sentence: str) -> None:
+        self._close_wire()
+        self._on_broken(self, sentence)
+
+    def _close_wire(self) -> None:
+        if self._wire is not None:
+            self._selector.unregister(self._wire)
+            self._wire.close()
+            self._wire = None
+
+    # -- the output ----------------------------------------------------------------------------------
+
+    def _on_pipe(self, *_: object) -> None:
+        if self._output >= 0 and not self._paused:
+            self._read_output()
+
+    def _read_output(self) -> bool:
+        try:
+            data = os.read(self._output, AT_ONCE)
+        except (BlockingIOError, InterruptedError):
+            return False
+        if not data:
+            self._close_output()
+            return False
+        self._on_output(self, data)
+        return True
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            self.resume()
+            self._selector.unregister(self._output)
+            os.close(self._output)
+            self._output = -1

@@ -1,0 +1,364 @@
+"""The node's side: spares in hand, runs under way, and how each of them ends.
+
+spare      asked for ahead, has loaded no file of the project; `ready` once it says so
+serving    `run` was a send on its own wire; `Began`, `Output`, `Asked` follow
+over       a complete reply decides, else its exit; `Ended` once the process is gone (two seconds after
+           its reply it is killed) or says that it may serve another run of the same job
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from jobrunner.clock import SECOND, Clock, SystemClock
+from jobrunner.executor import ending
+from jobrunner.executor.direct import ExecLauncher
+from jobrunner.executor.ending import Asked as AskedToEnd
+from jobrunner.executor.ending import StopState
+from jobrunner.executor.happened import Asked, Began, Ended, Happening, Output
+from jobrunner.executor.launch import Launcher, ZygoteLauncher
+from jobrunner.executor.member import Member, Serving
+from jobrunner.executor.stopping import Escalation
+from jobrunner.model import Outcome
+from jobrunner.wire import Frame, RunSpec, WireError
+
+SPARES = 8  # children in hand at most, however many slots there are
+REPLY_LIMIT = 2.0  # seconds from the reply to the end of the process
+READY_LIMIT = 30.0  # seconds that a child may take to be ready
+WARM_LIMIT = 60.0  # seconds that a child which may serve more runs waits for one
+CALM = 1.0  # seconds between restarts of a zygote that keeps dying
+
+
+class Pool:
+    """Children of one node. All calls come from its one thread; nothing here blocks for long."""
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        *,
+        slots: int,
+        preload: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        lock_path: str = "",
+        log_limit: int = 1024 * 1024,
+        grace: int = 10 * SECOND,
+        clock: Clock | None = None,
+        project: str = "",
+        spawn: Literal["fork", "exec"] = "fork",
+    ) -> None:
+        """`environ` is the children's whole environment (default: ours), `grace` microseconds.
+
+        `log_limit`: bytes of one run's output that are held until the node takes them; beyond, the run
+        waits. `preload` names packages to import before the fork; what lies in `project` never is.
+        """
+        self._selector = selector
+        self._slots = slots
+        self._preload = preload
+        self._environ = dict(os.environ if environ is None else environ)
+        self._lock_path = lock_path
+        self._log_limit = log_limit
+        self._grace = grace
+        self._clock = clock or SystemClock()
+        self._project = project
+        self._spawn = spawn
+        self._launcher: Launcher | None = None
+        self._skipped: dict[str, str] = {}
+        self._restart_at: float | None = None
+        self._started_at = 0.0
+        self._count = 0
+        self._members: dict[int, Member] = {}
+        self._runs: dict[int, Member] = {}
+        self._events: list[Happening] = []
+        self._held: dict[Member, int] = {}  # output bytes that nobody has taken
+
+    # -- what the node calls -------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> list[int]:
+        """The pids of spares in hand, oldest first, as many as there are free slots."""
+        spares = [one.pid for one in self._members.values() if _is_spare(one) and one.ready]
+        return spares[: max(0, self._slots - len(self._runs))]
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Packages that were not preloaded, and why; for `doctor`."""
+        return self._launcher.skipped if self._launcher is not None else self._skipped
+
+    def start(self) -> None:
+        """Start the zygote, or what stands in for it, and ask for spares."""
+        self._started_at, self._restart_at = self._clock.monotonic(), None
+        self._launcher = self._new_launcher()
+        self._launcher.start()
+        self._replenish()
+
+    def run(self, spec: RunSpec, pid: int, timeout: int | None = None, runs_per_process: int = 1) -> int:
+        """Hand a run to the spare `pid`, or to a child that is warm for this job; returns whose pid it is.
+
+        Never fails: where no child can take it, it Ended without having begun. `timeout` is in
+        microseconds from now.
+        """
+        member = self._warm(spec) or self._spare(pid)
+        deadline = None if timeout is None else self._clock.monotonic() + timeout / SECOND
+        if member is None:
+            self._events.append(Ended(spec["runId"], _never_began(), 0))
+            return 0
+        if member.runs_left is None:
+            member.runs_left = runs_per_process
+        member.runs_left -= 1
+        member.key = spec["job"], spec["fileHash"]
+        member.ready = False
+        member.serving = Serving(spec, deadline, timeout)
+        self._runs[spec["runId"]] = member
+        member.send({"run": spec, "again": member.runs_left > 0})
+        self._replenish()
+        return member.pid
+
+    def stop(self, run_id: int, state: StopState, reason: str | None, *, now: bool = False) -> None:
+        """Bring a run to its end: ask, then TERM, then KILL; `now` kills at once. Idempotent.
+
+        The first to ask decides what it is called; a reply that is complete decides before both.
+        """
+        member = self._runs.get(run_id)
+        if member is not None and member.serving is not None and member.serving.reply is None:
+            self._stop(member, member.serving, AskedToEnd(state, reason), now=now)
+
+    def answer(self, run_id: int, number: int, payload: Mapping[str, Any]) -> None:
+        """Answer a request of a run, after the commit; a run that is over hears nothing."""
+        if run_id in self._runs:
+            self._runs[run_id].send({"answer": number, **payload})
+
+    def happened(self) -> list[Happening]:
+        """Return what happened since the last call, in order."""
+        events, self._events = self._events, []
+        for member in self._held:
+            member.resume()
+        self._held.clear()
+        return events
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is needed, in monotonic seconds; None when only news can bring work."""
+        times = [self._restart_at, self._launcher.deadline() if self._launcher else None]
+        times += [self._deadline(member) for member in self._members.values()]
+        return min((time for time in times if time is not None), default=None)
+
+    def tick(self, now: float) -> None:
+        """Do what is due: time-outs, the next step of each stop, restarts."""
+        if self._restart_at is not None and now >= self._restart_at:
+            self.start()
+        if self._launcher is not None:
+            self._launcher.tick(now)
+        for member in list(self._members.values()):
+            self._tick(member, now)
+
+    def close(self, kill: bool = True) -> None:
+        """End all children, whatever they do; what was still running is canceled, reason shutdown.
+
+        With `kill` false, runs that have replied get their two seconds to end by themselves first.
+        """
+        launcher, self._launcher = self._launcher, None
+        self._restart_at = None
+        if not kill:
+            self._wait_for_replies()
+        if launcher is not None:
+            self._skipped = dict(launcher.skipped)
+            launcher.close()
+        for member in list(self._members.values()):
+            if member.serving is not None and member.serving.asked is None:
+                member.serving.asked = AskedToEnd("canceled", "shutdown")
+            self.exited(member.number, -signal.SIGKILL)
+
+    # -- what the launcher tells ---------------------------------------------------------------------
+
+    def forked(self, number: int, pid: int) -> None:
+        """A child exists; it is ready when it says so itself."""
+        if number in self._members:
+            self._members[number].pid = pid
+
+    def exited(self, number: int, code: int | None, problem: str | None = None) -> None:
+        """A child is gone: what it said last counts, then how it ended."""
+        member = self._members.pop(number, None)
+        if member is None:
+            return
+        member.drain()
+        member.close()
+        serving = member.serving
+        if serving is not None:
+            crashed = ending.by_exit(code, serving.asked, member.problem or problem)
+            self._end(member, serving, serving.reply or crashed)
+        self._replenish()
+
+    def extinct(self, launcher: Launcher) -> None:
+        """The zygote died: another one, at once or soon. What it had is reported one by one after this."""
+        if launcher is not self._launcher:
+            return
+        self._skipped = dict(launcher.skipped)
+        self._launcher = None
+        self._restart_at = max(self._clock.monotonic(), self._started_at + CALM)
+
+    # -- what the children say -----------------------------------------------------------------------
+
+    def _on_frame(self, member: Member, frame: Frame) -> None:
+        serving = member.serving
+        if "ready" in frame:
+            self._on_ready(member)
+        elif serving is None or serving.reply is not None:
+            raise WireError("it speaks out of turn")
+        elif "reply" in frame:
+            serving.reply = ending.by_reply(frame["reply"], serving.asked)
+            serving.over_by = self._clock.monotonic() + REPLY_LIMIT
+        elif "began" in frame:
+            self._events.append(Began(serving.id, member.pid))
+        elif "ask" in frame:
+            number, verb, payload = frame["ask"], frame["verb"], frame["payload"]
+            if not (isinstance(number, int) and isinstance(verb, str) and isinstance(payload, dict)):
+                raise WireError("a request of the wrong shape")
+            self._events.append(Asked(serving.id, number, verb, payload))
+
+    def _on_ready(self, member: Member) -> None:
+        """A spare is ready, or a child has put its things in order after a run."""
+        serving = member.serving
+        if serving is not None:
+            if serving.reply is None or not member.runs_left:
+                raise WireError("it is ready out of turn")
+            member.drain_output()
+            self._end(member, serving, serving.reply)
+        member.ready = True
+        member.since = self._clock.monotonic()
+        self._replenish()
+
+    def _on_output(self, member: Member, data: bytes) -> None:
+        if member.serving is None:
+            return
+        member.serving.output += len(data)
+        self._events.append(Output(member.serving.id, data))
+        self._held[member] = self._held.get(member, 0) + len(data)
+        if self._held[member] >= self._log_limit:
+            member.pause()
+
+    def _on_broken(self, member: Member, sentence: str) -> None:
+        member.problem = sentence
+        self._signal(member, signal.SIGKILL)
+
+    # -- how it goes on ------------------------------------------------------------------------------
+
+    def _end(self, member: Member, serving: Serving, outcome: Outcome) -> None:
+        self._runs.pop(serving.id, None)
+        self._held.pop(member, None)
+        member.serving = None
+        self._events.append(Ended(serving.id, outcome, serving.output))
+
+    def _tick(self, member: Member, now: float) -> None:
+        serving = member.serving
+        due = self._deadline(member)
+        if due is None or now < due:
+            return
+        if serving is None:
+            self._retire(member, now)
+        elif serving.over_by is not None:
+            serving.over_by = now + REPLY_LIMIT
+            self._signal(member, signal.SIGKILL)
+        elif serving.asked is None:
+            self._stop(member, serving, AskedToEnd("timed_out", None, serving.timeout))
+        elif serving.escalation is not None:
+            self._escalate(member, serving.asked, serving.escalation.next(now))
+
+    def _deadline(self, member: Member) -> float | None:
+        serving = member.serving
+        if serving is None:
+            return _idle_deadline(member)
+        if serving.over_by is not None:
+            return serving.over_by
+        return serving.escalation.due if serving.escalation is not None else serving.deadline
+
+    def _stop(self, member: Member, serving: Serving, asked: AskedToEnd, *, now: bool = False) -> None:
+        time = self._clock.monotonic()
+        serving.asked = serving.asked or asked
+        if serving.escalation is None:
+            serving.escalation = Escalation(time, self._grace)
+        elif not now:
+            return
+        if now or self._grace <= 0:
+            serving.escalation.at_once(time)
+        self._escalate(member, serving.asked, serving.escalation.next(time))
+
+    def _escalate(self, member: Member, asked: AskedToEnd, means: str | None) -> None:
+        if means == "message":
+            member.send({"cancel": asked.reason or asked.state})
+        elif means == "term":
+            self._signal(member, signal.SIGTERM)
+        elif means == "kill":
+            self._signal(member, signal.SIGKILL)
+
+    def _signal(self, member: Member, what: int) -> None:
+        if self._launcher is not None:
+            self._launcher.signal(member.number, what)
+
+    def _retire(self, member: Member, now: float) -> None:
+        """Send an idle child home; one that does not go, or never became ready, is killed."""
+        if member.retired or not member.ready:
+            self._signal(member, signal.SIGKILL)
+        member.ready, member.retired, member.since = False, True, now
+        member.close()
+
+    # -- spares --------------------------------------------------------------------------------------
+
+    def _replenish(self) -> None:
+        """Have as many spares, ready or on their way, as there may be runs soon."""
+        wanted = min(self._slots - len(self._runs), SPARES)
+        present = sum(_is_spare(one) for one in self._members.values())
+        while self._launcher is not None and present < wanted:
+            present += 1
+            self._ask_for_one(self._launcher)
+
+    def _ask_for_one(self, launcher: Launcher) -> None:
+        self._count += 1
+        member = Member(self._count, self._selector, self._on_frame, self._on_output, self._on_broken)
+        member.since = self._clock.monotonic()
+        self._members[member.number] = member
+        launcher.launch(member.number, *member.open())
+
+    def _spare(self, pid: int) -> Member | None:
+        spares = [one for one in self._members.values() if _is_spare(one) and one.ready]
+        return next((one for one in spares if one.pid == pid), spares[0] if spares else None)
+
+    def _warm(self, spec: RunSpec) -> Member | None:
+        key = spec["job"], spec["fileHash"]
+        return next((one for one in self._members.values() if one.ready and one.key == key), None)
+
+    def _new_launcher(self) -> Launcher:
+        clock = self._clock.monotonic
+        if self._spawn == "exec":
+            return ExecLauncher(self, self._selector, environ=self._environ, clock=clock)
+        return ZygoteLauncher(
+            self, self._selector, environ=self._environ, preload=self._preload, skipped=self._skipped,
+            project=self._project, lock_path=self._lock_path, clock=clock,
+        )  # fmt: skip
+
+    def _wait_for_replies(self) -> None:
+        limit = self._clock.monotonic() + REPLY_LIMIT
+        while any(run.serving and run.serving.reply for run in self._runs.values()):
+            if self._clock.monotonic() >= limit:
+                return
+            for key, _ in self._selector.select(0.01):
+                key.data(key.fileobj)
+
+
+def _is_spare(member: Member) -> bool:
+    return member.key is None and not member.retired
+
+
+def _idle_deadline(member: Member) -> float | None:
+    """Return when an idle child's time is up: to get ready, to be used again, or to be gone."""
+    if member.retired:
+        return member.since + REPLY_LIMIT
+    if not member.ready:
+        return member.since + READY_LIMIT
+    return member.since + WARM_LIMIT if member.key is not None else None
+
+
+def _never_began() -> Outcome:
+    return Outcome(state="failed", error=ending.crashed("its process died before the body began"))

@@ -1,0 +1,241 @@
+"""The zygote: a lean, single-threaded process that every run is a fork of.
+
+The node execs it; both talk in frames over one socket:
+
+    node -> zygote    {"start": {"lock", "preload", "project", "packages"}}   the first
+                      {"fork": n}       with two descriptors: the child's wire, its output pipe
+                      {"kill": n, "signal": s}
+    zygote -> node    {"preloading": name}, {"preloaded": name, "problem": text or null}
+                      {"threaded": name}   and it ends: forking with threads is not safe
+                      {"started": pid}
+                      {"forked": n, "pid": pid}, {"exit": n, "code": c}
+
+When the node's end closes, every run and everything that a run left behind is killed, within a second.
+Children inherit no descriptor but their own two; the lock stays with the zygote alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from jobrunner import processes
+from jobrunner.child import serve, settle_in
+from jobrunner.wire import Decoder, Frame, encode
+
+_AT_ONCE = 65_536
+_MOST_FDS = 64
+
+
+class Zygote:
+    """Forks, kills and buries. `control` is the socket to the node."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._decoder = Decoder()
+        self._fds: list[int] = []  # descriptors received, in order, two for each fork
+        self._pids: dict[int, int] = {}  # number -> pid of the children that live
+        self._lock = -1
+        self._ear, self._mouth = socket.socketpair()
+
+    def run(self) -> None:
+        """Serve the node until it closes its end."""
+        self._listen()
+        node_lives = True
+        while node_lives:
+            heard, _, _ = select.select([self._control, self._ear], [], [])
+            if self._ear in heard:
+                self._bury()
+            if self._control in heard:
+                node_lives = self._obey()
+        self._end_all()
+
+    def _listen(self) -> None:
+        """Hear of dead children through a socket; leave signals aimed at a group to the node."""
+        for end in (self._ear, self._mouth):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+    # -- what the node says --------------------------------------------------------------------------
+
+    def _obey(self) -> bool:
+        """Carry out what has arrived; False when the node is gone."""
+        try:
+            data, fds, _, _ = socket.recv_fds(self._control, _AT_ONCE, _MOST_FDS)
+        except OSError:
+            return False
+        self._fds += fds
+        for frame in self._decoder.feed(data):
+            self._do(frame)
+        return bool(data)
+
+    def _do(self, frame: Frame) -> None:
+        if "fork" in frame:
+            self._fork(frame["fork"], self._fds.pop(0), self._fds.pop(0))
+        elif "kill" in frame:
+            self._kill(frame["kill"], frame["signal"])
+        elif "start" in frame:
+            self._start(frame["start"])
+
+    def _say(self, frame: Frame) -> None:
+        with contextlib.suppress(OSError):  # the node died: reading will tell
+            self._control.sendall(encode(frame))
+
+    def _start(self, how: dict[str, Any]) -> None:
+        if how["lock"]:
+            self._lock = take_lock(how["lock"])
+        processes.adopt_orphans()
+        # While a package is being imported nobody listens to the node: if it dies now, so must we.
+        processes.die_with(how["node"])
+        for at, name in enumerate(how["preload"]):
+            self._preload(name, "" if at < how["runtime"] else how["project"], how["packages"])
+        processes.outlive_parent()
+        gc.collect()
+        gc.disable()  # a collection in a child would copy every page that we share with it
+        gc.freeze()
+        self._say({"started": os.getpid()})
+
+    def _preload(self, name: str, project: str, packages: list[str]) -> None:
+        self._say({"preloading": name})
+        problem = preload(name, project, packages)
+        if threads() > 1:
+            self._say({"threaded": name})
+            os._exit(0)
+        self._say({"preloaded": name, "problem": problem})
+
+    # -- children ------------------------------------------------------------------------------------
+
+    def _fork(self, number: int, wire: int, output: int) -> None:
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._say({"exit": number, "code": None, "problem": f"cannot fork: {error.strerror}"})
+            pid = -1
+        if pid == 0:
+            become_spare(parent, wire, output)
+        os.close(wire)
+        os.close(output)
+        if pid > 0:
+            self._pids[number] = pid
+            self._say({"forked": number, "pid": pid})
+
+    def _kill(self, number: int, what: int) -> None:
+        """Signal a child's group. It is ours and unburied, so its pid is nobody else's."""
+        pid = self._pids.get(number)
+        if pid is None:
+            return
+        with contextlib.suppress(OSError):
+            os.killpg(pid, what)
+        if what == signal.SIGKILL:  # it may not have got as far as leading a group
+            with contextlib.suppress(OSError):
+                os.kill(pid, what)
+
+    def _bury(self) -> None:
+        """Reap the dead; kill what they left behind before the node hears of their end."""
+        with contextlib.suppress(BlockingIOError):
+            while self._ear.recv(_AT_ONCE):
+                pass
+        gone = self._reap()
+        processes.kill_children(keep=set(self._pids.values()))
+        for number, code in gone:
+            self._say({"exit": number, "code": code})
+
+    def _reap(self) -> list[tuple[int, int]]:
+        gone = []
+        for number, pid in list(self._pids.items()):
+            with contextlib.suppress(ChildProcessError):
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done:
+                    del self._pids[number]
+                    gone.append((number, os.waitstatus_to_exitcode(status)))
+        return gone
+
+    def _end_all(self) -> None:
+        for number in list(self._pids):
+            self._kill(number, signal.SIGKILL)
+        if processes.LINUX:
+            processes.kill_children()
+
+
+def become_spare(parent: int, wire: int, output: int) -> NoReturn:
+    """Turn a fresh fork into a child that waits for a run. Never returns."""
+    try:
+        os.setsid()
+        processes.die_with(parent)
+        signal.set_wakeup_fd(-1)
+        settle_in(wire, output)
+        gc.enable()
+        serve(wire)
+    finally:
+        os._exit(70)
+
+
+def take_lock(path: str) -> int:
+    """Take the lock file as filelock.FileLock would, which costs 10 MB to import; returns its descriptor.
+
+    Ends the process when somebody else holds it: this owner's name would not be its own.
+    """
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit(f"jobrunner: {path} is locked by another process")
+    return lock
+
+
+def preload(name: str, project: str, packages: list[str]) -> str | None:
+    """Import an installed package; returns why not, or None. What lies in the project is left alone.
+
+    `packages` are folders of installed packages, which may well be inside the project (a .venv).
+    """
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(name)
+        if spec is None:
+            return "not installed"
+        places = [spec.origin or "", *(spec.submodule_search_locations or ())]
+        if project and any(_inside(place, project, packages) for place in places):
+            return "part of the project"
+        __import__(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a package may raise anything, sys.exit included
+        return f"{type(error).__name__}: {error}"[:500]
+    return None
+
+
+def _inside(place: str, project: str, packages: list[str]) -> bool:
+    place = os.path.realpath(place)
+    below = [folder for folder in (project, *packages) if place.startswith(os.path.realpath(folder) + os.sep)]
+    return below == [project]
+
+
+def threads() -> int:
+    """Return how many threads this process has, those that C code started included."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        threading = sys.modules.get("threading")
+        return threading.active_count() if threading is not None else 1
+
+
+def main() -> None:
+    """Entry of `python -m jobrunner.executor.zygote FD`."""
+    Zygote(socket.socket(fileno=int(sys.argv[1]))).run()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

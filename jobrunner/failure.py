@@ -1,0 +1,70 @@
+"""Why a run failed, as bounded text: the user's frames only, with the chain of causes."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+from jobrunner.outcomes import PermanentFailure
+from jobrunner.wire import ErrorInfo
+
+LONGEST_MESSAGE = 4 * 1024
+LONGEST_TRACEBACK = 64 * 1024
+_HARNESS = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH120
+_ENGINES = (_HARNESS, f"{os.sep}asyncio{os.sep}", "<frozen ")
+
+
+def describe(error: BaseException, phase: str) -> ErrorInfo:
+    """Return what is kept of an exception; never raises, however hostile the exception is."""
+    info = ErrorInfo(
+        type=type(error).__qualname__,
+        message=shorten(_message(error), LONGEST_MESSAGE),
+        traceback=shorten(_traceback(error), LONGEST_TRACEBACK),
+        phase=phase,
+    )
+    if isinstance(error, PermanentFailure):
+        info["permanent"] = True
+    return info
+
+
+def shorten(text: str, longest: int) -> str:
+    """Return text of at most about `longest` bytes of UTF-8: its beginning and its end."""
+    clean = text.encode("utf-8", "backslashreplace")
+    if len(clean) <= longest:
+        return clean.decode()
+    half = longest // 2
+    cut = len(clean) - 2 * half
+    head, tail = clean[:half].decode("utf-8", "ignore"), clean[-half:].decode("utf-8", "ignore")
+    return f"{head}\n… {cut} bytes left out …\n{tail}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as another:
+        return f"<its message cannot be shown: {type(another).__name__}>"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        told = traceback.TracebackException.from_exception(error)
+        _trim(told)
+        return "".join(told.format())
+    except BaseException as another:
+        return f"<its traceback cannot be shown: {type(another).__name__}>"
+
+
+def _trim(told: traceback.TracebackException | None) -> None:
+    """Drop our frames, and asyncio's before the first of the user's, all along the chain."""
+    seen: set[int] = set()
+    waiting = [told]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        waiting += [one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())]
+        frames = [frame for frame in one.stack if not frame.filename.startswith((_HARNESS, "<frozen "))]
+        while frames and any(engine in frames[0].filename for engine in _ENGINES):
+            del frames[0]
+        one.stack[:] = frames

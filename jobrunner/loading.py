@@ -1,0 +1,158 @@
+"""How a job file becomes a module: by path, under a private package, always from its source.
+
+Each jobs folder is a package of its own, so `from ._shared import x` works, `sync-orders.py` is a fine
+file name, and a job called json.py shadows nothing: the folder is on no path. The project root comes
+last on `sys.path`, so that it does not shadow anything either. Only children that are meant to run
+user code may call this; it imports nothing heavy, and what the user's file raises goes through.
+"""
+
+# ruff: noqa: PTH113, PTH206  (paths are text here: pathlib costs time)
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from types import CodeType, ModuleType
+from typing import Any
+
+from jobrunner.errors import ConfigError
+
+PREFIX = "_jobrunner_jobs_"
+
+
+def load(folder: str, path: str, root: str) -> ModuleType:
+    """Return the module of the job file at `path`, found in the jobs folder `folder`; all paths absolute.
+
+    Raises whatever the file raises, and OSError when it cannot be read.
+    """
+    if root not in sys.path:
+        sys.path.append(root)
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+    parts = os.path.relpath(path, folder).split(os.sep)
+    package, here = _package(PREFIX + f"{zlib.crc32(os.fsencode(folder)):08x}", folder), folder
+    for part in parts[:-1]:
+        here = os.path.join(here, part)
+        package = _package(f"{package}.{_identifier(part)}", here)
+    return _execute(f"{package}.{_identifier(parts[-1].removesuffix('.py'))}", path, None)
+
+
+def source(module: ModuleType) -> bytes:
+    """Return the bytes that the module was really made of, to be hashed or shown."""
+    loader = module.__loader__
+    return loader.source if isinstance(loader, FreshLoader) else b""
+
+
+def default_function(module: ModuleType) -> Callable[..., Any]:
+    """Return what a run calls: `default`, else the only public function that the module itself defines.
+
+    Raises ConfigError that names the candidates.
+    """
+    default = getattr(module, "default", None)
+    if callable(default):
+        return default  # type: ignore[no-any-return]
+    names = candidates(module)
+    if len(names) == 1 and not hasattr(module, "default"):
+        return getattr(module, names[0])  # type: ignore[no-any-return]
+    message, hint = no_function(names, hasattr(module, "default"))
+    raise ConfigError(message, hint=hint, file=module.__file__)
+
+
+def candidates(module: ModuleType) -> list[str]:
+    """Return the names of the public functions that the module itself defines, in its order."""
+    return [name for name, value in vars(module).items() if _is_own(module, name, value)]
+
+
+def no_function(names: Sequence[str], default: bool = False) -> tuple[str, str]:
+    """Return (sentence, hint) for a file without one clear function to call."""
+    if default:
+        return "default cannot be called", "make it a function: def default(container): ..."
+    if not names:
+        return "the file has no function to run", "add one: def default(container): ..."
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    return (
+        f"{listed} could each be the job's function",
+        "name one of them default, or begin the others with _",
+    )
+
+
+def _is_own(module: ModuleType, name: str, value: object) -> bool:
+    return (
+        not name.startswith("_")
+        and callable(value)
+        and not isinstance(value, type)
+        and getattr(value, "__module__", None) == module.__name__
+        and getattr(value, "__name__", name) == name
+    )
+
+
+class FreshLoader(SourceFileLoader):
+    """Compiles from source each time, and remembers it.
+
+    A .pyc is valid for a source of the same size and second, so an edit within a second could run
+    the old code; and the jobs folder stays free of __pycache__.
+    """
+
+    source = b""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Return the code of what the file says now."""
+        self.source = self.get_data(self.path)
+        return self.source_to_code(self.source, self.path)
+
+
+class _Finder:
+    """Lets siblings, too, be read from source; everything else is left to Python."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not name.startswith(PREFIX):
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = FreshLoader(spec.loader.name, spec.loader.path)
+        return spec
+
+
+def _identifier(name: str) -> str:
+    """Return `name` without dots: in a module's name they would mean packages."""
+    return name.replace(".", "_")
+
+
+def _package(name: str, folder: str) -> str:
+    """Make sure that the package of a folder exists; its own __init__.py is executed only below the top."""
+    if name in sys.modules:
+        return name
+    init = os.path.join(folder, "__init__.py")
+    if "." in name and os.path.isfile(init):
+        _execute(name, init, [folder])
+        return name
+    module = ModuleType(name)
+    module.__path__ = [folder]
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = [folder]
+    module.__spec__, module.__package__ = spec, name
+    sys.modules[name] = module
+    return name
+
+
+def _execute(name: str, path: str, locations: list[str] | None) -> ModuleType:
+    spec = spec_from_file_location(
+        name, path, loader=FreshLoader(name, path), submodule_search_locations=locations
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import {path}")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return sys.modules.get(name, module)

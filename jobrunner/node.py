@@ -1,0 +1,301 @@
+"""A node: one thread, one loop, one transaction a turn.
+
+look around     once a second: clocks, other nodes, changes made elsewhere
+turn            record, recover, plan, claim, hand out       (dispatcher)
+wait            for a child, the doorbell, a signal, or the next due moment
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from jobrunner.clock import SECOND, Clock, SystemClock
+from jobrunner.dispatcher import Dispatcher, deaths
+from jobrunner.errors import BadRequest, Refused, StateError
+from jobrunner.events import (
+    ClockJumped,
+    Draining,
+    Event,
+    JobAdded,
+    JobUpdated,
+    Slept,
+    StoreRecovered,
+    StoreTroubled,
+)
+from jobrunner.goal import progress
+from jobrunner.model import Job, NodeFacts
+from jobrunner.scheduler import Scheduler
+from jobrunner.settings import Settings
+from jobrunner.store.base import Store
+from jobrunner.workplace import Workplace, who_am_i
+
+LOOK_EVERY = 1.0  # seconds; the longest that anything goes unnoticed
+JUMP = 2.0  # seconds by which clocks may disagree before it is called a step
+PATIENCE = (0.1, 5.0)  # seconds between tries while the state cannot be written: first, longest
+EARLIEST = 1_767_225_600 * SECOND  # 2026-01-01: a clock before it is simply not set
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What one `start` asks for, beyond the settings. Durations in microseconds."""
+
+    until_done: bool = False
+    run_for: int | None = None
+    exclusive: bool = False
+
+
+class Stage(IntEnum):
+    """How far a stop has come."""
+
+    WORKING = 0
+    DRAINING = 1  # nothing new starts; what runs may end
+    STOPPING = 2  # the grace is over: runs are asked to end, then made to
+    KILLING = 3  # a second signal: at once
+
+
+class Node:
+    """One `jobrunner start`. `jobs` are the definitions it holds, by name."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        jobs: Mapping[str, Job],
+        store: Store,
+        emit: Callable[[Event], None],
+        options: Options,
+        *,
+        clock: Clock | None = None,
+        preload: Sequence[str] = (),
+    ) -> None:
+        self._settings = settings
+        self._jobs = jobs
+        self._store = store
+        self._emit = emit
+        self._options = options
+        self._clock = clock or SystemClock()
+        self.me = who_am_i(settings, self._clock, role="all", exclusive=options.exclusive)
+        self.place = Workplace(settings, self.me, self._clock, slots=settings.slots, preload=preload)
+        self._scheduler = Scheduler(store, self.me, jobs, settings)
+        self._dispatcher = Dispatcher(
+            store, self.place.pool, self._scheduler, self.me, settings, self._clock, emit
+        )
+        self._clocks = ClockWatch(self._clock)
+        self._dead: list[NodeFacts] = []
+        self._looked_at = self._clock.monotonic() - LOOK_EVERY
+        self._started_at = self._clock.monotonic()
+        self._retry_at = 0.0
+        self._patience = 0.0
+        self._stage = Stage.WORKING
+        self._grace_until: float | None = None
+        self._goal_reached = False
+        self.stuck: tuple[tuple[str, str], ...] = ()
+
+    def run(self) -> int:
+        """Run until told to stop, or until what was asked for is done; returns the exit code."""
+        self.place.open()
+        try:
+            self._join()
+            try:
+                while not self._over():
+                    self._look_around()
+                    self._turn()
+                    self.place.wait(self._timeout())
+            finally:
+                self._leave()
+        finally:
+            self.place.close()
+        if self._stage is Stage.KILLING:
+            return 130
+        return 1 if self.stuck and self._goal_reached else 0
+
+    # -- joining and leaving -------------------------------------------------------------------------
+
+    def _join(self) -> None:
+        """Become one of the living, with our definitions, in one transaction."""
+        now = self._clock.now()
+        events: list[Event] = []
+        try:
+            with self._store.transaction():
+                self._dead = deaths(self._store, self.place.presence, self.me)
+                self._check_company()
+                self._store.join(self.me)
+                found = self._store.register(self.me.owner, list(self._jobs.values()), "", now)
+                self._scheduler.start_at_once(found.added, now)
+                events += [JobAdded(name) for name in found.added]
+                events += [JobUpdated(name, name in found.rescheduled) for name in found.updated]
+                events += self._scheduler.load(now)
+        except BaseException:
+            self.place.pool.close()
+            raise
+        self.place.presence.ring_all()
+        for event in events:
+            self._emit(event)
+
+    def _check_company(self) -> None:
+        gone = {node.owner for node in self._dead}
+        living = [node for node in self._store.nodes() if node.owner not in gone and node.role != "run"]
+        stranger = next((node for node in living if node.boot_id != self.me.boot_id), None)
+        if stranger is not None:
+            raise StateError(
+                f"the state is in use on another machine ({stranger.machine})",
+                hint="one SQLite file serves one machine; several need PostgreSQL",
+            )
+        alone = next((node for node in living if node.exclusive or self._options.exclusive), None)
+        if alone is not None:
+            raise Refused(
+                f"another jobrunner start (pid {alone.pid}) works on this state, and one of the two is exclusive",
+                hint="stop it first, or leave --exclusive out on both",
+            )
+
+    def _leave(self) -> None:
+        self.place.pool.close()
+        try:
+            self._dispatcher.notice()
+            self._dispatcher.claiming = False
+            self._dispatcher.turn(self._clock.now())
+            self._store.leave(self.me.owner)
+        except StateError as error:  # the next node finds our locks free and says what was lost
+            self._emit(StoreTroubled(error.message))
+        self.place.presence.ring_all()
+
+    # -- the loop ------------------------------------------------------------------------------------
+
+    def _look_around(self) -> None:
+        """Once a second: what no event tells."""
+        monotonic = self._clock.monotonic()
+        if monotonic - self._looked_at < LOOK_EVERY and not self.place.rung:
+            return
+        self._looked_at = monotonic
+        try:
+            self._store.verify()
+            self._dead = deaths(self._store, self.place.presence, self.me)
+            self._notice_changes()
+            self._check_goal()
+        except StateError as error:
+            self._trouble(error)
+
+    def _notice_changes(self) -> None:
+        events = self._clocks.look()
+        if self._store.changed() or self.place.rung:
+            self._dispatcher.backlog = True
+        if events or getattr(self._store, "definitions_changed", bool)() or self.place.rung:
+            events += self._scheduler.load(self._clock.now())
+        self.place.rung = False
+        for event in events:
+            self._emit(event)
+
+    def _turn(self) -> None:
+        now = self._clock.now()
+        self._dispatcher.notice()
+        self._move_stop_along()
+        if now < EARLIEST or self._clock.monotonic() < self._retry_at:
+            return
+        if not self._dead and not self._dispatcher.must_turn(now):
+            return
+        try:
+            self._dispatcher.turn(now, self._dead)
+        except StateError as error:
+            self._trouble(error)
+            return
+        self._dead = []
+        if self._patience:
+            self._patience = 0.0
+            self._emit(StoreRecovered())
+
+    def _trouble(self, error: StateError) -> None:
+        """The state cannot be used at present: say so once, and try again with growing patience."""
+        first, longest = PATIENCE
+        if not self._patience:
+            self._emit(StoreTroubled(error.message))
+        self._patience = min(longest, self._patience * 2 or first)
+        self._retry_at = self._clock.monotonic() + self._patience
+
+    def _timeout(self) -> float:
+        """Return how many seconds nothing needs to be done."""
+        monotonic, now = self._clock.monotonic(), self._clock.now()
+        waits = [self._looked_at + LOOK_EVERY - monotonic]
+        if self._retry_at > monotonic:
+            waits.append(self._retry_at - monotonic)
+        elif self._dispatcher.must_turn(now):
+            return 0.0
+        elif self._dispatcher.claiming and (due := self._scheduler.next_due()) is not None:
+            waits.append((due - now) / SECOND)
+        if self._grace_until is not None:
+            waits.append(self._grace_until - monotonic)
+        return min(waits)
+
+    # -- the end -------------------------------------------------------------------------------------
+
+    def _check_goal(self) -> None:
+        run_for = self._options.run_for
+        if run_for is not None and self._clock.monotonic() - self._started_at >= run_for / SECOND:
+            self.place.signals = max(self.place.signals, 1)
+        if self._options.until_done and not self._goal_reached:
+            so_far = progress(self._jobs.values(), self._store.standings(self.me.owner, ""), self._settings)
+            self._goal_reached, self.stuck = so_far.reached, so_far.stuck
+            self._scheduler.closed = so_far.reached
+
+    def _move_stop_along(self) -> None:
+        monotonic = self._clock.monotonic()
+        if self.place.signals and self._stage is Stage.WORKING:
+            self._stage = Stage.DRAINING
+            self._dispatcher.claiming = False
+            self._grace_until = monotonic + self._settings.grace / SECOND
+            self._emit(Draining(len(self._dispatcher.running)))
+        if self._grace_until is not None and monotonic >= self._grace_until:
+            self._stop_runs(Stage.STOPPING)
+        if self.place.signals > 1 and self._stage is not Stage.KILLING:
+            self._stop_runs(Stage.KILLING)
+
+    def _stop_runs(self, stage: Stage) -> None:
+        self._stage, self._grace_until = stage, None
+        for run_id in self._dispatcher.running:
+            self.place.pool.stop(run_id, "canceled", "shutdown", now=stage is Stage.KILLING)
+
+    def _over(self) -> bool:
+        if self._dispatcher.running:
+            return False
+        return self._stage is not Stage.WORKING or (self._goal_reached and not self._pending())
+
+    def _pending(self) -> bool:
+        held = {name.casefold() for name in self._jobs}
+        try:
+            return any(run.job.casefold() in held for run in self._store.open_runs())
+        except StateError:
+            return True
+
+
+class ClockWatch:
+    """Tells when clocks part: the machine slept, or somebody set the time.
+
+    Waits are short and instants absolute, so a step needs no repair of the node's, only a word.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = self._read()
+
+    def look(self) -> list[Event]:
+        """Return what happened to the clocks since the last look."""
+        before, self._last = self._last, self._read()
+        wall, monotonic, boot = (new - old for new, old in zip(self._last, before, strict=True))
+        events: list[Event] = []
+        if boot - monotonic > JUMP:
+            events.append(Slept(round((boot - monotonic) * SECOND)))
+        if abs(wall - boot) > JUMP:
+            events.append(ClockJumped(round((wall - boot) * SECOND)))
+        return events
+
+    def _read(self) -> tuple[float, float, float]:
+        return self._clock.now() / SECOND, self._clock.monotonic(), self._clock.boottime()
+
+
+def check_until_done(jobs: Mapping[str, Job]) -> None:
+    """Raise BadRequest when `--until-done` would wait for ever."""
+    if all(job.number_of_executions is None for job in jobs.values()):
+        raise BadRequest(
+            "--until-done needs a job with numberOfExecutions, and there is none",
+            hint='add "numberOfExecutions": 1 to a config, or use --for',
+        )

@@ -1,0 +1,104 @@
+"""`run NAME`: one run here and now, through the same store, executor and record as any other.
+
+It is a node of its own for that long: it holds locks, so when it is killed, others see its run as lost.
+It counts in no limit, moves no cursor and arms nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from jobrunner.clock import Clock, SystemClock
+from jobrunner.dispatcher import Dispatcher
+from jobrunner.errors import StateError
+from jobrunner.events import Event
+from jobrunner.model import Job, Run
+from jobrunner.scheduler import Scheduler
+from jobrunner.settings import Settings
+from jobrunner.store.base import Claim, Store
+from jobrunner.workplace import Workplace, who_am_i
+
+LOOK_EVERY = 1.0  # seconds
+
+
+class Once:
+    """One run by hand. `timeout` in microseconds overrides the job's."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        job: Job,
+        store: Store,
+        emit: Callable[[Event], None],
+        *,
+        timeout: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._job = replace(job, timeout=timeout if timeout is not None else job.timeout)
+        self._store = store
+        self._clock = clock or SystemClock()
+        self.me = who_am_i(settings, self._clock, role="run")
+        self.place = Workplace(settings, self.me, self._clock, slots=1, preload=())
+        scheduler = Scheduler(store, self.me, {job.name: self._job}, settings)
+        self._dispatcher = Dispatcher(store, self.place.pool, scheduler, self.me, settings, self._clock, emit)
+        self._dispatcher.claiming = False
+
+    def run(self, params: Mapping[str, Any], *, identity: str = "system", force: bool = False) -> Run:
+        """Run it and return the run as the store has it.
+
+        Raises Refused while the job is occupied, unless `force`; StateError when the state cannot be used.
+        """
+        self.place.open()
+        try:
+            try:
+                claim = self._claim(params, identity, force)
+                self._dispatcher.hand_out(claim, self._clock.now())
+                while self._dispatcher.running:
+                    self._turn()
+            finally:
+                self.place.pool.close()
+                self._store.leave(self.me.owner)
+        finally:
+            self.place.close()
+        run = self._store.run(claim.run.id)
+        assert run is not None
+        return run
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody asked us to stop."""
+        return self.place.signals > 0
+
+    def _claim(self, params: Mapping[str, Any], identity: str, force: bool) -> Claim:
+        """A child first, then the claim: what was claimed can be started."""
+        while not self.place.pool.ready:
+            self.place.wait(LOOK_EVERY)
+        now = self._clock.now()
+        with self._store.transaction():
+            self._store.join(self.me)
+            job_id = self._store.enroll(self._job, now)
+            return self._store.run_here(
+                job_id, self._job, self.me, self.place.pool.ready[0], params,
+                identity=identity, force=force, now=now,
+            )  # fmt: skip
+
+    def _turn(self) -> None:
+        self._dispatcher.notice()
+        if self.place.signals:
+            self._stop()
+        now = self._clock.now()
+        wait = LOOK_EVERY
+        if self._dispatcher.must_turn(now):
+            try:
+                self._dispatcher.turn(now)
+                wait = 0.0
+            except StateError:  # locked or full: the run goes on, its end is written as soon as it can be
+                wait = 0.1
+        if self._dispatcher.running:
+            self.place.wait(wait)
+
+    def _stop(self) -> None:
+        for run_id in self._dispatcher.running:
+            self.place.pool.stop(run_id, "canceled", "shutdown", now=self.place.signals > 1)

@@ -1,0 +1,15 @@
+"""What a body may raise to say more than "it failed"."""
+
+from __future__ import annotations
+
+
+class Skip(Exception):
+    """There was nothing to do: the run ends as skipped, reason `body`. It has started, so it counts."""
+
+
+class PermanentFailure(Exception):
+    """The run failed and trying again would not help: no retry."""
+
+
+class Canceled(BaseException):
+    """Somebody asked the run to end. No Exception, so that `except Exception` does not swallow it."""

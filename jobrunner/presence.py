@@ -1,0 +1,134 @@
+"""Who is alive, on one machine: what the kernel knows, never a guess from clocks or schedules.
+
+Each owner (one process start) holds a lock on `nodes/<owner>.lock`, and its zygote one on
+`nodes/<owner>.zygote.lock`. The kernel drops a lock when its holder dies, however it dies, and keeps it
+while the holder is stopped or slow. An owner is dead when both locks can be taken: then no process of
+it is left that could still start, finish or write anything.
+
+Beside them stands the doorbell `nodes/<owner>.bell`, a datagram socket: whoever changes the state rings
+all of them. It is a hint that saves a second; nothing is lost if it is not heard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from jobrunner.errors import StateError
+
+_LONGEST_ADDRESS = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+
+
+class Presence:
+    """This owner's sign of life in the state's folder, and its view of the others."""
+
+    def __init__(self, folder: Path, owner: str) -> None:
+        self.folder = folder / "nodes"
+        self.owner = owner
+        self._lock = _lock(self._path(owner, "lock"))
+        self._bell: socket.socket | None = None
+
+    @property
+    def zygote_lock(self) -> str:
+        """The lock file that this owner's zygote must hold."""
+        return str(self._path(self.owner, "zygote.lock"))
+
+    def announce(self) -> socket.socket:
+        """Take our lock and hang up the doorbell; returns its socket, to wait on.
+
+        Raises StateError when the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.acquire()
+            self._bell = self._hang_bell()
+        except OSError as error:
+            raise StateError(
+                f"cannot write in {self.folder}: {error.strerror}", hint="check its permissions and the disk"
+            ) from error
+        return self._bell
+
+    def leave(self) -> None:
+        """Take everything down. Idempotent."""
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None
+        self._sweep(self.owner)
+        self._lock.release()
+
+    @contextmanager
+    def proof_of_death(self, owner: str) -> Iterator[bool]:
+        """Say whether another owner is dead, and keep the proof (both of its locks) inside the block.
+
+        When the block ends well its files are removed.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(_lock(self._path(owner, "lock")))
+                held.enter_context(_lock(self._path(owner, "zygote.lock")))
+            except Timeout:
+                yield False
+                return
+            yield True
+            self._sweep(owner)
+
+    def ring_all(self) -> None:
+        """Wake every node that listens; the dead and the deaf are passed over."""
+        ring(self.folder)
+
+    def hush(self) -> None:
+        """Forget all rings received so far."""
+        if self._bell is not None:
+            with contextlib.suppress(BlockingIOError):
+                while self._bell.recv(16):
+                    pass
+
+    def _path(self, owner: str, suffix: str) -> Path:
+        return self.folder / f"{owner}.{suffix}"
+
+    def _sweep(self, owner: str) -> None:
+        for suffix in ("bell", "zygote.lock", "lock"):
+            self._path(owner, suffix).unlink(missing_ok=True)
+
+    def _hang_bell(self) -> socket.socket:
+        bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        bell.setblocking(False)
+        with _reachable(self.folder) as folder:
+            bell.bind(f"{folder}/{self.owner}.bell")
+        return bell
+
+
+def ring(folder: Path) -> None:
+    """Wake every node whose doorbell hangs in `folder` (a state's `nodes` folder)."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hand:
+        hand.setblocking(False)
+        with _reachable(folder) as short:
+            for name in os.listdir(folder):
+                if name.endswith(".bell"):
+                    with contextlib.suppress(OSError):
+                        hand.sendto(b"!", f"{short}/{name}")
+
+
+def _lock(path: Path) -> FileLock:
+    # no soft fallback: a lock that is only a file proves nothing; no singleton: two looks are two locks
+    return FileLock(path, timeout=0, fallback_to_soft=False, mode=0o600)
+
+
+@contextmanager
+def _reachable(folder: Path) -> Iterator[str]:
+    """Yield a name of the folder that is short enough for a socket address."""
+    if len(os.fsencode(folder)) + 64 <= _LONGEST_ADDRESS or not sys.platform.startswith("linux"):
+        yield str(folder)
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

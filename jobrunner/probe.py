@@ -1,0 +1,347 @@
+"""Both halves of asking a child that may run user code: `ask` is the parent's, `main` the child's.
+
+The child is `python -P -m jobrunner.probe`, in a session of its own. The request comes on its standard
+input, the reply leaves as one frame on a pipe of its own, so that nothing a file prints can forge or
+delay it. The parent waits for the frame or for the end of the process, never for the end of the pipe:
+a grandchild may hold that open. Then the whole group is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from jobrunner import wire
+from jobrunner.errors import ConfigError, JobrunnerError
+
+if TYPE_CHECKING:
+    import subprocess
+
+LIMIT = 10.0
+OUTPUT = 64 * 1024  # what is kept of a child's output, for the message
+REPLY = 8 * 1024 * 1024
+DEPTH = 50
+SECRET = ("JOBRUNNER_STATE",)  # may hold a password; user code does not need it here
+
+Answer = dict[str, Any]
+
+
+# --- the parent -------------------------------------------------------------------------------
+
+
+def ask(request: Mapping[str, Any], timeout: float = LIMIT) -> Answer:
+    """Return a child's answer, or {"problem": {"message", "hint", "line"}}; never raises for the file's sake.
+
+    `timeout` is in seconds; the child and all of its process group are killed when it is over.
+    """
+    import subprocess
+
+    reading, writing = os.pipe()
+    child: subprocess.Popen[bytes] | None = None
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "jobrunner.probe", str(writing)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            pass_fds=(writing,), start_new_session=True, env=_environment(),
+        )  # fmt: skip
+        os.close(writing)
+        writing = -1
+        return _Listener(child, reading).answer({**request, "limit": timeout}, time.monotonic() + timeout)
+    except OSError as error:
+        return _problem(f"no process to import it in could be started: {error.strerror}")
+    finally:
+        _end(child)
+        os.close(reading)
+        if writing >= 0:
+            os.close(writing)
+
+
+def ask_all(
+    requests: Iterable[Mapping[str, Any]], timeout: float = LIMIT, workers: int | None = None
+) -> list[Answer]:
+    """Return the answers of many children in the order of the requests, `workers` (cores) at a time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    waiting = list(requests)
+    with ThreadPoolExecutor(min(len(waiting), workers or os.cpu_count() or 2) or 1) as pool:
+        return list(pool.map(lambda request: ask(request, timeout), waiting))
+
+
+class _Listener:
+    """Reads a child's two pipes until it has answered, ended, or used up its time."""
+
+    def __init__(self, child: subprocess.Popen[bytes], reply: int) -> None:
+        self._child = child
+        self._reply = reply
+        self._decoder = wire.Decoder()
+        self._size = 0
+        self._output = b""
+
+    def answer(self, request: Mapping[str, Any], deadline: float) -> Answer:
+        self._send(request)
+        while time.monotonic() < deadline:
+            ended = self._child.poll() is not None
+            found = self._read(min(0.02, deadline - time.monotonic()))
+            if found is not None:
+                return found
+            if ended:
+                return _problem(f"importing it {_ending(self._child.returncode)}", self._last_words())
+        return _problem(
+            f"importing it took longer than {request['limit']:g} s",
+            'move slow work into the function, or write config as one plain {"..."}',
+        )
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        assert self._child.stdin is not None
+        with suppress(OSError):  # it ended before it listened; how it ended is said below
+            self._child.stdin.write(wire.encode(request))
+            self._child.stdin.close()
+
+    def _read(self, wait: float) -> Answer | None:
+        """Read what is there within `wait` seconds; return the answer once it is complete."""
+        import select
+
+        assert self._child.stdout is not None
+        output = self._child.stdout.fileno()
+        ready, _, _ = select.select([self._reply, output], [], [], max(0.0, wait))
+        if output in ready:
+            self._output = (self._output + os.read(output, OUTPUT))[-OUTPUT:]
+        return self._frame(os.read(self._reply, OUTPUT)) if self._reply in ready else None
+
+    def _frame(self, data: bytes) -> Answer | None:
+        self._size += len(data)
+        if self._size > REPLY:
+            return _problem("its config is larger than 8 MB", "make config smaller")
+        if not data:
+            time.sleep(0.005)  # the pipe was closed early: wait for the process, without spinning
+        try:
+            return next(self._decoder.feed(data), None)
+        except wire.WireError:
+            return _problem("it wrote into the pipe that its answer should have come on")
+
+    def _last_words(self) -> str | None:
+        lines = self._output.decode("utf-8", "replace").strip().splitlines()
+        return f"its last words: {ascii(lines[-1])[1:-1][:200]}" if lines else None
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in SECRET}
+
+
+def _ending(code: int) -> str:
+    return f"was ended by signal {-code}" if code < 0 else f"ended the process with exit status {code}"
+
+
+def _end(child: subprocess.Popen[bytes] | None) -> None:
+    """Kill the whole group, also when only children of the child are left in it; they keep its number."""
+    import signal
+
+    if child is None:
+        return
+    for stream in (child.stdin, child.stdout):
+        with suppress(OSError):
+            if stream is not None:
+                stream.close()
+    with suppress(OSError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _problem(message: str, hint: str | None = None, line: int | None = None) -> Answer:
+    return {"problem": {"message": message, "hint": hint, "line": line}}
+
+
+# --- the child --------------------------------------------------------------------------------
+
+
+def main(descriptor: int) -> None:
+    """Answer the one request on standard input, on `descriptor`; end at once."""
+    import signal
+
+    os.set_inheritable(descriptor, False)
+    request = next(wire.Decoder().feed(sys.stdin.buffer.read()))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    signal.alarm(int(request["limit"]) + 5)  # should the parent be killed, an endless import still ends
+    answer = _guarded(VERBS[request["verb"]], request)
+    _write(descriptor, _encoded(answer))
+    os._exit(0)  # no atexit handler, no waiting for a thread that the file started
+
+
+def _encoded(answer: Answer) -> bytes:
+    try:
+        return wire.encode(answer)
+    except (TypeError, ValueError, RecursionError) as error:
+        return wire.encode(_problem(f"config is not JSON: {_text(error)}"))
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _guarded(verb: Callable[[Answer], Answer], request: Answer) -> Answer:
+    try:
+        return verb(request)
+    except ConfigError as error:
+        return _problem(error.message, error.hint, error.line or _line(error, request["path"]))
+    except BaseException as error:
+        return _problem(f"importing it failed: {_text(error)}", _advice(error), _line(error, request["path"]))
+
+
+def _text(error: BaseException) -> str:
+    """Return `Type: message` on one line; the message may be the work of a hostile __str__."""
+    try:
+        said = " ".join(str(error).split())[:300]
+    except BaseException:
+        said = ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _advice(error: BaseException) -> str | None:
+    if isinstance(error, ModuleNotFoundError):
+        return f"install {error.name}, or correct the name; the project root is importable"
+    return "the line named is where it happened; config is computed, so the file has to be imported"
+
+
+def _line(error: BaseException, path: str) -> int | None:
+    """Return the line of the job file that the error passed through last."""
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return error.lineno
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _config(request: Answer) -> Answer:
+    """Import one file and return its configs as JSON: {"configs", "many", "files"}."""
+    from jobrunner import loading
+
+    module = loading.load(request["folder"], request["path"], request["root"])
+    many = hasattr(module, "configs")
+    if many and hasattr(module, "config"):
+        raise ConfigError("the file has both config and configs", hint="keep one of them")
+    value = getattr(module, "configs" if many else "config", None)
+    found = list(value) if many and isinstance(value, list | tuple) else [value]
+    return {"configs": [_plain_config(each) for each in found], "files": _files(request["root"])}
+
+
+def _files(root: str) -> list[str]:
+    """Return the files of the project that were imported: the config may depend on any of them."""
+    paths = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return sorted({path for path in paths if isinstance(path, str) and path.startswith(root + os.sep)})
+
+
+def _plain_config(config: object) -> Any:
+    """Return a config as JSON; a callable that is its schedule is asked with a builder first."""
+    if not isinstance(config, Mapping):
+        raise ConfigError(
+            f"config is a {type(config).__name__}, not a dict", hint='write config = {"name": ...}'
+        )
+    return {str(key): _plain_key(str(key), value) for key, value in config.items()}
+
+
+def _plain_key(key: str, value: object) -> Any:
+    try:
+        return plain(_called(value) if key == "schedule" else value)
+    except TypeError as error:
+        raise ConfigError(
+            f"{key} {error}", hint="use text, numbers, true, false, None, lists and dicts"
+        ) from None
+
+
+def _called(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [_called(each) for each in value]
+    if not callable(value) or isinstance(getattr(value, "text", None), str):
+        return value
+    from jobrunner.schedule.build import from_callable
+
+    return from_callable(value)
+
+
+def plain(value: object, depth: int = DEPTH) -> Any:
+    """Return `value` in exact JSON types. Builders become their text, timedeltas seconds, datetimes ISO.
+
+    Raises TypeError with the second half of a sentence for all else, however it pretends.
+    """
+    if depth == 0:
+        raise TypeError(f"is nested more than {DEPTH} deep")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of a subclass too, the plain value: it cannot lie about itself
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    return _plain_object(value, depth - 1)
+
+
+def _plain_object(value: object, depth: int) -> Any:
+    from datetime import date, timedelta
+
+    if isinstance(value, Mapping):
+        return {_plain_name(key): plain(each, depth) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each, depth) for each in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(each, depth) for each in value), key=str)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, date):
+        return value.isoformat()
+    text = getattr(value, "text", None)
+    if isinstance(text, str):
+        return plain(text)
+    raise TypeError(f"holds a {type(value).__name__}, which is not JSON")
+
+
+def _plain_name(key: object) -> str:
+    if isinstance(key, str):
+        return str.__str__(key)
+    raise TypeError(f"has the key {ascii(key)[:80]}, which is not a text")
+
+
+def _check(request: Answer) -> Answer:
+    """Register the services; for a job also prove that its function can be called: {"problems"}."""
+    try:
+        return {"problems": _unprovable(request)}
+    except JobrunnerError as error:
+        return _problem(error.message, error.hint)
+    except BaseException as error:
+        hint = _advice(error) if isinstance(error, ModuleNotFoundError) else None
+        return _problem(f"it cannot be executed: {_text(error)}", hint, _line(error, request["path"]))
+
+
+def _unprovable(request: Answer) -> list[Answer]:
+    """Return the parameters that would have no argument. A hook may register in each run what is missing."""
+    from jobrunner import body, injection, provision
+
+    spec: Any = {**request, "file": request["path"], "runId": 0}
+    container = body.Workshop().root
+    provision.Project(container, spec)
+    if not request["job"]:
+        return []
+    function, _ = body.load_function(spec)
+    body.refuse_generator(function)
+    container.provide("params", {})
+    hooked = hasattr(sys.modules.get("services"), "virtualize")
+    line = getattr(getattr(function, "__code__", None), "co_firstlineno", None)
+    return [
+        {"message": one.problem, "hint": None, "line": line, "source": one.source}
+        for one in injection.plan(function, container, request["params"])
+        if one.problem and not (hooked and one.source == "missing")
+    ]
+
+
+VERBS: dict[str, Callable[[Answer], Answer]] = {"config": _config, "check": _check}
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,128 @@
+"""What the kernel offers to keep a family of processes together. Linux has it all, others have less.
+
+Each function is best effort where the system knows no such thing (macOS): it then does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection
+
+LINUX = sys.platform.startswith("linux")
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PATIENCE = 1.0  # seconds that killed strangers may take to go away
+
+# Looked up once and early: a forked child must not have to load a library to be safe.
+_prctl: Callable[..., int] | None = ctypes.CDLL(None).prctl if LINUX else None
+
+
+def die_with(parent: int) -> None:
+    """Have this process killed when `parent` dies; end it at once if that has happened already."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def outlive_parent() -> None:
+    """Take `die_with` back."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of descendants that lose theirs, however they hid; says whether it works here."""
+    return _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def offer_to_oom() -> None:
+    """When memory runs out, let the kernel end this process before the node and the zygote."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("500")
+
+
+def children() -> list[int]:
+    """Return the pids of all children of this process, born or adopted; [] where nobody can tell."""
+    if not LINUX:
+        return []
+    found: list[int] = []
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+                found += map(int, file.read().split())
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+        return _children_by_scan()
+    return found
+
+
+def kill_children(keep: Collection[int] = (), only: Callable[[int], bool | None] | None = None) -> int:
+    """Kill all children but `keep` (and those that `only` refuses) until none is left; returns how many.
+
+    `only` says None of one that is just about to end: what it leaves behind will be ours in a moment.
+
+    A killed child's own children become ours if we adopt orphans, so this walks down whole trees. It
+    reaps what it kills, and gives up on a process that the kernel cannot end within a second.
+    """
+    killed: set[int] = set()
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        verdicts = {pid: only is None or only(pid) for pid in children() if pid not in keep}
+        targets = [pid for pid, verdict in verdicts.items() if verdict]
+        if not targets and None not in verdicts.values():
+            break
+        for pid in targets:
+            _kill(pid)
+            killed.add(pid)
+        if sum(_reap(pid) for pid in targets) == 0:
+            time.sleep(0.001)
+    return len(killed)
+
+
+def carries(pid: int, mark: bytes) -> bool | None:
+    """Say whether a process was started with `mark` in its environment; None while it is ending.
+
+    A process loses its environment some time before its children find new parents.
+    """
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = file.read()
+        if environment:
+            return mark in environment
+        return False if _stat(pid)[0] == "Z" else None
+    except (OSError, IndexError):
+        return False
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _reap(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    return True
+
+
+def _children_by_scan() -> list[int]:
+    me = os.getpid()
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == me]
+
+
+def _parent(pid: str) -> int:
+    try:
+        return int(_stat(pid)[1])
+    except (OSError, ValueError, IndexError):
+        return -1
+
+
+def _stat(pid: int | str) -> list[str]:
+    """Return state, parent, group, session ... of a process."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()

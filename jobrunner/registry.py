@@ -1,0 +1,128 @@
+"""WHAT WE KNOW: name -> Job, and a problem for each file or config that is none.
+
+Nothing here executes a job file. What `ls` prints (`summaries`) comes from flat columns; a `Job`, with its
+parsed schedule, is built when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from jobrunner.clock import Clock, SystemClock
+from jobrunner.discovery.catalog import Catalog
+from jobrunner.discovery.summary import Summary
+from jobrunner.discovery.upcoming import Upcoming
+from jobrunner.discovery.walk import shown_path
+from jobrunner.errors import ConfigError, UnknownJob
+from jobrunner.settings import Settings
+
+if TYPE_CHECKING:
+    from jobrunner.discovery.entries import Entry, JobEntry
+    from jobrunner.model import Job, Problem
+
+
+class Registry:
+    """All jobs of a project as its files are now; load another one to see changes."""
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        self.settings = settings
+        self._catalog = catalog
+        self._built: dict[str, Job] = {}
+
+    @classmethod
+    def load(cls, settings: Settings, clock: Clock | None = None) -> Registry:
+        """Return the registry of a project. Broken files become `problems`; none stops the others.
+
+        A file with a computed config may take `settings.import_limit`, but only once for its content.
+        """
+        return cls(settings, Catalog(settings, clock or SystemClock()))
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """Return what lists need of each valid job, sorted by name."""
+        return self._catalog.summaries
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """Return why files, configs, folders or overrides cannot be used, sorted by file and line."""
+        from jobrunner.model import Problem
+
+        missing = [] if self.missing_folder else [self._missing(folder) for folder in self._catalog.missing]
+        return [Problem(*row) for row in self._catalog.problems] + missing
+
+    @cached_property
+    def missing_folder(self) -> Problem | None:
+        """Return what to say when there is no jobs folder at all, and so nothing to do."""
+        return (
+            self._missing(self._catalog.missing[0])
+            if self._catalog.missing and not self._catalog.found
+            else None
+        )
+
+    def _missing(self, folder: str) -> Problem:
+        from jobrunner.model import Problem
+
+        shown = shown_path(folder, self.settings.project)
+        hint = "create it and put a job file in, or name the right folder with --jobs"
+        return Problem(shown, None, f"there is no folder {shown}", hint, path=folder)
+
+    @cached_property
+    def jobs(self) -> Mapping[str, Job]:
+        """Return every valid job by name, sorted."""
+        return {summary.name: self.find(summary.name) for summary in self.summaries}
+
+    @cached_property
+    def _by_name(self) -> dict[str, Summary]:
+        return {summary.name.casefold(): summary for summary in self.summaries}
+
+    @cached_property
+    def _entry_of(self) -> dict[str, tuple[Entry, JobEntry]]:
+        entries = self._catalog.entries()
+        return {job["row"][0].casefold(): (entry, job) for entry in entries for job in entry["jobs"]}
+
+    def summary(self, name: str) -> Summary:
+        """Return a job's summary, in whatever case its name is given.
+
+        Raises UnknownJob, whose hint names near ones, or ConfigError when its file or config is broken.
+        """
+        found = self._by_name.get(name.casefold())
+        if found is None:
+            raise self._unusable(name) or self._unknown(name)
+        return found
+
+    def find(self, name: str) -> Job:
+        """Return a job, in whatever case its name is given. Raises as `summary` does."""
+        from jobrunner.discovery.entries import Overrides, build
+
+        known = self.summary(name).name
+        if known not in self._built:
+            entry, job = self._entry_of[known.casefold()]
+            self._built[known] = build(entry, job, self.settings, Overrides(self.settings))
+        return self._built[known]
+
+    def _unusable(self, name: str) -> ConfigError | None:
+        for each in self.problems:
+            if (each.name or "").casefold() == name.casefold():
+                return ConfigError(each.message, hint=each.hint, file=each.file, line=each.line)
+        return None
+
+    def _unknown(self, name: str) -> UnknownJob:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name.casefold(), self._by_name, n=3)
+        names = " or ".join(f'"{self._by_name[each].name}"' for each in near)
+        return UnknownJob(f"there is no job {name!a}", hint=f"did you mean {names}?" if near else _WHERE)
+
+    def upcoming(self) -> Upcoming:
+        """Return what knows when jobs are due next, without parsing their schedules where it can."""
+        return Upcoming(self.settings.project, self._catalog.code)
+
+
+_WHERE = "jobrunner ls shows all jobs"
+
+
+def summaries(settings: Settings, clock: Clock | None = None) -> list[Summary]:
+    """Return what lists need of each valid job, sorted by name."""
+    return Registry.load(settings, clock).summaries

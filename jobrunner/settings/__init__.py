@@ -1,0 +1,255 @@
+"""Every setting and its default on one screen; from options, else the environment, else jobrunner.yaml."""
+
+# ruff: noqa: PTH109, PTH111, PTH112, PTH120  (paths are text here: pathlib costs time)
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobrunner.clock import DAY, SECOND
+from jobrunner.errors import ConfigError
+from jobrunner.settings import readers
+from jobrunner.settings.readers import NOBODY, Names, shown
+
+FILE = "jobrunner.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a project and this machine say. Durations are microseconds, sizes bytes, paths absolute.
+
+    The field's name in capitals behind `JOBRUNNER_` is its environment variable; in jobrunner.yaml it
+    may be written `log_limit`, `logLimit` or `log-limit`. `folders` is `--jobs`, `JOBRUNNER_JOBS`, and
+    `jobs:` or `folders:` in the file; `exclude` is `--except`.
+    """
+
+    project: str  # the root: importable by jobs, home of jobrunner.yaml and .jobrunner
+    folders: tuple[str, ...]  # default: <project>/jobs
+    state: str  # default: sqlite:///<project>/.jobrunner/state.db
+    timezone: str  # default: the system's, else UTC
+    slots: int  # default: the number of cores, at least 4
+    node: str  # default: the host's name
+    machine: str  # default: /etc/machine-id, else the host's name
+    env: str | None = None  # which of a job's `environments` this is
+    disabled: Names = NOBODY
+    grace: int = 30 * SECOND  # how long a run may go on after it was asked to end
+    log_limit: int = 1_000_000  # kept of a run's output
+    result_limit: int = 64 * 1024  # kept of a run's result
+    retention: int = 30 * DAY
+    retention_failed: int = 90 * DAY
+    retention_runs: int = 10_000  # the newest of each job
+    import_limit: int = 10 * SECOND  # for a child that imports a job file
+    allow_network_fs: bool = False
+    log_format: str = "text"
+    only: Names = NOBODY
+    exclude: Names = NOBODY
+    tag: tuple[str, ...] = ()
+    paused: bool = False
+    exclusive: bool = False
+    strict: bool = False
+    services: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)  # the project's own
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # job name -> its keys
+    file: str | None = None  # jobrunner.yaml, where there is one
+    lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)  # path of keys in it -> line
+    explicit: bool = False  # whether `folders` was asked for, or is the default
+
+    @property
+    def state_folder(self) -> str:
+        """Return the folder that holds the state file, its locks and doorbells."""
+        scheme, _, path = self.state.partition(":///")
+        return (
+            os.path.dirname(path) if scheme == "sqlite" and path else os.path.join(self.project, ".jobrunner")
+        )
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "project": readers.text, "folders": readers.folders, "state": readers.state,
+    "timezone": readers.zone, "slots": readers.whole(1), "node": readers.text, "machine": readers.text,
+    "env": readers.text, "disabled": readers.names, "grace": readers.duration,
+    "log_limit": readers.size, "result_limit": readers.size, "retention": readers.duration,
+    "retention_failed": readers.duration, "retention_runs": readers.whole(1),
+    "import_limit": readers.duration, "allow_network_fs": readers.flag, "log_format": readers.log_format,
+    "only": readers.names, "exclude": readers.names, "tag": readers.listed, "paused": readers.flag,
+    "exclusive": readers.flag, "strict": readers.flag,
+}  # fmt: skip
+SECTIONS: dict[str, Callable[[Any], Any]] = {  # only in the file
+    "services": readers.mapping, "settings": readers.mapping, "overrides": readers.overrides,
+}  # fmt: skip
+FIELD = {"jobs": "folders", "except": "exclude"}  # as people write it -> our name
+OPTION = {name: option for option, name in FIELD.items()}
+
+Given = tuple[Any, str]  # a value, and where it was written
+
+
+def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Return the settings: command line over environment over jobrunner.yaml over defaults.
+
+    `options` go by the long option's name with underscores (`jobs`, `log_format`); None, false and empty
+    ones count as not given, and so do empty variables. Raises ConfigError, with file and line where
+    the file is to blame.
+    """
+    asked = _asked(options, environ)
+    project = _project(asked)
+    values = {name: _read(name, *given) for name, given in asked.items()}
+    file = os.path.join(project, FILE)
+    found = os.path.lexists(file)
+    written, lines = _written(file) if found else ({}, {})
+    values = {**written, **values}
+    explicit = "folders" in values
+    values |= _missing(values, project, environ)
+    values["project"], values["state"] = project, _absolute(values["state"], project)
+    return Settings(**values, lines=lines, file=file if found else None, explicit=explicit)
+
+
+def _asked(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Given]:
+    asked: dict[str, Given] = {}
+    for name in READERS:
+        option = OPTION.get(name, name)
+        variable = "JOBRUNNER_" + option.upper()
+        if _given(options.get(option)):
+            asked[name] = options[option], "--" + option.replace("_", "-")
+        elif environ.get(variable, "").strip():
+            asked[name] = environ[variable], variable
+    return asked
+
+
+def _given(value: object) -> bool:
+    return not (value is None or value is False or value in ("", (), []))
+
+
+def _read(name: str, value: object, where: str) -> Any:
+    try:
+        return READERS[name](value)
+    except ValueError as error:
+        raise ConfigError(f"{where} is {shown(value)}, which {error}", key=name) from None
+
+
+# --- the project root -------------------------------------------------------------------------
+
+
+def _project(asked: Mapping[str, Given]) -> str:
+    if "project" not in asked:
+        return _nearest(os.getcwd()) or _parent(asked) or os.getcwd()
+    value, where = asked["project"]
+    root = os.path.abspath(os.path.expanduser(str(value)))
+    if not os.path.isdir(root):
+        raise ConfigError(f"{where} is {shown(str(value))}, and there is no such folder", key="project")
+    return root
+
+
+def _nearest(folder: str) -> str | None:
+    while not os.path.lexists(os.path.join(folder, FILE)):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+    return folder
+
+
+def _parent(asked: Mapping[str, Given]) -> str | None:
+    if "folders" not in asked:
+        return None
+    folders: tuple[str, ...] = _read("folders", *asked["folders"])
+    return os.path.dirname(folders[0])
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+def _written(file: str) -> tuple[dict[str, Any], Mapping[tuple[str, ...], int]]:
+    from jobrunner.settings import yamlfile
+
+    document, lines = yamlfile.read(file)
+    values: dict[str, Any] = {}
+    for key, value in document.items():
+        name, line = _known(key, value, lines[key,]), lines[key,]
+        if name in values:
+            raise ConfigError(
+                f"{name} is given twice", hint="keep one of them", file=FILE, line=line, key=key
+            )
+        if value is not None:
+            values[name] = _meant(name, key, value, os.path.dirname(file), line)
+    return values, lines
+
+
+def _known(key: str, value: object, line: int) -> str:
+    """Return our name for a key of the file: `jobs` is the folders or, as a mapping, the overrides."""
+    if key == "jobs" and isinstance(value, dict):
+        return "overrides"
+    snake = "".join("_" + each.lower() if each.isupper() else each for each in key).replace("-", "_")
+    name = FIELD.get(snake, snake)
+    known = (READERS.keys() - {"project"}) | {"services", "settings"}
+    if name in known:
+        return name
+    from difflib import get_close_matches
+
+    near = get_close_matches(snake, sorted(known | FIELD.keys()), n=1)
+    hint = f'did you mean "{near[0]}"?' if near else "remove it; values of your own belong under settings:"
+    raise ConfigError(f"{shown(key)} is no setting", hint=hint, file=FILE, line=line, key=key)
+
+
+def _meant(name: str, key: str, value: Any, root: str, line: int) -> Any:
+    try:
+        if name == "folders":
+            return readers.folders([value] if isinstance(value, str) else value, root)
+        return {**READERS, **SECTIONS}[name](value)
+    except ValueError as error:
+        raise ConfigError(f"{key} is {shown(value)}, which {error}", file=FILE, line=line, key=key) from None
+
+
+# --- defaults that depend on where we are -----------------------------------------------------
+
+
+def _missing(values: Mapping[str, Any], project: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    defaults: dict[str, Callable[[], Any]] = {
+        "folders": lambda: (os.path.join(project, "jobs"),),
+        "state": lambda: "sqlite:///.jobrunner/state.db",
+        "timezone": lambda: _system_zone(environ),
+        "slots": lambda: max(4, _cores()),
+        "node": _host,
+        "machine": _machine,
+    }
+    return {name: default() for name, default in defaults.items() if name not in values}
+
+
+def _absolute(state: str, project: str) -> str:
+    """Return `state` with a relative SQLite path counted from the project, wherever we were called."""
+    scheme, _, path = state.partition(":///")
+    return f"sqlite:///{os.path.join(project, path)}" if scheme == "sqlite" and path else state
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _line_of(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read(100).strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _host() -> str:
+    return os.uname().nodename  # as socket.gethostname, whose module takes 4 ms to import
+
+
+def _machine() -> str:
+    return _line_of("/etc/machine-id") or _host()
+
+
+def _system_zone(environ: Mapping[str, str]) -> str:
+    """Return the system's zone by name; the usual case without tzlocal, which takes 20 ms to import."""
+    _, _, name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")
+    if name and not environ.get("TZ") and _line_of("/etc/timezone") in ("", name):
+        return name
+    try:
+        import tzlocal
+
+        return readers.zone(tzlocal.get_localzone_name())
+    except Exception:  # whatever a misconfigured system makes tzlocal raise or warn
+        return "UTC"

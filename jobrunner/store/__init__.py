@@ -1,0 +1,67 @@
+"""WHAT IS TRUE: the store, by URL. A database's library is imported only when one is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobrunner.store.faults import fault
+
+if TYPE_CHECKING:
+    from jobrunner.store.base import Store
+
+PLUGINS = (
+    "jobrunner.stores"  # entry points: the scheme -> open_store(url, *, create, patience, allow_network_fs)
+)
+
+
+def open_store(
+    url: str, *, create: bool = False, patience: float = 5.0, allow_network_fs: bool = False
+) -> Store:
+    """Open the store that `url` names; `patience` is how many seconds a locked one is waited for.
+
+    `sqlite:///abs/path` takes the path as it is, nothing in it is decoded. Raises StateError, code
+    "state-missing" where there is none and `create` is False.
+    """
+    scheme = _scheme(url)
+    if scheme != "sqlite":
+        return _plugin(scheme)(url, create=create, patience=patience, allow_network_fs=allow_network_fs)
+    from jobrunner.store.sqlite import SqliteStore
+
+    return SqliteStore.open(
+        url, _path(url), create=create, patience=patience, allow_network_fs=allow_network_fs
+    )
+
+
+def exists(url: str) -> bool:
+    """Say whether there is a state to open. Other schemes than sqlite: yes, opening is what tells."""
+    return _scheme(url) != "sqlite" or Path(_path(url)).exists()
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower()
+
+
+def _path(url: str) -> str:
+    path = url[len("sqlite://") :]
+    if not url.lower().startswith("sqlite:///") or not path.strip("/"):
+        raise fault("unsupported", f"{url} names no file", hint="write sqlite:///absolute/path/state.db")
+    return "/" + path.lstrip("/")  # two slashes in front would be another path to POSIX
+
+
+def _plugin(scheme: str) -> Callable[..., Store]:
+    from importlib.metadata import entry_points
+
+    for found in entry_points(group=PLUGINS, name=scheme):
+        try:
+            opener: Callable[..., Store] = found.load()
+            return opener
+        except Exception as error:
+            raise fault("unsupported", f"the store {found.value} cannot be loaded ({error})") from error
+    known = ", ".join(sorted({"sqlite", *entry_points(group=PLUGINS).names}))
+    raise fault(
+        "unsupported",
+        f"no store for URLs that begin with {scheme!r}; supported: {known}",
+        hint="use sqlite:///absolute/path/state.db",
+    )

@@ -1,0 +1,20 @@
+"""The conditions of `Store` as tests: one suite that every store is held to.
+
+    class TestMine(StoreContract):
+        def make_store(self, folder):
+            return open_store("mine://...", create=True)
+
+The titles are the promises. Nothing here imports pytest: any runner that knows xunit's set-up does.
+"""
+
+from __future__ import annotations
+
+from jobrunner.store.contract.claiming import Claiming
+from jobrunner.store.contract.consuming import Consuming
+from jobrunner.store.contract.ending import Ending
+from jobrunner.store.contract.registering import Registering
+from jobrunner.store.contract.whole import Whole
+
+
+class StoreContract(Registering, Consuming, Claiming, Ending, Whole):
+    """All of it. Override `make_store`, and `again` where opening the URL once more is not enough."""

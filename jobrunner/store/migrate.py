@@ -1,0 +1,159 @@
+"""From an older schema to ours, and who may read what.
+
+A file `NNNN_name.sql` brings the schema to version NNNN; its line `-- min_reader: M` says which version a
+program must know at least to use the result. Each is applied in one transaction. So a newer file that only
+grew stays usable for an older program, and one that changed its meaning is refused, untouched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from jobrunner.clock import SystemClock
+from jobrunner.errors import StateError
+from jobrunner.store.faults import fault
+
+if TYPE_CHECKING:
+    import apsw
+
+    from jobrunner.store.sqlite.connection import Database
+
+APPLICATION = 0x6A6F6272  # as in 0001: "jobr"
+FOLDER = Path(__file__).with_name("migrations") / "sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One file of the folder."""
+
+    version: int
+    min_reader: int
+    sql: str
+
+
+@cache
+def steps(folder: Path) -> tuple[Step, ...]:
+    """Return the migrations in order."""
+    return tuple(_step(path) for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql")))
+
+
+def _step(path: Path) -> Step:
+    sql = path.read_text("utf-8")
+    found = re.search(r"^-- min_reader: (\d+)$", sql, re.MULTILINE)
+    assert found is not None, f"{path.name} does not say its min_reader"
+    return Step(int(path.name[:4]), int(found[1]), sql)
+
+
+def ours() -> int:
+    """Return the version that this program knows."""
+    return steps(FOLDER)[-1].version
+
+
+# -- guards ------------------------------------------------------------------------------------------
+
+MIN_READER = "SELECT min_reader, version FROM meta"
+
+
+def check(database: Database) -> None:
+    """Raise StateError when another program made the open file too new for us; cheap."""
+    found = database.row(MIN_READER)
+    if found is None or found[0] > ours():
+        raise _too_new(database.path, *(found or (0, 0)))
+
+
+def _too_new(path: str, min_reader: int, version: int) -> StateError:
+    return fault(
+        "too-new",
+        f"{path} has schema {version}, for a jobrunner that knows {min_reader}; this one knows {ours()}",
+        hint="install the newer jobrunner again; the file was not touched",
+    )
+
+
+def _guard(connection: apsw.Connection, path: str) -> int:
+    """Return the version of a file that is ours and that we may use."""
+    version = int(connection.pragma("user_version"))
+    if connection.pragma("application_id") != APPLICATION or version < 1:
+        empty = "is empty" if Path(path).stat().st_size == 0 else "is not a jobrunner state"
+        hint = "nothing was changed; restore a copy, or move the file away"
+        raise fault("not-a-database", f"{path} {empty}", hint=hint)
+    found: list[tuple[int, int]] = [(int(a), int(b)) for a, b in connection.execute(MIN_READER)]
+    for min_reader, at in found:
+        if min_reader > ours():
+            raise _too_new(path, min_reader, at)
+    return version
+
+
+# -- the way up --------------------------------------------------------------------------------------
+
+
+def upgrade(connection: apsw.Connection, path: str) -> None:
+    """Bring an existing file to our version, a copy of the old one kept beside it.
+
+    Raises StateError, and leaves the file as it is, when it is not a state or is too new.
+    """
+    version = _guard(connection, path)
+    if version < ours():
+        _copy(connection, f"{path}.v{version}.bak", version)
+        _apply(connection)
+
+
+def build(connection: apsw.Connection) -> None:
+    """Make the schema in an empty file."""
+    _apply(connection)
+
+
+START = "INSERT INTO meta (id, state_id, version, min_reader, created_at) VALUES (1, ?, 1, 1, ?)"
+
+MARK = "UPDATE meta SET version = ?1, min_reader = max(min_reader, ?2)"
+
+
+def _apply(connection: apsw.Connection) -> None:
+    for step in steps(FOLDER):
+        with _exclusively(connection):
+            # read again under the lock: another process may be migrating too
+            if connection.pragma("user_version") >= step.version:
+                continue
+            connection.execute(step.sql).fetchall()
+            if step.version == 1:
+                connection.execute(START, (uuid4().hex, SystemClock().now())).fetchall()
+            connection.execute(MARK, (step.version, step.min_reader)).fetchall()
+            connection.pragma("user_version", step.version)
+
+
+@contextmanager
+def _exclusively(connection: apsw.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE").fetchall()
+    try:
+        yield
+        connection.execute("COMMIT").fetchall()
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK").fetchall()
+        raise
+
+
+def _copy(connection: apsw.Connection, target: str, version: int) -> None:
+    """Copy by the backup API: a plain copy would miss the journal, and closing it would drop our locks."""
+    import apsw
+
+    new = f"{target}.{uuid4().hex[:8]}"
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    copy = apsw.Connection(new)
+    try:
+        with copy.backup("main", connection, "main") as backup:
+            backup.step()
+        still = copy.pragma("user_version") == version
+    finally:
+        copy.close()
+    if still:
+        Path(new).replace(target)
+    else:  # another process was quicker, and made a copy before it migrated
+        Path(new).unlink()

@@ -1,0 +1,210 @@
+"""Claims: the moment in which a run becomes ours and is running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobrunner.clock import Instant, to_iso
+from jobrunner.errors import Refused
+from jobrunner.model import Job, NodeFacts, Run
+from jobrunner.store.base import Claim
+from jobrunner.store.sqlite.connection import Row
+from jobrunner.store.sqlite.rows import COLUMNS, Part, dumps, loads, run_of
+
+FAILURES = frozenset({"failed", "timed_out", "lost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pending run that may start, and its job's limit of scheduled starts."""
+
+    id: int
+    job_id: int
+    scope: str
+    exclusive: bool
+    counts: bool
+    scheduled_for: Instant | None
+    limit: int | None
+
+
+class Claims(Part):
+    """The verbs claim and run_here."""
+
+    def claim(self, node: NodeFacts, pids: Sequence[int], now: Instant) -> list[Claim]:
+        """See `Store.claim`. A higher priority goes first.
+
+        What was looked up may be used up by the claims before it (the next run of a busy job, the last one
+        of a limit), so it looks again until all pids are taken or nothing can start.
+        """
+        claims: list[Claim] = []
+        with self._db.transaction():
+            while len(claims) < len(pids):
+                found = self._candidates(node.owner, len(pids) - len(claims), now)
+                if not found:
+                    break
+                claims += self._start_all(found, node, pids[len(claims) :], now)
+        return claims
+
+    # one priority after the other, so that the index gives the due ones in order and no row is sorted
+    NEXT_PRIORITY = "SELECT max(priority) FROM runs WHERE state = 'pending' AND priority < ?"
+
+    def _candidates(self, owner: str, wanted: int, now: Instant) -> list[Candidate]:
+        found: list[Candidate] = []
+        for priority in self._priorities():
+            values = (priority, now, owner, wanted - len(found))
+            found += self._db.made(_candidate, self.CANDIDATES, values)
+            if len(found) == wanted:
+                break
+        return found
+
+    def _priorities(self) -> Iterator[int]:
+        row = self._db.row(self.NEXT_PRIORITY, (2**62,))
+        while row is not None and row[0] is not None:
+            yield row[0]
+            row = self._db.row(self.NEXT_PRIORITY, (row[0],))
+
+    CANDIDATES = """
+        SELECT r.id, r.job_id, r.scope, r.exclusive, r.trigger = 'schedule' AND r.attempt = 1,
+               r.scheduled_for, d.execution_limit
+        FROM runs r
+        CROSS JOIN jobs j ON j.id = r.job_id
+        CROSS JOIN holdings h ON h.job_id = r.job_id AND h.owner = ?3 AND h.hash = j.definition_hash
+        CROSS JOIN definitions d ON d.job_id = h.job_id AND d.hash = h.hash
+        WHERE r.state = 'pending' AND r.priority = ?1 AND r.effective_at <= ?2
+          AND (r.exclusive = 0 OR NOT EXISTS (
+              SELECT 1 FROM runs busy WHERE busy.job_id = r.job_id AND busy.scope = r.scope
+              AND busy.state IN ('running', 'waiting') AND busy.exclusive = 1))
+        ORDER BY r.effective_at, r.id LIMIT ?4"""
+
+    def _start_all(
+        self, found: Sequence[Candidate], node: NodeFacts, pids: Sequence[int], now: Instant
+    ) -> list[Claim]:
+        claims: list[Claim] = []
+        busy: set[tuple[int, str]] = set()
+        fence = self._fences(len(found))
+        for each in found:
+            if each.exclusive and (each.job_id, each.scope) in busy:
+                continue
+            if each.counts and not self._count(each, now):
+                continue
+            busy.add((each.job_id, each.scope))
+            fence += 1
+            claims.append(self._start(each, node, pids[len(claims)], fence, now))
+        return claims
+
+    FENCES = "UPDATE meta SET fence = fence + ? RETURNING fence"
+
+    def _fences(self, number: int) -> int:
+        """Reserve fences; returns the one before the first. Unused ones are gaps, which harm nobody."""
+        row = self._db.row(self.FENCES, (number,))
+        assert row is not None
+        return int(row[0]) - number
+
+    # the limit is a condition of the count itself: two nodes cannot both take the last one
+    COUNT = """
+        UPDATE cursors SET executions = executions + 1
+        WHERE job_id = ?1 AND scope = ?2 AND (?3 IS NULL OR executions < ?3)"""
+    OVER_LIMIT = "UPDATE runs SET state = 'skipped', reason = 'limit', finished_at = ?2 WHERE id = ?1"
+
+    def _count(self, run: Candidate, now: Instant) -> bool:
+        """Count a scheduled start; where the limit is reached the run is skipped instead."""
+        if self._db.change(self.COUNT, (run.job_id, run.scope, run.limit)):
+            return True
+        self._db.rows(self.OVER_LIMIT, (run.id, now))
+        return False
+
+    START = f"""
+        UPDATE runs SET state = 'running', started_at = :now, owner = :owner, node = :node,
+                        machine = :machine, pid = :pid, fence = :fence
+        WHERE id = :id AND state = 'pending'
+        RETURNING {COLUMNS}"""  # noqa: S608
+
+    def _start(self, run: Candidate, node: NodeFacts, pid: int, fence: int, now: Instant) -> Claim:
+        values = {**_who(node, pid, fence, now), "id": run.id}
+        return self._claimed(self._db.row(self.START, values), run.limit, now)
+
+    STARTED = """
+        UPDATE jobs SET last_started_at = ?2, last_scheduled_for = coalesce(?3, last_scheduled_for)
+        WHERE id = ?1"""
+    FACTS = "SELECT last_state, last_result, last_error, last_finished_at, cursor FROM jobs WHERE id = ?"
+
+    def _claimed(self, row: Row | None, limit: int | None, now: Instant) -> Claim:
+        assert row is not None  # the write lock is ours since we saw it pending
+        run = run_of(row)
+        self._db.rows(self.STARTED, (run.job_id, now, run.scheduled_for))
+        facts = self._db.row(self.FACTS, (run.job_id,))
+        assert facts is not None
+        *last, cursor = facts
+        return Claim(run=run, is_last=self._is_last(run, limit), last=_last(*last), cursor=loads(cursor))
+
+    EXECUTIONS = "SELECT executions FROM cursors WHERE job_id = ? AND scope = ?"
+
+    def _is_last(self, run: Run, limit: int | None) -> bool:
+        if limit is None:
+            return False
+        row = self._db.row(self.EXECUTIONS, (run.job_id, run.scope))
+        return row is not None and row[0] >= limit
+
+    # -- by hand -------------------------------------------------------------------------------------
+
+    RUN_HERE = f"""
+        INSERT INTO runs (job_id, trigger, effective_at, state, exclusive, delivery, params, identity,
+                          created_at, started_at, owner, node, machine, pid, fence)
+        VALUES (:job_id, 'manual', :now, 'running', :exclusive, :delivery, :params, :identity,
+                :now, :now, :owner, :node, :machine, :pid, :fence)
+        RETURNING {COLUMNS}"""  # noqa: S608
+
+    def run_here(
+        self, job_id: int, job: Job, node: NodeFacts, pid: int, params: Mapping[str, Any], *,
+        identity: str, force: bool, now: Instant,
+    ) -> Claim:  # fmt: skip
+        """See `Store.run_here`. `params` are kept as given; the job's defaults are the caller's to add."""
+        alone = job.concurrency != "allow" and not force
+        text = dumps(dict(params))
+        with self._db.transaction():
+            if alone:
+                self._refuse_if_busy(job_id, job)
+            own = {"job_id": job_id, "exclusive": int(alone), "delivery": job.delivery}
+            who = _who(node, pid, self._fences(1) + 1, now)
+            row = self._db.row(self.RUN_HERE, {**own, **who, "params": text, "identity": identity})
+            return self._claimed(row, job.number_of_executions, now)
+
+    OCCUPANT = """
+        SELECT id, state, coalesce(started_at, effective_at) FROM runs
+        WHERE job_id = ? AND state IN ('pending', 'running', 'waiting')
+        ORDER BY state = 'pending', id LIMIT 1"""
+
+    def _refuse_if_busy(self, job_id: int, job: Job) -> None:
+        found = self._db.row(self.OCCUPANT, (job_id,))
+        if found is not None:
+            run_id, state, since = found
+            raise Refused(
+                f"{job.name} is busy: run {run_id} is {state} since {to_iso(since)}",
+                hint="wait for its end, or use --force to run beside it",
+            )
+
+
+def _candidate(row: Row) -> Candidate:
+    run_id, job_id, scope, exclusive, counts, scheduled_for, limit = row
+    return Candidate(run_id, job_id, scope, bool(exclusive), bool(counts), scheduled_for, limit)
+
+
+def _who(node: NodeFacts, pid: int, fence: int, now: Instant) -> dict[str, object]:
+    facts = {"owner": node.owner, "node": node.node, "machine": node.machine}
+    return {**facts, "pid": pid, "fence": fence, "now": now}
+
+
+def _last(
+    state: str | None, result: str | None, error: str | None, finished_at: Instant | None
+) -> Mapping[str, Any] | None:
+    """The row keeps the last success's result and the last failure's error; only one is this chain's."""
+    if state is None:
+        return None
+    return {
+        "state": state,
+        "result": loads(result) if state == "succeeded" else None,
+        "error": loads(error) if state in FAILURES else None,
+        "finishedAt": finished_at,
+    }

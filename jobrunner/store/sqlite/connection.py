@@ -1,0 +1,231 @@
+"""One connection to one file: its settings, its transactions, its errors."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import apsw
+
+from jobrunner.errors import Refused
+from jobrunner.store import migrate
+from jobrunner.store.faults import fault
+from jobrunner.store.sqlite import place
+from jobrunner.store.sqlite.faults import CAUGHT, missing, translate
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Bindings = Sequence[Any] | Mapping[str, Any]
+
+# A power cut must not take back what was committed: with NORMAL, a started action could start again.
+# fullfsync is macOS's; trusted_schema and cell_size_check are for a file that somebody meddled with.
+PRAGMAS = """
+PRAGMA synchronous = FULL;
+PRAGMA fullfsync = ON;
+PRAGMA checkpoint_fullfsync = ON;
+PRAGMA foreign_keys = ON;
+PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON;
+"""
+
+
+class Database:
+    """The connection. Every error leaves as a StateError, and leaves it usable.
+
+    A statement that fails inside a transaction dooms it, whoever catches the error: SQLite may have
+    rolled it back already, and what followed would be committed by itself.
+    """
+
+    def __init__(self, path: str, real: str, connection: apsw.Connection) -> None:
+        self.path = path
+        self._real = real
+        self._apsw = connection
+        self._depth = 0
+        self._doomed = False
+        self._identity = place.identity(path)
+        self._data_version = self.pragma("data_version")
+
+    @classmethod
+    def open(cls, path: str, *, create: bool, patience: float, allow_network_fs: bool) -> Database:
+        """Open the file at `path`, or where it links to: all processes must agree on the journal's name."""
+        real = os.path.realpath(path)
+        try:
+            if not allow_network_fs:
+                place.refuse_network(Path(real).parent)
+            if not Path(real).exists():
+                if not create:
+                    raise missing(path)
+                _make(real)
+            return cls(path, real, _connect(real, patience))
+        except CAUGHT as error:
+            raise translate(error, path) from error
+
+    def close(self) -> None:
+        """Close; again is harmless."""
+        self._apsw.close()
+
+    # -- statements ----------------------------------------------------------------------------------
+
+    def rows(self, sql: str, bindings: Bindings = ()) -> list[Row]:
+        """Run one statement to its end and return its rows."""
+        return self.made(_as_it_is, sql, bindings)
+
+    def made(self, make: Callable[[Row], T], sql: str, bindings: Bindings = ()) -> list[T]:
+        """Run one statement to its end and return its rows, each made into something."""
+        if self._doomed:
+            raise fault("aborted", f"{self.path}: the transaction failed before and writes no more")
+        try:
+            return [make(row) for row in self._apsw.execute(sql, bindings)]
+        except CAUGHT as error:
+            self._doomed = self._depth > 0
+            raise translate(error, self.path) from error
+
+    def row(self, sql: str, bindings: Bindings = ()) -> Row | None:
+        """Run one statement to its end and return its first row, if any."""
+        found = self.rows(sql, bindings)
+        return found[0] if found else None
+
+    def change(self, sql: str, bindings: Bindings = ()) -> int:
+        """Run one INSERT, UPDATE or DELETE and return how many rows it touched."""
+        self.rows(sql, bindings)
+        return self._apsw.changes()
+
+    def many(self, sql: str, bindings: Iterable[Bindings]) -> None:
+        """Run one statement for each of the bindings."""
+        for each in bindings:
+            self.rows(sql, each)
+
+    def pragma(self, name: str) -> Any:
+        """Return the value of a pragma."""
+        found = self.row(f"PRAGMA {name}")
+        return found[0] if found else None
+
+    # -- transactions --------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Open a write transaction, or join the one that is open."""
+        if self._depth:
+            yield from self._join()
+            return
+        self._begin()
+        try:
+            yield
+            self._commit()
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._depth = 0
+
+    def _begin(self) -> None:
+        """Take the write lock at once, never in the middle: what was read stays true until the commit.
+
+        Another version may have migrated the file since we opened it, so its version is read here too.
+        """
+        self._doomed = False
+        self.rows("BEGIN IMMEDIATE")
+        self._depth = 1
+        try:
+            migrate.check(self)
+        except BaseException:
+            self._roll_back()
+            self._depth = 0
+            raise
+
+    def _join(self) -> Iterator[None]:
+        try:
+            yield
+        except Refused:  # said before anything was written
+            raise
+        except BaseException:  # a verb half done: nobody may commit it, even if the error is caught
+            self._doomed = True
+            raise
+
+    def _commit(self) -> None:
+        self.rows("COMMIT")  # raises if doomed
+
+    def _roll_back(self) -> None:
+        self._doomed = False
+        if self._apsw.in_transaction:
+            self.rows("ROLLBACK")
+
+    # -- the file ------------------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Say whether another connection committed since the last call, and check the version if so."""
+        before, self._data_version = self._data_version, self.pragma("data_version")
+        if before == self._data_version:
+            return False
+        migrate.check(self)
+        return True
+
+    def verify(self) -> None:
+        """Raise StateError unless the path still names the file that is open."""
+        try:
+            now = place.identity(self.path)
+        except OSError as error:
+            raise translate(error, self.path) from error
+        if now != self._identity:
+            what = "was deleted" if now is None else "was replaced by another file"
+            hint = "stop all jobrunner processes, put the right file in place, start again"
+            raise fault("replaced", f"{self.path} {what} while in use", hint=hint)
+
+    def size(self) -> int:
+        """Return how many bytes the file and its journal take."""
+        files = (Path(self._real), Path(self._real + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+
+def _as_it_is(row: Row) -> Row:
+    return row
+
+
+def _connect(real: str, patience: float) -> apsw.Connection:
+    """Open an existing file, older ones brought up to date; nothing is written before we know it is ours."""
+    connection = apsw.Connection(real, flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=200)
+    try:
+        connection.set_busy_timeout(int(patience * 1000))
+        migrate.upgrade(connection, real)
+        _use_wal(connection, patience)
+        connection.execute(PRAGMAS).fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _use_wal(connection: apsw.Connection, patience: float) -> None:
+    """Switch to WAL, which is kept in the file. SQLite does not wait for others here, so we do."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _make(real: str) -> None:
+    """Make a new state beside its place and move it there finished."""
+    place.prepare_folder(Path(real).parent)
+    new = f"{real}.{uuid4().hex[:8]}.new"
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        connection = apsw.Connection(new, flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            _use_wal(connection, 0.0)
+            migrate.build(connection)
+        finally:
+            connection.close()
+    except BaseException:
+        Path(new).unlink()
+        raise
+    place.publish(Path(new), Path(real))

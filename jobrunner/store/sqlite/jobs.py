@@ -1,0 +1,180 @@
+"""Jobs: what is defined, by whom, and which definition is current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from jobrunner.clock import Instant
+from jobrunner.model import Job, JobFacts
+from jobrunner.store.base import Registration
+from jobrunner.store.faults import fault
+from jobrunner.store.sqlite.connection import Row
+from jobrunner.store.sqlite.currency import settle
+from jobrunner.store.sqlite.rows import Part, dumps, loads, plain
+
+Known = Mapping[str, tuple[int, str]]  # name, case folded -> (id, current hash)
+
+
+class Jobs(Part):
+    """The verbs register, enroll, jobs and job."""
+
+    REGISTER = """
+        UPDATE nodes SET registration = (SELECT max(registration) + 1 FROM nodes)
+        WHERE owner = ?"""
+
+    def register(self, owner: str, jobs: Sequence[Job], scope: str, now: Instant) -> Registration:
+        """See `Store.register`. `owner` must have joined; of two names that are equal the last one counts."""
+        wanted = {job.name.casefold(): job for job in jobs}
+        with self._db.transaction():
+            if not self._db.change(self.REGISTER, (owner,)):
+                raise fault(
+                    "unknown-node", f"{self._db.path} does not know this node any more", hint="start it again"
+                )
+            before = self._known()
+            known = self._with_rows(wanted, before, now)
+            rescheduled = self._set_cursors(wanted, known, scope, now)
+            changed = {key: job for key, job in wanted.items() if known[key][1] != job.hash}
+            self._define(changed, known)
+            left = self._hold(owner, {known[key][0]: job.hash for key, job in wanted.items()})
+            settle(self._db, left + [known[key][0] for key in changed if known[key][1]])
+        return _registration(wanted, before, changed, rescheduled)
+
+    KNOWN = "SELECT name_key, id, definition_hash FROM jobs"
+
+    def _known(self) -> Known:
+        return {key: (job_id, hash_) for key, job_id, hash_ in self._db.rows(self.KNOWN)}
+
+    def _with_rows(self, wanted: Mapping[str, Job], known: Known, now: Instant) -> Known:
+        new = {key: (self._insert(job, now), "") for key, job in wanted.items() if key not in known}
+        return {**known, **new}
+
+    INSERT = """
+        INSERT INTO jobs (name, name_key, definition_hash, file, first_seen_at)
+        VALUES (?, ?, '', ?, ?)
+        RETURNING id"""
+
+    def _insert(self, job: Job, now: Instant) -> int:
+        row = self._db.row(self.INSERT, (job.name, job.name.casefold(), plain(job.file), now))
+        assert row is not None
+        return int(row[0])
+
+    CURSORS = "SELECT job_id, schedule_key FROM cursors WHERE scope = ?"
+
+    def _set_cursors(
+        self, wanted: Mapping[str, Job], known: Known, scope: str, now: Instant
+    ) -> frozenset[str]:
+        """Give every job a cursor of its present schedule; returns the keys whose schedule was another."""
+        stored = dict(self._db.made(_pair, self.CURSORS, (scope,)))
+        differing = [key for key, job in wanted.items() if stored.get(known[key][0]) != job.schedule_key]
+        self._db.many(
+            self.SET_CURSOR, ((known[key][0], scope, wanted[key].schedule_key, now) for key in differing)
+        )
+        return frozenset(key for key in differing if known[key][0] in stored)
+
+    # a streak of skips ends here: its occurrences were another schedule's
+    SET_CURSOR = """
+        INSERT INTO cursors (job_id, scope, schedule_key, consumed, anchor) VALUES (?1, ?2, ?3, ?4, ?4)
+        ON CONFLICT (job_id, scope) DO UPDATE
+        SET schedule_key = ?3, consumed = ?4, anchor = ?4,
+            skip_reason = NULL, skip_count = 0, skip_run = NULL"""
+
+    DEFINE = """
+        INSERT INTO definitions (job_id, hash, file, config, execution_limit) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (job_id, hash) DO NOTHING"""
+    MAKE_CURRENT = "UPDATE jobs SET definition_hash = ?2, file = ?3, name = ?4 WHERE id = ?1"
+    CURRENTS_CHANGED = "UPDATE meta SET currents = currents + 1"
+
+    def _define(self, changed: Mapping[str, Job], known: Known) -> None:
+        """Keep these definitions and make them the current ones."""
+        for key, job in changed.items():
+            job_id, file = known[key][0], plain(job.file)
+            limit = job.number_of_executions
+            self._db.rows(self.DEFINE, (job_id, job.hash, file, dumps(dict(job.config)), limit))
+            self._db.rows(self.MAKE_CURRENT, (job_id, job.hash, file, job.name))
+        if changed:
+            self._db.rows(self.CURRENTS_CHANGED)
+
+    HELD = "SELECT job_id, hash FROM holdings WHERE owner = ?"
+    HOLD = """
+        INSERT INTO holdings (job_id, owner, hash) VALUES (?, ?, ?)
+        ON CONFLICT (job_id, owner) DO UPDATE SET hash = excluded.hash"""
+    DROP = "DELETE FROM holdings WHERE job_id = ? AND owner = ?"
+
+    def _hold(self, owner: str, hashes: Mapping[int, str]) -> list[int]:
+        """Make these the owner's holdings; returns the jobs of which it holds another or none now."""
+        held = dict(self._db.made(_pair, self.HELD, (owner,)))
+        dropped = [job_id for job_id in held if job_id not in hashes]
+        taken = [(job_id, owner, hash_) for job_id, hash_ in hashes.items() if held.get(job_id) != hash_]
+        self._db.many(self.DROP, ((job_id, owner) for job_id in dropped))
+        self._db.many(self.HOLD, taken)
+        return dropped + [job_id for job_id, _, _ in taken if job_id in held]
+
+    FIND = "SELECT id FROM jobs WHERE name_key = ?"
+
+    def enroll(self, job: Job, now: Instant) -> int:
+        """See `Store.enroll`. Until a node registers the job its current hash is empty."""
+        with self._db.transaction():
+            found = self._db.row(self.FIND, (job.name.casefold(),))
+            return int(found[0]) if found else self._insert(job, now)
+
+    # Of several scopes the cursor that is furthest stands for the job. The state is repeated in the
+    # counts because SQLite only then sees that the partial index runs_open will do.
+    JOBS = """
+        SELECT j.id, j.name, j.definition_hash, j.file, j.first_seen_at,
+               (SELECT count(*) FROM runs r WHERE r.job_id = j.id
+                AND r.state IN ('pending', 'running', 'waiting') AND r.state != 'pending'),
+               (SELECT count(*) FROM runs r WHERE r.job_id = j.id
+                AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'pending'),
+               coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
+               c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
+               j.consecutive_failures, j.last_scheduled_for, j.last_started_at, j.last_finished_at,
+               j.last_success_at, j.last_failure_at, j.last_state, j.last_result, j.last_error, j.cursor
+        FROM jobs j
+        LEFT JOIN cursors c ON c.job_id = j.id AND c.scope = (
+            SELECT scope FROM cursors WHERE job_id = j.id ORDER BY consumed DESC, scope LIMIT 1)"""
+    ALL_JOBS = JOBS + " ORDER BY j.name_key"
+    ONE_JOB = JOBS + " WHERE j.name_key = ?"
+
+    def jobs(self) -> list[JobFacts]:
+        """See `Store.jobs`; enrolled ones too."""
+        return self._db.made(_facts, self.ALL_JOBS)
+
+    def job(self, name: str) -> JobFacts | None:
+        """See `Store.job`."""
+        found = self._db.made(_facts, self.ONE_JOB, (name.casefold(),))
+        return found[0] if found else None
+
+
+def _pair(row: Row) -> tuple[int, str]:
+    return row[0], row[1]
+
+
+def _registration(
+    wanted: Mapping[str, Job], before: Known, changed: Iterable[str], rescheduled: frozenset[str]
+) -> Registration:
+    """An enrolled job (it ran by hand) is as new as one without a row: nobody had registered it."""
+    added = [key for key in wanted if before.get(key, (0, ""))[1] == ""]
+    updated = (set(changed) | rescheduled) - set(added)
+    return Registration(
+        added=tuple(wanted[key].name for key in added),
+        updated=tuple(job.name for key, job in wanted.items() if key in updated),
+        rescheduled=tuple(job.name for key, job in wanted.items() if key in rescheduled),
+    )
+
+
+def _facts(row: Row) -> JobFacts:
+    (
+        id_, name, hash_, file, first_seen_at, running, pending, executions, consumed, anchor, schedule_key,
+        enabled_override, enabled_reason, consecutive_failures, last_scheduled_for, last_started_at,
+        last_finished_at, last_success_at, last_failure_at, last_state, last_result, last_error, cursor,
+    ) = row  # fmt: skip
+    return JobFacts(
+        id=id_, name=name, definition_hash=hash_, file=file, first_seen_at=first_seen_at, running=running,
+        pending=pending, executions=executions, consumed=consumed, anchor=anchor, schedule_key=schedule_key,
+        enabled_override=None if enabled_override is None else bool(enabled_override),
+        enabled_reason=enabled_reason, consecutive_failures=consecutive_failures,
+        last_scheduled_for=last_scheduled_for, last_started_at=last_started_at,
+        last_finished_at=last_finished_at, last_success_at=last_success_at, last_failure_at=last_failure_at,
+        last_state=last_state, last_result=loads(last_result), last_error=loads(last_error),
+        cursor=loads(cursor),
+    )  # fmt: skip

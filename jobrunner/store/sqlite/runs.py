@@ -1,0 +1,144 @@
+"""Runs: their course and their end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobrunner.clock import Instant, to_iso
+from jobrunner.model import Outcome, Run
+from jobrunner.store.base import RunFilter
+from jobrunner.store.sqlite.nodes import Nodes
+from jobrunner.store.sqlite.rows import COLUMNS, dumps, dumps_or_null, run_of
+
+
+class Runs(Nodes):
+    """The verbs begun, progress, finish, recover, run, runs and open_runs; recover removes a node too."""
+
+    BEGUN = """
+        UPDATE runs SET began_at = ?3
+        WHERE id IN (SELECT value FROM json_each(?1)) AND owner = ?2
+          AND state = 'running' AND began_at IS NULL"""
+
+    def begun(self, run_ids: Sequence[int], owner: str, now: Instant) -> None:
+        """See `Store.begun`; the first time counts."""
+        with self._db.transaction():
+            self._db.rows(self.BEGUN, (json.dumps(list(run_ids)), owner, now))
+
+    PROGRESS = """
+        UPDATE runs SET progress = ?4
+        WHERE id = ?1 AND owner = ?2 AND attempt = ?3 AND state = 'running'"""
+
+    def progress(self, run_id: int, owner: str, attempt: int, value: Mapping[str, Any], now: Instant) -> bool:
+        """See `Store.progress`."""
+        text = dumps(dict(value))
+        with self._db.transaction():
+            return self._db.change(self.PROGRESS, (run_id, owner, attempt, text)) == 1
+
+    # -- the end -------------------------------------------------------------------------------------
+
+    # only what is still ours: whoever was taken for dead and is not must not overwrite what followed
+    FINISH = """
+        UPDATE runs SET state = :state, reason = :reason, result = :result, truncated = :truncated,
+                        error = :error, file_hash = :file_hash, log_bytes = :log_bytes, finished_at = :now
+        WHERE id = :id AND owner = :owner AND attempt = :attempt AND fence = :fence AND state = 'running'"""
+
+    def finish(self, run: Run, outcome: Outcome, log_bytes: int, now: Instant) -> bool:
+        """See `Store.finish`."""
+        claim = {"id": run.id, "owner": run.owner, "attempt": run.attempt, "fence": run.fence}
+        end = {
+            "state": outcome.state, "reason": outcome.reason, "result": dumps_or_null(outcome.result),
+            "truncated": int(outcome.truncated), "error": dumps_or_null(outcome.error),
+            "file_hash": outcome.file_hash, "log_bytes": log_bytes, "now": now,
+        }  # fmt: skip
+        with self._db.transaction():
+            ours = self._db.change(self.FINISH, {**claim, **end}) == 1
+            if ours:
+                self._note_end(run.job_id, run.scope, end)
+        return ours
+
+    # A cancelled or skipped run says nothing about the job's health: the failures in a row stay.
+    JOB_ENDED = """
+        UPDATE jobs SET
+            last_state = :state,
+            last_finished_at = :now,
+            last_success_at = CASE WHEN :state = 'succeeded' THEN :now ELSE last_success_at END,
+            last_result = CASE WHEN :state = 'succeeded' THEN :result ELSE last_result END,
+            last_failure_at = CASE
+                WHEN :state IN ('failed', 'timed_out', 'lost') THEN :now ELSE last_failure_at END,
+            last_error = CASE WHEN :state IN ('failed', 'timed_out', 'lost') THEN :error ELSE last_error END,
+            consecutive_failures = CASE
+                WHEN :state IN ('failed', 'timed_out', 'lost') THEN consecutive_failures + 1
+                WHEN :state = 'succeeded' THEN 0
+                ELSE consecutive_failures END
+        WHERE id = :job_id"""
+    CHAIN_ENDED = "UPDATE cursors SET ended_at = ?3 WHERE job_id = ?1 AND scope = ?2"
+
+    def _note_end(self, job_id: int, scope: str, end: Mapping[str, Any]) -> None:
+        """Keep in the job's row, which is never pruned, how its last chain ended."""
+        facts = {name: end[name] for name in ("state", "result", "error", "now")}
+        self._db.rows(self.JOB_ENDED, {**facts, "job_id": job_id})
+        self._db.rows(self.CHAIN_ENDED, (job_id, scope, end["now"]))
+
+    # -- the dead ------------------------------------------------------------------------------------
+
+    RUNNING_OF = (
+        "SELECT id, job_id, scope, began_at FROM runs WHERE owner = ? AND state = 'running' ORDER BY id"
+    )
+    LOSE = f"""
+        UPDATE runs SET state = 'lost', error = ?2, finished_at = ?3
+        WHERE id = ?1 AND state = 'running'
+        RETURNING {COLUMNS}"""  # noqa: S608
+
+    def recover(self, owner: str, now: Instant) -> list[Run]:
+        """See `Store.recover`."""
+        with self._db.transaction():
+            self._remove(owner)
+            return [self._lose(*row, now=now) for row in self._db.rows(self.RUNNING_OF, (owner,))]
+
+    def _lose(self, run_id: int, job_id: int, scope: str, began_at: Instant | None, *, now: Instant) -> Run:
+        error = dumps(lost_error(began_at))
+        lost = self._db.made(run_of, self.LOSE, (run_id, error, now))
+        self._note_end(job_id, scope, {"state": "lost", "result": None, "error": error, "now": now})
+        return lost[0]
+
+    # -- to read -------------------------------------------------------------------------------------
+
+    RUN = f"SELECT {COLUMNS} FROM runs WHERE id = ?"  # noqa: S608
+
+    def run(self, run_id: int) -> Run | None:
+        """See `Store.run`."""
+        found = self._db.made(run_of, self.RUN, (run_id,))
+        return found[0] if found else None
+
+    # A run's moment is its start, else when it was due; a row for many skips reaches to the last of them.
+    CHOSEN = """
+        (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
+        AND (:since IS NULL OR coalesce(started_at, last_for, effective_at) >= :since)
+        AND (:until IS NULL OR coalesce(started_at, effective_at) < :until)
+        ORDER BY id DESC LIMIT :limit"""
+    RUNS = f"SELECT {COLUMNS} FROM runs WHERE {CHOSEN}"  # noqa: S608
+    RUNS_OF_JOB = f"""
+        SELECT {COLUMNS} FROM runs
+        WHERE job_id = (SELECT id FROM jobs WHERE name_key = :job) AND {CHOSEN}"""  # noqa: S608
+
+    def runs(self, which: RunFilter) -> list[Run]:
+        """See `Store.runs`: since <= moment < until."""
+        states = None if which.states is None else json.dumps(list(which.states))
+        values = {"states": states, "since": which.since, "until": which.until, "limit": which.limit}
+        if which.job is None:
+            return self._db.made(run_of, self.RUNS, values)
+        return self._db.made(run_of, self.RUNS_OF_JOB, {**values, "job": which.job.casefold()})
+
+    OPEN_RUNS = f"SELECT {COLUMNS} FROM runs WHERE state IN ('pending', 'running', 'waiting') ORDER BY +id"  # noqa: S608
+
+    def open_runs(self) -> list[Run]:
+        """See `Store.open_runs`."""
+        return self._db.made(run_of, self.OPEN_RUNS)
+
+
+def lost_error(began_at: Instant | None) -> dict[str, str]:
+    """Return the error of a run whose node is gone; whether it began is all that can be known."""
+    message = "no sign that the body began" if began_at is None else f"began at {to_iso(began_at)}"
+    return {"type": "Lost", "message": message, "traceback": "", "phase": "body"}

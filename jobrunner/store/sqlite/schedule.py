@@ -1,0 +1,95 @@
+"""Cursors: how far each job's schedule is consumed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from jobrunner.clock import Instant
+from jobrunner.model import Due, Job, NodeFacts, Standing
+from jobrunner.store.sqlite.connection import Row
+from jobrunner.store.sqlite.ledger import Ledger, Streak
+from jobrunner.store.sqlite.rows import Part
+
+
+class Schedule(Part):
+    """The verbs standings, consume and rewind."""
+
+    # In the sub-selects the first condition on the state is the one that the partial index runs_open has.
+    STANDING = """
+        SELECT h.job_id, j.name, c.scope, c.schedule_key, c.consumed, c.anchor, c.executions,
+               (SELECT count(*) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
+                AND r.state IN ('pending', 'running', 'waiting')),
+               (SELECT count(*) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
+                AND r.state IN ('pending', 'running', 'waiting')
+                AND r.state = 'pending' AND r.trigger = 'schedule' AND r.attempt = 1),
+               (SELECT max(r.id) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
+                AND r.state IN ('pending', 'running', 'waiting')
+                AND r.state = 'pending' AND r.trigger = 'schedule' AND r.attempt = 1),
+               c.ended_at"""
+    STANDINGS = f"""{STANDING}
+        FROM holdings h
+        JOIN jobs j ON j.id = h.job_id AND j.definition_hash = h.hash
+        JOIN cursors c ON c.job_id = h.job_id AND c.scope = ?2
+        WHERE h.owner = ?1 ORDER BY h.job_id"""
+    STANDINGS_OF = f"""{STANDING}
+        FROM (SELECT DISTINCT value AS job_id FROM json_each(?3)) AS asked
+        CROSS JOIN holdings h ON h.job_id = asked.job_id AND h.owner = ?1
+        JOIN jobs j ON j.id = h.job_id AND j.definition_hash = h.hash
+        JOIN cursors c ON c.job_id = h.job_id AND c.scope = ?2
+        ORDER BY h.job_id"""  # noqa: S608
+
+    def standings(self, owner: str, scope: str, job_ids: Sequence[int] | None = None) -> list[Standing]:
+        """See `Store.standings`; by job id."""
+        if job_ids is None:
+            return self._db.made(_standing, self.STANDINGS, (owner, scope))
+        return self._db.made(_standing, self.STANDINGS_OF, (owner, scope, json.dumps(list(job_ids))))
+
+    # `consumed` is what makes two nodes one; the key, that it still is the schedule that was planned by
+    MOVE = """
+        UPDATE cursors SET consumed = :until
+        WHERE job_id = :job_id AND scope = :scope AND consumed = :consumed AND schedule_key = :key
+          AND consumed <= :until
+        RETURNING skip_reason, skip_count, skip_run"""
+
+    def consume(
+        self, standing: Standing, until: Instant, due: Sequence[Due], *, job: Job, supersede: bool,
+        node: NodeFacts, now: Instant,
+    ) -> bool:  # fmt: skip
+        """See `Store.consume`."""
+        with self._db.transaction():
+            cursor = self._db.row(self.MOVE, {**_place(standing), "until": until})
+            if cursor is None:
+                return False
+            ledger = Ledger(self._db, standing, job, node, now, Streak(*cursor))
+            if supersede and standing.pending_id is not None:
+                ledger.supersede(standing.pending_id)
+            ledger.write(due)
+        return True
+
+    REWIND = """
+        UPDATE cursors SET consumed = :to, skip_reason = NULL, skip_count = 0, skip_run = NULL
+        WHERE job_id = :job_id AND scope = :scope AND consumed = :consumed AND schedule_key = :key
+          AND consumed > :to"""
+
+    def rewind(self, standing: Standing, to: Instant) -> bool:
+        """See `Store.rewind`. A streak of skips ends: it would be extended backwards."""
+        with self._db.transaction():
+            return self._db.change(self.REWIND, {**_place(standing), "to": to}) == 1
+
+
+def _place(standing: Standing) -> dict[str, object]:
+    return {
+        "job_id": standing.job_id,
+        "scope": standing.scope,
+        "consumed": standing.consumed,
+        "key": standing.schedule_key,
+    }
+
+
+def _standing(row: Row) -> Standing:
+    job_id, job, scope, key, consumed, anchor, executions, open_, pending, pending_id, ended_at = row
+    return Standing(
+        job_id=job_id, job=job, scope=scope, schedule_key=key, consumed=consumed, anchor=anchor,
+        executions=executions, open=open_, pending=pending, pending_id=pending_id, ended_at=ended_at,
+    )  # fmt: skip

@@ -1,0 +1,7 @@
+"""For tests of jobs, stores and executors: public."""
+
+from __future__ import annotations
+
+from jobrunner.store.contract import StoreContract
+
+__all__ = ["StoreContract"]

@@ -1,0 +1,126 @@
+"""Where a process works: its locks, its children, its doorbell and its ear for signals.
+
+`start` works in one for days, `run` for the length of one run.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from jobrunner import __version__
+from jobrunner.clock import Clock
+from jobrunner.executor.pool import Pool
+from jobrunner.model import NodeFacts
+from jobrunner.presence import Presence
+from jobrunner.settings import Settings
+
+
+def who_am_i(settings: Settings, clock: Clock, *, role: str, exclusive: bool = False) -> NodeFacts:
+    """Return this process start as the store will know it: a random owner id, and where it runs."""
+    return NodeFacts(
+        owner=uuid4().hex,
+        node=settings.node,
+        machine=settings.machine,
+        boot_id=_boot_id(),
+        pid=os.getpid(),
+        version=__version__,
+        slots=settings.slots,
+        exclusive=exclusive,
+        started_at=clock.now(),
+        seen_at=clock.now(),
+        role=role,
+    )
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:  # no Linux: one boot is as good as another
+        return ""
+
+
+class Workplace:
+    """Opened before the node joins the store, closed after it left: the locks frame everything else."""
+
+    def __init__(
+        self, settings: Settings, me: NodeFacts, clock: Clock, *, slots: int, preload: Sequence[str]
+    ) -> None:
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self.presence = Presence(Path(settings.state_folder), me.owner)
+        self.pool = Pool(
+            self._selector,
+            slots=slots,
+            preload=preload,
+            lock_path=self.presence.zygote_lock,
+            log_limit=settings.log_limit,
+            grace=settings.grace,
+            clock=clock,
+            project=settings.project,
+        )
+        self.signals = 0  # how often we were asked to stop
+        self.rung = False  # whether somebody rang since it was last set to False
+        self._ear: tuple[socket.socket, socket.socket] | None = None
+        self._before: tuple[int, dict[int, object]] | None = None
+
+    def open(self) -> None:
+        """Take the lock, start the zygote, listen. Raises StateError when the folder cannot be used."""
+        bell = self.presence.announce()
+        self._selector.register(bell, selectors.EVENT_READ, self._on_bell)
+        try:
+            self.pool.start()
+        except BaseException:
+            self.presence.leave()
+            raise
+        self._listen()
+
+    def close(self) -> None:
+        """Give everything back; what the children still had to say is in the pool."""
+        if self._before is not None:
+            signal.set_wakeup_fd(self._before[0])
+            for number, handler in self._before[1].items():
+                signal.signal(number, handler)  # type: ignore[arg-type]
+        self.presence.leave()
+        for end in self._ear or ():
+            end.close()
+        self._selector.close()
+
+    def ask_to_stop(self, *_: object) -> None:
+        """Note one more wish to stop, and wake the loop; safe in a signal handler."""
+        self.signals += 1
+
+    def wait(self, timeout: float) -> None:
+        """Sleep until something happens, `timeout` seconds at most, and let the pool deal with it."""
+        deadline = self.pool.next_deadline()
+        if deadline is not None:
+            timeout = min(timeout, deadline - self._clock.monotonic())
+        for key, _ in self._selector.select(max(0.0, timeout)):
+            key.data(key.fileobj)
+        self.pool.tick(self._clock.monotonic())
+
+    def _on_bell(self, _: object) -> None:
+        self.presence.hush()
+        self.rung = True
+
+    def _listen(self) -> None:
+        ear, mouth = self._ear = socket.socketpair()
+        for end in self._ear:
+            end.setblocking(False)
+        self._selector.register(ear, selectors.EVENT_READ, _swallow)
+        try:
+            wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+        except ValueError:  # not the main thread: whoever embeds us calls ask_to_stop
+            return
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        self._before = (wakeup, {number: signal.signal(number, self.ask_to_stop) for number in numbers})
+
+
+def _swallow(ear: object) -> None:
+    assert isinstance(ear, socket.socket)
+    ear.recv(64)

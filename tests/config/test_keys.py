@@ -1,0 +1,309 @@
+"""Every key of the table: what it may be, what it may not, and what a later version will do."""
+
+# ruff: noqa: E501  (what a file says reads best on one line)
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobrunner.config import Place, Written, read
+from jobrunner.config.keys import CANONICAL, KEYS
+from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
+from jobrunner.model import Job
+
+PLACE = Place("/p/jobs/a.py", "/p/jobs", "c" * 64, "The doc.", ("json",))
+HOUR = 3_600_000_000
+
+
+def said(
+    config: dict[str, Any], override: dict[str, Any] | None = None
+) -> tuple[Job | None, list[ConfigError]]:
+    lines = {key: 10 + i for i, key in enumerate(config)}
+    over = None if override is None else Written(override, "jobrunner.yaml", 2, dict.fromkeys(override, 3))
+    return read(Written(config, "jobs/a.py", 9, lines), PLACE, "UTC", over)
+
+
+def job(**keys: Any) -> Job:
+    made, errors = said({"name": "a", "schedule": "@hourly", **keys})
+    assert errors == []
+    assert made is not None
+    return made
+
+
+def error(**keys: Any) -> ConfigError:
+    made, errors = said({"name": "a", "schedule": "@hourly", **keys})
+    assert made is None
+    assert len(errors) == 1, errors
+    return errors[0]
+
+
+VALID: list[tuple[str, Any, str, Any]] = [
+    ("name", "a", "name", "a"),
+    ("name", "A0._:/-" + "x" * 121, "name", "A0._:/-" + "x" * 121),
+    ("schedule", None, "schedule", None),
+    ("numberOfExecutions", 3, "number_of_executions", 3),
+    ("numberOfExecutions", None, "number_of_executions", None),
+    ("timezone", "Europe/Berlin", "timezone", "Europe/Berlin"),
+    ("timezone", "", "timezone", "UTC"),
+    ("timezone", None, "timezone", "UTC"),
+    ("description", " two\n words ", "description", "two words"),
+    ("tags", ["b", "a", "b"], "tags", ("b", "a")),
+    ("enabled", False, "enabled", False),
+    ("environments", ["prod"], "environments", ("prod",)),
+    ("params", {"x": [1, None, {"y": "é"}]}, "params", {"x": [1, None, {"y": "é"}]}),
+    ("timeout", 1.5, "timeout", 1_500_000),
+    ("timeout", "1h30m", "timeout", HOUR * 3 // 2),
+    ("concurrency", "forbid", "concurrency", "forbid"),
+    ("concurrency", "allow", "concurrency", "allow"),
+    ("misfire", "once", "misfire", "once"),
+    ("misfire", "skip", "misfire", "skip"),
+    ("misfireGrace", 0, "misfire_grace", 0),
+    ("misfireGrace", "500ms", "misfire_grace", 500_000),
+    ("delivery", "at-most-once", "delivery", "at-most-once"),
+    ("hidden", True, "hidden", True),
+    ("runsPerProcess", 5, "runs_per_process", 5),
+    ("runOnStart", True, "run_on_start", True),
+    ("startAt", "1970-01-01T01:00:00Z", "start_at", HOUR),
+    ("endAt", "1970-01-01T03:00:00+02:00", "end_at", HOUR),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value", "field", "expected"), VALID)
+def test_a_valid_value_arrives_in_the_job(key: str, value: Any, field: str, expected: Any) -> None:
+    made = job(**{key: value})
+    assert getattr(made, field) == expected
+    assert made.config[key] == value
+
+
+def tried(key: str, *values: Any) -> list[tuple[str, Any]]:
+    return [(key, value) for value in values]
+
+
+INVALID: list[tuple[str, Any]] = [
+    *tried("name", None, "", "a b", "_a", "-a", "é", "a\n", "x" * 129, "123", 7, "jobrunner.x", "Jobrunner.x",
+                                   "a/../b", "a\x00", "<b>", "a\u202e"),
+    *tried("schedule", "", "* * * *", "61 * * * *", "0 0 31 2 *", "nonsense", 5, True, {}, [], ["@daily", 3], "@reboot"),
+    *tried("numberOfExecutions", 0, -1, 1.5, "3", True, 2**60),
+    *tried("timezone", "Europe/Berln", "../../etc/passwd", 3, "America", "a\x00b"),
+    *tried("description", 3, "a\x1b[31m", "x" * 10_001, "\ud800"),
+    *tried("tags", "a", [3], [""], ["a\nb"], ["x" * 101], None, {"a": 1}),
+    *tried("enabled", "no", 0, 1, None),
+    *tried("environments", "prod", [], [None]),
+    *tried("params", [], "x", {"x": float("inf")}, {"x": float("nan")}, {"x": "\ud800"}, {"x": "y" * 5_000_000}, None),
+    *tried("timeout", 0, -1, "0s", "5 parsecs", "", True, [], float("inf"), float("nan"), "1e3", 1e300),
+    *tried("retries", -1, "3", True, {"delay": 3}, {"max": 1, "nope": 1}, {"max": 1, "backoff": "x"}),
+    *tried("concurrency", "Forbid", "", None, 1, ["allow"]),
+    *tried("misfire", "never", None, []),
+    *tried("misfireGrace", -1, "x"),
+    *tried("jitter", -1, "x", None),
+    *tried("priority", "urgent", 1.5, True, []),
+    *tried("delivery", "once", None),
+    *tried("stopOnError", 0, -1, "yes", None),
+    *tried("runPerMachine", "yes", 1),
+    *tried("hidden", "yes", 1),
+    *tried("runsPerProcess", 0, "1", 1.0),
+    *tried("memoryLimit", "lots", -1, "1kb", True),
+    *tried("group", "", 3),
+    *tried("groupLimit", 0, "x"),
+    *tried("startAt", "2026-01-01", "2026-01-01T00:00:00", "soon", 3, "9999-99-99T00:00:00Z"),
+    *tried("endAt", "2026-01-01", ""),
+    *tried("formerNames", "old", [3], ["1"]),
+    *tried("dstGap", "later", None),
+    *tried("dstFold", "third", 1),
+    *tried("runsOn", 3, [3]),
+    *tried("executor", 3, ""),
+    *tried("skipOn", 3, [3]),
+    *tried("onlyOn", 3, [3]),
+    *tried("shift", "tomorrow", 1),
+    *tried("runOnStart", "yes", 1, None),
+    *tried("cancellable", "no", 0),
+    *tried("stallAfter", 0, "x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), INVALID)
+def test_an_invalid_value_is_refused_with_its_line_its_key_and_what_to_do(key: str, value: Any) -> None:
+    found = error(**{key: value})
+    assert not isinstance(found, NotYetSupported)
+    assert (found.file, found.key) == ("jobs/a.py", key)
+    assert found.line == (10 + ["name", "schedule", key].index(key))
+    assert found.hint
+    assert key in found.message or isinstance(found, ScheduleError)
+    assert "\n" not in found.message and found.message.isprintable() and len(found.message) < 300
+
+
+def test_every_key_was_tried_with_an_invalid_value() -> None:
+    assert {key for key, _ in INVALID} == set(KEYS)
+
+
+LATER: list[tuple[str, Any, Any]] = [
+    ("retries", 0, 3),
+    ("retries", 0, {"max": 3, "delay": "10s", "backoff": "exponential", "maxDelay": 60, "jitter": True}),
+    ("concurrency", "allow", "queue"),
+    ("concurrency", "forbid", "replace"),
+    ("misfire", "skip", "all"),
+    ("jitter", 0, "10s"),
+    ("priority", "normal", "high"),
+    ("priority", "normal", 7),
+    ("delivery", "at-most-once", "at-least-once"),
+    ("delivery", "at-most-once", "exactly-once"),
+    ("stopOnError", False, True),
+    ("stopOnError", False, 3),
+    ("runPerMachine", False, True),
+    ("memoryLimit", None, "512MB"),
+    ("group", None, "database"),
+    ("formerNames", [], ["old"]),
+    ("runsOn", [], ["gpu"]),
+    ("runsOn", [], "gpu"),
+    ("executor", "process", "ray"),
+    ("skipOn", [], ["holidays"]),
+    ("onlyOn", [], "holidays"),
+    ("shift", None, "next-business-day"),
+    ("cancellable", True, False),
+    ("stallAfter", None, "5m"),
+]
+
+
+@pytest.mark.parametrize(("key", "default", "value"), LATER)
+def test_a_key_of_a_later_version_is_refused_and_its_default_is_fine(
+    key: str, default: Any, value: Any
+) -> None:
+    job(**{key: default})
+    found = error(**{key: value})
+    assert isinstance(found, NotYetSupported)
+    assert "not yet supported" in found.message and found.hint
+    assert (found.file, found.line, found.key) == ("jobs/a.py", 12, key)
+
+
+def test_every_key_that_this_version_lacks_is_among_those_tried() -> None:
+    assert {key for key, each in KEYS.items() if each.has is not None} - {"groupLimit"} == {
+        key for key, _, _ in LATER
+    }
+
+
+def test_the_table_of_the_contract_is_complete() -> None:
+    page = Path("/work/shared/PRODUCT.md")
+    if not page.exists():
+        pytest.skip("the contract is not on this machine")
+    table = page.read_text().split("| key | value | default |")[1].split("\n\n")[0]
+    first = (line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
+    named = {key for cell in first for key in re.findall(r"[A-Za-z]+", cell)}
+    assert named <= set(KEYS), named - set(KEYS)
+
+
+# --- spelling ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in CANONICAL if "_" in name])
+def test_the_snake_case_of_each_key_is_accepted_and_kept_as_camel_case(name: str) -> None:
+    key = CANONICAL[name]
+    default = KEYS[key].default
+    value = {"numberOfExecutions": 3, "startAt": "2026-01-01T00:00:00Z", "endAt": "2026-01-01T00:00:00Z"}.get(
+        key, list(default) if isinstance(default, tuple) else default
+    )
+    assert job(**{name: value}).config[key] == value
+
+
+def test_both_spellings_at_once_are_an_error() -> None:
+    found = error(numberOfExecutions=3, number_of_executions=3)
+    assert "numberOfExecutions and number_of_executions" in found.message
+    assert found.line == 13
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("timeuot", '"timeout"'), ("number_of_execution", '"numberOfExecutions"'), ("Schedule", '"schedule"'), ("zzz", "params")],
+)  # fmt: skip
+def test_an_unknown_key_is_an_error_with_a_guess(key: str, hint: str) -> None:
+    found = error(**{key: 1})
+    assert f'"{key}" is no config key' in found.message
+    assert found.hint is not None and hint in found.hint
+
+
+@pytest.mark.parametrize("key", ["name", "schedule"])
+def test_a_required_key_that_is_missing_is_named(key: str) -> None:
+    config = {"name": "a", "schedule": None}
+    del config[key]
+    _, errors = said(config)
+    assert [(each.message, each.line) for each in errors] == [(f"config has no {key}", 9)]
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    _, errors = said({"name": "1", "schedule": "x", "tags": 1, "nope": 1, "retries": 2})
+    assert [each.key for each in errors] == ["name", "tags", "nope", "retries", "schedule"]
+
+
+# --- keys together ----------------------------------------------------------------------------
+
+
+def test_a_schedule_error_keeps_its_sentence_and_gets_a_line() -> None:
+    found = error(schedule="0 0 31 2 *")
+    assert isinstance(found, ScheduleError)
+    assert (found.file, found.line) == ("jobs/a.py", 11)
+
+
+def test_the_schedule_counts_in_the_jobs_own_zone() -> None:
+    made = job(schedule="0 12 * * *", timezone="Asia/Tokyo")
+    assert made.schedule is not None
+    assert made.schedule.next_after(0, 0) == 3 * HOUR
+
+
+def test_a_window_must_end_after_it_begins() -> None:
+    assert "not after" in error(startAt="2026-01-02T00:00:00Z", endAt="2026-01-01T00:00:00Z").message
+
+
+def test_a_group_limit_needs_a_group() -> None:
+    _, errors = said({"name": "a", "schedule": None, "groupLimit": 3})
+    assert "without a group" in errors[-1].message
+
+
+def test_jitter_must_be_shorter_than_the_time_between_runs() -> None:
+    _, errors = said({"name": "a", "schedule": "@hourly", "jitter": "1h"})
+    assert "shortest" in errors[-1].message
+
+
+def test_the_docstring_is_the_description_of_last_resort() -> None:
+    assert job().description == "The doc."
+    assert job(description="own").description == "own"
+
+
+def test_the_hash_depends_on_content_config_and_zone_and_on_nothing_else() -> None:
+    first = job(tags=["a"], hidden=False)
+    assert first.hash == job(hidden=False, tags=["a"]).hash
+    assert (
+        len({first.hash, job(tags=["b"]).hash, job(timezone="Asia/Tokyo", tags=["a"]).hash, job().hash}) == 4
+    )
+    other, _ = read(Written({"name": "a", "schedule": "@hourly"}, "x.py"), Place("/x", "/", "d" * 64), "UTC")
+    assert other is not None and other.hash != job().hash
+
+
+# --- jobrunner.yaml ---------------------------------------------------------------------------
+
+
+def test_an_override_wins_and_is_part_of_the_definition() -> None:
+    made, errors = said({"name": "a", "schedule": "@hourly", "timeout": 3}, {"timeout": "5s", "tags": ["x"]})
+    assert errors == []
+    assert made is not None
+    assert (made.timeout, made.tags, made.config["timeout"]) == (5_000_000, ("x",), "5s")
+    assert made.hash != job(timeout=3).hash
+
+
+@pytest.mark.parametrize(
+    "override", [{"timeout": "x"}, {"nope": 1}, {"retries": 3}, {"schedule": "x"}, {"name": "b"}]
+)
+def test_what_is_wrong_with_an_override_names_jobrunner_yaml(override: dict[str, Any]) -> None:
+    made, errors = said({"name": "a", "schedule": "@hourly"}, override)
+    assert made is None
+    assert [(each.file, each.line) for each in errors] == [("jobrunner.yaml", 3)]
+
+
+def test_an_override_can_undo_a_key() -> None:
+    made, errors = said(
+        {"name": "a", "schedule": "@hourly", "timeout": 3}, {"timeout": None, "schedule": None}
+    )
+    assert errors == []
+    assert made is not None and made.timeout is None and made.schedule is None

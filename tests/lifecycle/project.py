@@ -1,0 +1,142 @@
+"""A project in a temporary folder, driven from outside like a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 60.0  # seconds until a condition that should hold soon is given up
+
+
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Wait for a condition to hold and return its value; fail, naming it, when it never does."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {patience:g} s in vain for {what}")
+
+
+class Project:
+    """A folder with jobs/, and the command line."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.jobs = root / "jobs"
+        self.jobs.mkdir(parents=True)
+        self.out = root / "out.txt"
+        self.nodes: list[subprocess.Popen[bytes]] = []
+        self.environment: dict[str, str] = {}
+
+    def job(self, name: str, body: str = "pass", *, schedule: Any = "* * * * * *", **config: Any) -> Path:
+        """Write a job file; `body` may use `note(text)`, which appends a line to `self.out`."""
+        full = {"name": name, "schedule": schedule, **config}
+        path = self.jobs / f"{name.replace('/', '_').replace('-', '_')}.py"
+        path.write_text(
+            f"import os\n\nconfig = {full!r}\nOUT = {str(self.out)!r}\n\n\n"
+            "def _note(text):\n"
+            "    handle = os.open(OUT, os.O_WRONLY | os.O_APPEND | os.O_CREAT)\n"
+            '    os.write(handle, (text + "\\n").encode())\n'
+            "    os.close(handle)\n\n\n"
+            "def default(ctx):\n"
+            "    note = _note\n" + textwrap.indent(textwrap.dedent(body).strip(), "    ") + "\n"
+        )
+        return path
+
+    def notes(self) -> list[str]:
+        """Return the lines that bodies have written."""
+        return self.out.read_text().splitlines() if self.out.exists() else []
+
+    def command(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "jobrunner", "--project", str(self.root), *args]
+
+    def env(self, **more: str) -> dict[str, str]:
+        keep = {
+            key: os.environ[key]
+            for key in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START")
+            if key in os.environ
+        }
+        return {**keep, **self.environment, **more}
+
+    def start(self, *args: str, **env: str) -> subprocess.Popen[bytes]:
+        """Start a node; its words go to node-N.log."""
+        with (self.root / f"node-{len(self.nodes)}.log").open("wb") as log:
+            node = subprocess.Popen(
+                self.command("start", *args), env=self.env(**env), cwd=self.root, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        self.nodes.append(node)
+        return node
+
+    def words(self, node: int = -1) -> str:
+        """Return what a node has said."""
+        index = node if node >= 0 else len(self.nodes) + node
+        return (self.root / f"node-{index}.log").read_text(errors="replace")
+
+    def run(self, *args: str, check: int | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        done = subprocess.run(
+            self.command(*args), env=self.env(**env), cwd=self.root, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        if check is not None:
+            assert done.returncode == check, (
+                f"{args} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def ls(self, name: str) -> dict[str, Any]:
+        """Return one job of `ls --json`."""
+        found = json.loads(self.run("ls", name, "--all", "--json", check=0).stdout)
+        assert len(found) == 1
+        job: dict[str, Any] = found[0]
+        return job
+
+    def history(self, name: str | None = None, limit: int = 100_000) -> list[dict[str, Any]]:
+        """Return `history --json`, oldest first."""
+        args = [name] if name else []
+        found: list[dict[str, Any]] = json.loads(
+            self.run("history", *args, "--limit", str(limit), "--json", check=0).stdout
+        )
+        return found[::-1]
+
+    @contextmanager
+    def state(self) -> Iterator[sqlite3.Connection]:
+        """Read the state file with another library than ours."""
+        path = self.root / ".jobrunner" / "state.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            yield connection
+
+    def end(self) -> None:
+        """Kill what the test started and left running."""
+        for node in self.nodes:
+            if node.poll() is None:
+                node.kill()
+            node.wait()
+
+
+def stop(node: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+    """Signal a node and return its exit code."""
+    node.send_signal(number)
+    return node.wait(timeout=PATIENCE)
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process exists and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

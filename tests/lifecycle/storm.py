@@ -1,0 +1,158 @@
+"""Several nodes on one state file under kill -9: is every occurrence accounted for, and none doubled?
+
+    python -m tests.lifecycle.storm                      the long form: 4 nodes, 200 jobs, 60 s
+    python -m tests.lifecycle.storm --seconds 15 --jobs 40
+
+Half of the jobs have numberOfExecutions = 20, all are due every second. Each body appends its job and its
+scheduled instant to a file; afterwards the file and the ledger are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.lifecycle.project import Project, wait_until
+
+SECOND = 1_000_000
+LIMIT = 20
+
+
+@dataclass
+class Verdict:
+    """What the comparison found; `wrong` is empty when every promise held."""
+
+    occurrences: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    bodies: int = 0
+    kills: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        states = ", ".join(f"{count} {state}" for state, count in sorted(self.rows.items()))
+        return (
+            f"{self.occurrences} occurrences due; {states}; {self.bodies} bodies began; "
+            f"{self.kills} nodes killed; {len(self.wrong)} wrong"
+        )
+
+
+def storm(root: Path, *, nodes: int, jobs: int, seconds: float, kill_every: float, seed: int) -> Verdict:
+    """Let nodes work and die for `seconds`, let the limited jobs finish, then compare."""
+    project = Project(root)
+    for number in range(jobs):
+        limit = {"numberOfExecutions": LIMIT} if number % 2 == 0 else {}
+        project.job(f"job-{number}", "note(f'{ctx.job} {ctx.scheduled_for.timestamp():.0f}')", **limit)
+    verdict = Verdict()
+    try:
+        _work(project, verdict, nodes, seconds, kill_every, random.Random(seed))
+        limited = [f"job-{number}" for number in range(0, jobs, 2)]
+        wait_until(lambda: _finished(project, limited), "the limited jobs to finish", 300)
+        for node in project.nodes:
+            if node.poll() is None:
+                node.send_signal(signal.SIGTERM)
+        for node in project.nodes:
+            node.wait(60)
+    finally:
+        project.end()
+    _compare(project, verdict)
+    return verdict
+
+
+def _work(
+    project: Project, verdict: Verdict, nodes: int, seconds: float, kill_every: float, dice: random.Random
+) -> None:
+    living = [project.start("--slots", "4", "--grace", "10s") for _ in range(nodes)]
+    wait_until(project.notes, "the first body")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(min(kill_every, max(0.0, end - time.monotonic())))
+        victim = dice.randrange(nodes)
+        living[victim].kill()
+        living[victim].wait()
+        verdict.kills += 1
+        living[victim] = project.start("--slots", "4", "--grace", "10s")
+
+
+def _finished(project: Project, limited: list[str]) -> bool:
+    with project.state() as state:
+        done = state.execute(
+            "SELECT j.name FROM cursors c JOIN jobs j ON j.id = c.job_id WHERE c.executions >= ?", (LIMIT,)
+        )
+        return set(limited) <= {name for (name,) in done}
+
+
+def _compare(project: Project, verdict: Verdict) -> None:
+    begun = Counter(project.notes())
+    verdict.bodies = sum(begun.values())
+    verdict.wrong += [f"body began {count} times: {what}" for what, count in begun.items() if count > 1]
+    with project.state() as state:
+        for name, job_id in state.execute("SELECT name, id FROM jobs").fetchall():
+            _compare_job(state, name, job_id, begun, verdict)
+
+
+def _compare_job(
+    state: sqlite3.Connection, name: str, job_id: int, begun: Counter[str], verdict: Verdict
+) -> None:
+    anchor, consumed, executions = state.execute(
+        "SELECT anchor, consumed, executions FROM cursors WHERE job_id = ?", (job_id,)
+    ).fetchone()
+    rows = state.execute(
+        "SELECT scheduled_for, coalesce(last_for, scheduled_for), count, state FROM runs"
+        " WHERE job_id = ? AND trigger = 'schedule' AND attempt = 1",
+        (job_id,),
+    ).fetchall()
+    due = Counter(range(anchor // SECOND + 1, consumed // SECOND + 1))
+    recorded: Counter[int] = Counter()
+    for first, last, count, what in rows:
+        recorded.update(range(first // SECOND, last // SECOND + 1))
+        verdict.rows[what] += count
+        if last // SECOND - first // SECOND + 1 != count:
+            verdict.wrong.append(f"{name}: a row for {count} occurrences spans another number")
+    verdict.occurrences += sum(due.values())
+    verdict.wrong += [f"{name}: {at} is recorded {n} times" for at, n in recorded.items() if n != due[at]]
+    verdict.wrong += [f"{name}: {at} is due and not recorded" for at in due.keys() - recorded.keys()]
+    started = [first for first, _, _, what in rows if what in ("succeeded", "failed", "lost", "canceled")]
+    if executions != len(started):
+        verdict.wrong.append(f"{name}: counted {executions}, started {len(started)}")
+    if int(name.partition("-")[2]) % 2 == 0 and executions != LIMIT:
+        verdict.wrong.append(f"{name}: {executions} scheduled starts instead of {LIMIT}")
+    instants = {f"{name} {first // SECOND}" for first in started}
+    verdict.wrong += [
+        f"began without a row: {what}"
+        for what in begun
+        if what.startswith(f"{name} ") and what not in instants
+    ]
+    succeeded = {f"{name} {first // SECOND}" for first, _, _, what in rows if what == "succeeded"}
+    verdict.wrong += [f"succeeded without a body: {what}" for what in succeeded - begun.keys()]
+
+
+def main() -> int:
+    """Run the long form and print what it found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--nodes", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--kill-every", type=float, default=3)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        verdict = storm(
+            Path(folder) / "storm", nodes=args.nodes, jobs=args.jobs, seconds=args.seconds,
+            kill_every=args.kill_every, seed=args.seed,
+        )  # fmt: skip
+    print(f"seed {args.seed}: {verdict}")
+    for line in verdict.wrong[:40]:
+        print("  " + line)
+    return 1 if verdict.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Zone changes, and what cronsim and jobrunner make of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from jobrunner.clock import SECOND
+from jobrunner.schedule import Schedule
+
+HOUR = 3600
+FIRST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
+LAST = int(datetime(2041, 1, 1, tzinfo=UTC).timestamp())
+
+ZONES = (
+    "Africa/Cairo",
+    "Africa/Casablanca",
+    "America/Asuncion",
+    "America/Caracas",
+    "America/Havana",
+    "America/Los_Angeles",
+    "America/New_York",
+    "America/Santiago",
+    "America/Sao_Paulo",
+    "America/St_Johns",
+    "Antarctica/Casey",
+    "Antarctica/Troll",
+    "Asia/Amman",
+    "Asia/Beirut",
+    "Asia/Gaza",
+    "Asia/Kathmandu",
+    "Asia/Pyongyang",
+    "Asia/Tehran",
+    "Atlantic/Azores",
+    "Australia/Lord_Howe",
+    "Australia/Sydney",
+    "Europe/Berlin",
+    "Europe/Dublin",
+    "Europe/London",
+    "Europe/Moscow",
+    "Pacific/Apia",
+    "Pacific/Auckland",
+    "Pacific/Chatham",
+    "Pacific/Norfolk",
+    "UTC",
+)
+
+
+@cache
+def offset(zone: str, instant: int) -> int:
+    found = datetime.fromtimestamp(instant, ZoneInfo(zone)).utcoffset()
+    assert found is not None
+    return found.days * 86_400 + found.seconds
+
+
+@cache
+def changes(zone: str, first: int = FIRST, last: int = LAST) -> tuple[int, ...]:
+    """Return all instants at which the offset changes, by looking every 6 hours and then halving."""
+    found = []
+    for low in range(first, last, 6 * HOUR):
+        high = low + 6 * HOUR
+        if offset(zone, low) != offset(zone, high):
+            while high - low > 1:
+                middle = (low + high) // 2
+                same = offset(zone, middle) == offset(zone, low)
+                low, high = (middle, high) if same else (low, middle)
+            found.append(high)
+    return tuple(found)
+
+
+class StuckError(Exception):
+    """cronsim went round in circles."""
+
+
+class Bounded(CronSim):
+    """cronsim that gives up: around a change at 00:01 (St John's, Gaza) it loops for ever."""
+
+    ticks = 0
+
+    def tick(self, seconds: int = 1) -> None:
+        self.ticks += 1
+        if self.ticks > 20_000:
+            raise StuckError
+        super().tick(seconds)
+
+
+def cronsim(expression: str, zone: str, start: int, end: int) -> list[int] | None:
+    """Return cronsim's instants in [start, end), each once; None when it does not come back."""
+    walk = Bounded(expression, datetime.fromtimestamp(start, ZoneInfo(zone)) - timedelta(seconds=1))
+    found: list[int] = []
+    try:
+        while (moment := int(next(walk).timestamp())) < end:
+            if not found or moment != found[-1]:
+                found.append(moment)
+    except StuckError:
+        return None
+    return found
+
+
+def ours(schedule: Schedule, start: int, end: int) -> list[int]:
+    """Return jobrunner's instants in [start, end)."""
+    found: list[int] = []
+    following = schedule.next_after(start * SECOND - 1, 0)
+    while following is not None and following < end * SECOND:
+        assert following % SECOND == 0
+        found.append(following // SECOND)
+        following = schedule.next_after(following, 0)
+    return found

@@ -1,0 +1,450 @@
+"""The file: how it is opened, what is refused untouched, what sick disks do."""
+
+from __future__ import annotations
+
+import errno
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from jobrunner.errors import StateError
+from jobrunner.store import exists, open_store
+from jobrunner.store.contract.things import at, make_job, make_node, run_at
+from jobrunner.store.sqlite import SqliteStore, place
+from jobrunner.store.sqlite.faults import translate
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "project" / ".jobrunner" / "state.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    store = opened(path, create=True)
+    yield store
+    store.close()
+
+
+def opened(path: Path, **options: Any) -> SqliteStore:
+    found = open_store(f"sqlite://{path}", **options)
+    assert isinstance(found, SqliteStore)
+    return found
+
+
+def refused(path: Path, code: str, **options: Any) -> StateError:
+    with pytest.raises(StateError) as found:
+        opened(path, **options).close()
+    assert found.value.code == code
+    assert str(path) in found.value.message
+    assert found.value.hint
+    return found.value
+
+
+def pragma(store: SqliteStore, name: str) -> Any:
+    return store._db.pragma(name)
+
+
+# -- a new one ---------------------------------------------------------------------------------------
+
+
+def test_the_folder_and_the_file_are_their_owners_only_and_git_ignores_them(
+    store: SqliteStore, path: Path
+) -> None:
+    store.join(make_node())
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob("state.db*")} == {0o600}
+    assert (path.parent / ".gitignore").read_text() == "*\n"
+
+
+def test_a_folder_of_the_users_own_gets_no_gitignore(tmp_path: Path) -> None:
+    opened(tmp_path / "state.db", create=True).close()
+    assert [file.name for file in tmp_path.iterdir()] == ["state.db"]
+
+
+def test_what_is_committed_survives_a_power_cut_and_a_hostile_schema_does_nothing(store: SqliteStore) -> None:
+    wanted = {
+        "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "trusted_schema": 0, "cell_size_check": 1
+    }  # fmt: skip
+    assert {name: pragma(store, name) for name in wanted} == wanted
+
+
+def test_without_create_nothing_is_made(path: Path) -> None:
+    error = refused(path, "state-missing")
+    assert "jobrunner start" in (error.hint or "")
+    assert not path.parent.exists()
+
+
+def test_exists_says_whether_there_is_one(path: Path) -> None:
+    assert not exists(f"sqlite://{path}")
+    opened(path, create=True).close()
+    assert exists(f"sqlite://{path}")
+
+
+def test_a_new_state_has_an_id_of_its_own(store: SqliteStore, tmp_path: Path) -> None:
+    other = opened(tmp_path / "other.db", create=True)
+    assert other.info()["state_id"] != store.info()["state_id"]
+    other.close()
+
+
+def test_a_creation_that_fails_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("jobrunner.store.migrate.build", fail)
+    refused(path, "full", create=True)
+    assert [file.name for file in path.parent.iterdir()] == [".gitignore"]
+
+
+@pytest.mark.parametrize("url", ["sqlite://relative.db", "sqlite:state.db", "sqlite:///", "sqlite://"])
+def test_a_url_without_an_absolute_path_is_refused(url: str) -> None:
+    with pytest.raises(StateError, match="names no file"):
+        open_store(url)
+
+
+def test_an_unknown_scheme_is_refused_with_what_there_is_and_without_its_password() -> None:
+    with pytest.raises(StateError, match=r"'oracle'.*sqlite") as found:
+        open_store("oracle://scott:tiger@db/x")
+    assert "tiger" not in str(found.value)
+
+
+def test_another_packages_store_is_opened_by_its_scheme(
+    monkeypatch: pytest.MonkeyPatch, store: SqliteStore
+) -> None:
+    class Found:
+        value = "theirs:open"
+
+        def load(self) -> Any:
+            return lambda url, **options: (url, options, store)[2]
+
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **which: [Found()])
+    assert open_store("theirs://x") is store
+
+
+def test_a_database_library_is_imported_only_to_open_one() -> None:
+    code = (
+        "import sys, jobrunner, jobrunner.store, jobrunner.testing;"
+        "sys.exit(' '.join({'apsw', 'pytest', 'hypothesis', 'importlib.metadata'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_another_definition_becoming_current_is_noticed_once(store: SqliteStore, path: Path) -> None:
+    other = opened(path)
+    store.join(make_node("a"))
+    store.join(make_node("b"))
+    store.register("a", [make_job(hash="old")], "", at(0))
+    assert (other.definitions_changed(), other.definitions_changed()) == (True, False)
+    store.register("a", [make_job(hash="old")], "", at(1))
+    assert not other.definitions_changed()
+    store.register("b", [make_job(hash="new")], "", at(2))
+    assert other.definitions_changed()
+    store.leave("b")
+    assert other.definitions_changed()
+    other.close()
+
+
+def test_definitions_that_nobody_needs_are_forgotten(store: SqliteStore) -> None:
+    store.join(make_node())
+    for number in range(5):
+        store.register("a", [make_job(hash=f"h{number}")], "", at(number))
+    assert store._db.rows("SELECT hash FROM definitions") == [("h4",)]
+
+
+# -- where it lies -----------------------------------------------------------------------------------
+
+
+def test_a_link_and_its_target_are_one_store_with_one_journal(
+    store: SqliteStore, path: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    other = opened(link)
+    other.join(make_node("b"))
+    assert [node.owner for node in store.nodes()] == ["b"]
+    other.verify()
+    other.close()
+    assert not list(tmp_path.glob("link.db-*"))
+
+
+def test_a_link_to_where_nothing_is_yet_makes_the_state_there(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    opened(link, create=True).close()
+    assert path.is_file()
+    assert link.is_symlink()
+
+
+def test_a_link_that_is_turned_elsewhere_is_noticed(store: SqliteStore, path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    other = opened(link)
+    link.unlink()
+    opened(tmp_path / "second.db", create=True).close()
+    link.symlink_to(tmp_path / "second.db")
+    with pytest.raises(StateError) as found:
+        other.verify()
+    assert found.value.code == "replaced"
+    other.close()
+
+
+def test_a_deleted_file_is_noticed(store: SqliteStore, path: Path) -> None:
+    path.unlink()
+    with pytest.raises(StateError, match="was deleted") as found:
+        store.verify()
+    assert found.value.code == "replaced"
+
+
+def test_a_replaced_file_is_noticed(store: SqliteStore, path: Path, tmp_path: Path) -> None:
+    opened(tmp_path / "other.db", create=True).close()
+    (tmp_path / "other.db").replace(path)
+    with pytest.raises(StateError, match="was replaced"):
+        store.verify()
+
+
+MOUNTS = """\
+22 27 0:21 / / rw - ext4 /dev/vda rw
+23 22 0:30 / /mnt/with\\040space rw shared:1 - nfs4 server:/x rw
+24 22 0:31 / /mnt rw - ext4 /dev/vdb rw
+25 22 0:32 / /home/me/drive rw - fuse.sshfs me@host rw
+26 22 0:33 / /over rw - nfs host:/x rw
+27 22 0:34 / /over rw - tmpfs tmpfs rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/", "ext4"), ("/srv", "ext4"), ("/mnt/with space/s", "nfs4"), ("/mnt/without", "ext4"),
+        ("/home/me/drive", "fuse.sshfs"), ("/home/me/driver", "ext4"), ("/over/it", "tmpfs"),
+    ],
+)  # fmt: skip
+def test_the_file_system_is_the_last_mount_that_reaches_furthest(folder: str, kind: str) -> None:
+    assert place.file_system(folder, MOUNTS) == kind
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "fuse", "virtiofs"])
+def test_a_network_file_system_is_refused_unless_asked_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(place, "mounts", lambda: f"1 0 0:1 / / rw - {kind} x rw\n")
+    with pytest.raises(StateError, match=f"is on {kind}") as found:
+        opened(path, create=True)
+    assert "--allow-network-fs" in (found.value.hint or "")
+    assert not path.parent.exists()
+    opened(path, create=True, allow_network_fs=True).close()
+
+
+# -- sick files --------------------------------------------------------------------------------------
+
+
+def sick(path: Path, content: bytes, code: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    for create in (False, True):
+        refused(path, code, create=create)
+    assert path.read_bytes() == content
+    assert [file.name for file in path.parent.glob("state.db*")] == ["state.db"]
+
+
+def test_an_emptied_file_is_not_made_anew(path: Path) -> None:
+    sick(path, b"", "not-a-database")
+
+
+def test_a_file_of_a_few_bytes_is_not_made_anew(path: Path) -> None:
+    opened(path, create=True).close()
+    sick(path, path.read_bytes()[:50], "not-a-database")
+
+
+def test_garbage_is_refused_untouched(path: Path) -> None:
+    sick(path, b"garbage" * 1000, "not-a-database")
+
+
+def test_another_programs_database_is_refused_untouched(path: Path, tmp_path: Path) -> None:
+    other = apsw.Connection(str(tmp_path / "other.db"))
+    other.execute("CREATE TABLE t (a); INSERT INTO t VALUES (1); PRAGMA user_version = 1").fetchall()
+    other.close()
+    sick(path, (tmp_path / "other.db").read_bytes(), "not-a-database")
+
+
+@pytest.mark.parametrize("left", [4096, 6000, 40_000])
+def test_a_truncated_file_is_refused_untouched(path: Path, left: int) -> None:
+    opened(path, create=True).close()
+    sick(path, path.read_bytes()[:left], "corrupt")
+
+
+def test_a_page_of_garbage_is_a_state_error_and_others_are_still_read(store: SqliteStore, path: Path) -> None:
+    store.join(make_node())
+    root = store._db.row("SELECT rootpage FROM sqlite_schema WHERE name = 'audit'")
+    store.close()
+    assert root is not None
+    with path.open("r+b") as file:
+        file.seek((root[0] - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    damaged = opened(path)
+    with pytest.raises(StateError) as found:
+        damaged.note("ann", "x", None, "y", at(1))
+    assert found.value.code == "corrupt"
+    assert [node.owner for node in damaged.nodes()] == ["a"]
+    damaged.seen("a", at(9))
+    damaged.close()
+
+
+def test_text_that_is_damaged_is_a_state_error(store: SqliteStore) -> None:
+    store.join(make_node())
+    store.register("a", [make_job()], "", at(0))
+    for damage in ("CAST(x'ff' AS TEXT)", "'{not json'"):
+        store._db.rows(f"UPDATE jobs SET cursor = {damage}")
+        with pytest.raises(StateError) as found:
+            store.jobs()
+        assert found.value.code == "corrupt"
+    assert len(store.nodes()) == 1
+
+
+def test_a_transaction_in_which_a_look_failed_commits_nothing_even_if_the_error_is_caught(
+    store: SqliteStore,
+) -> None:
+    store.join(make_node())
+    store.register("a", [make_job()], "", at(0))
+    store._db.rows("UPDATE jobs SET cursor = '{not json'")
+    with pytest.raises(StateError) as found:
+        with store.transaction():
+            store.join(make_node("b"))
+            with pytest.raises(StateError):
+                store.jobs()
+    assert found.value.code == "aborted"
+    assert len(store.nodes()) == 1
+
+
+def test_a_full_disk_stops_the_write_and_nothing_else(store: SqliteStore, path: Path) -> None:
+    store.join(make_node())
+    store.register("a", [make_job()], "", at(0))
+    pages = pragma(store, "page_count")
+    pragma(store, f"max_page_count = {pages}")
+    many = [make_job(f"job-{number}") for number in range(2000)]
+    with pytest.raises(StateError) as found:
+        store.register("a", many, "", at(1))
+    assert (found.value.code, str(path) in found.value.message) == ("full", True)
+    assert [job.name for job in store.jobs()] == ["tick"]
+    store.seen("a", at(2))
+    pragma(store, f"max_page_count = {pages + 10_000}")
+    store.register("a", many, "", at(3))
+    assert len(store.jobs()) == 2001
+    assert pragma(store, "integrity_check") == "ok"
+
+
+def test_a_transaction_that_met_a_full_disk_commits_nothing_even_if_the_error_is_caught(
+    store: SqliteStore,
+) -> None:
+    store.join(make_node())
+    pages = pragma(store, "page_count")
+    pragma(store, f"max_page_count = {pages}")
+    with pytest.raises(StateError) as found:
+        with store.transaction():
+            with pytest.raises(StateError):
+                store.register("a", [make_job(f"job-{number}") for number in range(2000)], "", at(1))
+            store.join(make_node("b"))
+    assert found.value.code == "aborted"
+    assert [node.owner for node in store.nodes()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(errno.ENOSPC, "x"), "full"), (OSError(errno.EFBIG, "x"), "full"),
+        (OSError(errno.EROFS, "x"), "read-only"), (PermissionError(errno.EACCES, "x"), "read-only"),
+        (OSError(errno.EIO, "x"), "io"), (apsw.IOError("x"), "io"), (apsw.LockedError("x"), "busy"),
+        (apsw.SQLError("no such table: runs"), "corrupt"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"), "corrupt"),
+    ],
+)  # fmt: skip
+def test_each_trouble_has_its_code_one_sentence_and_a_next_step(error: Exception, code: str) -> None:
+    found = translate(error, "/p/state.db")
+    assert (found.code, found.exit_code) == (code, 7)
+    assert "/p/state.db" in found.message
+    assert not found.message.endswith(".")
+    assert found.hint
+
+
+def test_a_lock_held_by_a_stranger_is_busy_for_as_long_as_we_are_patient(
+    store: SqliteStore, path: Path
+) -> None:
+    store.join(make_node())
+    stranger = apsw.Connection(str(path))
+    stranger.execute("BEGIN IMMEDIATE").fetchall()
+    hasty = opened(path, patience=0.05)
+    with pytest.raises(StateError, match="locked") as found:
+        hasty.seen("a", at(1))
+    assert found.value.code == "busy"
+    assert len(hasty.nodes()) == 1
+    stranger.close()
+    hasty.seen("a", at(2))
+    hasty.close()
+
+
+# -- cost --------------------------------------------------------------------------------------------
+
+SCANNED = ("CANDIDATES", "START", "FINISH", "JOB_ENDED", "RUNNING_OF", "LOSE", "STANDINGS", "STANDINGS_OF",
+           "NEXT_PRIORITY", "OPEN_RUNS", "OCCUPANT", "RUNS_OF_JOB", "COUNT", "MOVE")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCANNED)
+def test_no_statement_of_a_turn_reads_all_runs(store: SqliteStore, name: str) -> None:
+    plan = [row[3] for row in plan_of(store, getattr(SqliteStore, name))]
+    full = [
+        line for line in plan if line.startswith(("SCAN runs", "SCAN r", "SCAN busy")) and "INDEX" not in line
+    ]
+    assert full == []
+
+
+def test_the_ledgers_statements_read_by_index(store: SqliteStore) -> None:
+    from jobrunner.store.sqlite.ledger import Ledger
+
+    for statement in (Ledger.FOLD, Ledger.EXTEND, Ledger.SINGLES, Ledger.RANGES, Ledger.LENGTH):
+        assert all(row[3].startswith("SEARCH") or "SUBQUERY" in row[3] for row in plan_of(store, statement))
+
+
+def plan_of(store: SqliteStore, statement: str) -> list[Any]:
+    named = re.findall(r":(\w+)", statement)
+    numbered = re.findall(r"\?(\d)", statement)
+    number = max(map(int, numbered)) if numbered else statement.count("?")
+    bindings: Any = dict.fromkeys(named, 0) if named else (0,) * number
+    return store._db.rows("EXPLAIN QUERY PLAN " + statement, bindings)
+
+
+def test_finished_runs_make_no_claim_slower(store: SqliteStore) -> None:
+    store.join(make_node())
+    job = make_job(concurrency="allow")
+    store.register("a", [job], "", at(0))
+    standing = store.standings("a", "")[0]
+    store.consume(standing, at(1), [run_at(1)], job=job, supersede=False, node=make_node(), now=at(1))
+    few = steps(store)
+    store._db.rows("""
+        WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        INSERT INTO runs (job_id, trigger, scheduled_for, effective_at, state, created_at, finished_at)
+        SELECT 1, 'schedule', i, i, 'succeeded', i, i FROM n""")
+    assert steps(store) < 2 * few
+
+
+def steps(store: SqliteStore) -> int:
+    """Return how much work a turn without anything to do is for SQLite's machine."""
+    counted = [0]
+
+    def count() -> bool:
+        counted[0] += 1
+        return False
+
+    store._db._apsw.set_progress_handler(count, 1)
+    store.standings("a", "")
+    store.claim(make_node(), [1], 0)
+    store.recover("nobody", at(1))
+    store._db._apsw.set_progress_handler(None)
+    return counted[0]
