@@ -20,13 +20,14 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from jobrunner import loading
-from jobrunner.container import Container, Target
+from jobrunner.container import Container
 from jobrunner.context import Context
 from jobrunner.errors import ConfigError, JobrunnerError
 from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
 from jobrunner.failure import describe, shorten
 from jobrunner.link import Link
 from jobrunner.outcomes import Skip
+from jobrunner.provider import Target
 from jobrunner.provision import Project
 from jobrunner.wire import ErrorInfo, Reply, RunSpec
 

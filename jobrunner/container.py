@@ -12,12 +12,12 @@ from _thread import RLock
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from importlib import import_module
-from typing import Any, Literal, NamedTuple, TypeVar, cast, get_type_hints, overload
+from typing import Any, Literal, TypeVar, cast, overload
 
 from jobrunner import injection
 from jobrunner.errors import ConfigError, NotYetSupported, ResolutionError
 from jobrunner.injection import LATER, Key
+from jobrunner.provider import Provider, Target
 
 Lifetime = Literal["singleton", "scoped", "transient"]
 Settle = Callable[[Awaitable[Any]], Awaitable[Any]]
@@ -27,44 +27,6 @@ RESERVED = frozenset({"container", "ctx", "config", "params", "settings", *LATER
 _LIFETIMES = ("singleton", "scoped", "transient")
 _ABSENT: Any = object()
 _making: ContextVar[tuple[tuple[Key, str], ...]] = ContextVar("making", default=())
-
-
-class Target:
-    """A factory by its address, `package.module:factory`, imported when it is first needed."""
-
-    def __init__(self, address: str) -> None:
-        module, _, name = address.partition(":")
-        if not module or not name:
-            raise ConfigError(f"{address!r} names no function", hint="write package.module:function")
-        self.address = address
-
-    def load(self) -> Callable[..., Any]:
-        """Return what the address names; raises what importing it raises."""
-        module, _, name = self.address.partition(":")
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-        return cast("Callable[..., Any]", found)
-
-    __call__ = load  # a factory to `register`, which takes callables for such
-
-
-class Provider(NamedTuple):
-    """How to get a service: a value, or a factory with some arguments given."""
-
-    thing: Any
-    is_value: bool
-    lifetime: str
-    arguments: Mapping[str, Any]
-
-    @property
-    def cls(self) -> type[Any] | None:
-        """The class of what it provides, where that can be known without making it."""
-        if self.is_value:
-            return type(self.thing)
-        thing = self.thing.load() if isinstance(self.thing, Target) else self.thing
-        made = thing if inspect.isclass(thing) else _annotated(thing)
-        return made if inspect.isclass(made) else None
 
 
 class Container:
@@ -375,14 +337,6 @@ def _error(sentence: str, key: Key | None) -> ResolutionError:
     chain = [_name(one) for one, _ in _making.get()] + ([_name(key)] if key is not None else [])
     asked = f" (asked for by {' -> '.join(chain)})" if _making.get() else ""
     return ResolutionError(f"{sentence}{asked}")
-
-
-def _annotated(factory: Callable[..., Any]) -> Any:
-    """Return what a factory function says it returns, or None."""
-    try:
-        return get_type_hints(factory).get("return")
-    except Exception:
-        return None
 
 
 def _name(key: Key) -> str:

@@ -52,6 +52,7 @@ class Live:
 
     claim: Claim
     log: LogWindow
+    pid: int = 0
     began: bool = False
     began_stored: bool = False
     progress: dict[str, Any] | None = None
@@ -108,8 +109,8 @@ class Dispatcher:
 
     def _notice(self, live: Live, happening: Happening) -> None:
         match happening:
-            case Began():
-                live.began = True
+            case Began(pid=pid):
+                live.began, live.pid = True, pid
             case RunOutput(run_id=run_id, data=data):
                 live.log.feed(data)
                 self._emit(Output(run_id, data))
@@ -178,7 +179,7 @@ class Dispatcher:
     def _write(self, live: Live, now: Instant) -> None:
         run = live.claim.run
         if live.began and not live.began_stored:
-            self._store.begun([run.id], self._me.owner, now)
+            self._store.begun(run.id, self._me.owner, live.pid, now)
         if live.progress is not None:
             self._store.progress(run.id, self._me.owner, run.attempt, live.progress, now)
         chunks, cut = live.log.peek()

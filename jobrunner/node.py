@@ -180,7 +180,7 @@ class Node:
         events = self._clocks.look()
         if self._store.changed() or self.place.rung:
             self._dispatcher.backlog = True
-        if events or getattr(self._store, "definitions_changed", bool)() or self.place.rung:
+        if events or self._store.definitions_changed() or self.place.rung:
             events += self._scheduler.load(self._clock.now())
         self.place.rung = False
         for event in events:

@@ -61,25 +61,31 @@ def children() -> list[int]:
     return found
 
 
-def kill_children(keep: Collection[int] = (), only: Callable[[int], bool | None] | None = None) -> int:
+def kill_children(
+    keep: Collection[int] = (),
+    only: Callable[[int], bool | None] | None = None,
+    also: Collection[int] = (),
+) -> int:
     """Kill all children but `keep` (and those that `only` refuses) until none is left; returns how many.
 
     `only` says None of one that is just about to end: what it leaves behind will be ours in a moment.
-
-    A killed child's own children become ours if we adopt orphans, so this walks down whole trees. It
-    reaps what it kills, and gives up on a process that the kernel cannot end within a second.
+    `also` are known to be children. A killed child's own children become ours if we adopt orphans, so
+    this walks down whole trees. It reaps what it kills, and gives up on a process that the kernel cannot
+    end within a second. The kernel's list may miss somebody while another ends: it takes two looks.
     """
     killed: set[int] = set()
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
+    waiting = set(also)
+    quiet, deadline = 0, time.monotonic() + _PATIENCE
+    while quiet < 2 and time.monotonic() < deadline:
         verdicts = {pid: only is None or only(pid) for pid in children() if pid not in keep}
-        targets = [pid for pid, verdict in verdicts.items() if verdict]
-        if not targets and None not in verdicts.values():
-            break
-        for pid in targets:
+        waiting |= {pid for pid, verdict in verdicts.items() if verdict}
+        for pid in waiting:
             _kill(pid)
-            killed.add(pid)
-        if sum(_reap(pid) for pid in targets) == 0:
+        reaped = {pid for pid in waiting if _reap(pid)}
+        killed |= waiting
+        waiting -= reaped
+        quiet = 0 if reaped or waiting or None in verdicts.values() else quiet + 1
+        if not reaped and not quiet:
             time.sleep(0.001)
     return len(killed)
 
@@ -90,12 +96,12 @@ def carries(pid: int, mark: bytes) -> bool | None:
     A process loses its environment some time before its children find new parents.
     """
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
+        with contextlib.suppress(ProcessLookupError), open(f"/proc/{pid}/environ", "rb") as file:
             environment = file.read()
-        if environment:
-            return mark in environment
+            if environment:
+                return mark in environment
         return False if _stat(pid)[0] == "Z" else None
-    except (OSError, IndexError):
+    except (OSError, IndexError):  # gone, or not for us to look at
         return False
 
 

@@ -9,8 +9,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any
 
-from jobrunner.container import Container, Target
+from jobrunner.container import Container
 from jobrunner.errors import ConfigError
+from jobrunner.provider import Target
 from jobrunner.wire import RunSpec
 
 

@@ -44,9 +44,10 @@ class Scheduler:
         self._heap, self.stale = [], False
         events: list[Event] = []
         for standing in self._store.standings(self._me.owner, ""):
-            warnings, consumed = self._check_ahead(standing, now)
+            current = self._rekeyed(standing, now)
+            warnings, consumed = self._check_ahead(current, now)
             events += warnings
-            self._arm(replace(standing, consumed=consumed), now)
+            self._arm(replace(current, consumed=consumed), now)
         return events
 
     def next_due(self) -> Instant | None:
@@ -103,11 +104,18 @@ class Scheduler:
             instant = now + LOOK_AGAIN
         heapq.heappush(self._heap, (instant, standing.job_id))
 
+    def _rekeyed(self, standing: Standing, now: Instant) -> Standing:
+        """A rollback: the cursor is of a schedule whose last holder is gone. Ours starts from now."""
+        key = self.job(standing.job).schedule_key
+        if standing.schedule_key == key or not self._store.rekey(standing, key, now):
+            return standing
+        return replace(standing, schedule_key=key, consumed=now, anchor=now)
+
     def _check_ahead(self, standing: Standing, now: Instant) -> tuple[list[Event], Instant]:
         """A cursor in the future means that a clock was wrong. A day is waited for, more is set back."""
         ahead = standing.consumed - now
         if ahead > DAY:
-            self._store.rewind(standing, now)
+            self._store.rewind(standing, now, self.job(standing.job))
             self._store.note("node", "cursor-reset", standing.job, f"stood at {standing.consumed}", now)
             return [CursorReset(standing.job, standing.consumed)], now
         if ahead > AHEAD and standing.job_id not in self._warned:

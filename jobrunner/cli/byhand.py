@@ -104,9 +104,9 @@ def _say_if_resting(reason: str | None) -> None:
 
 
 def _print(ended: Run, *, as_json: bool) -> None:
-    traceback = (ended.error or {}).get("traceback")
-    if "\n" in str(traceback or "").strip():  # one line is what the sentence said
-        out.talk(printable(str(traceback).rstrip()))
+    traceback = str((ended.error or {}).get("traceback") or "").strip()
+    if "\n" in traceback and ended.state != "canceled":  # one line is what the sentence said
+        out.talk(printable(traceback))
     if ended.truncated:
         out.talk("warning: the result was no JSON, or too large: this is a shortened text of it")
     if as_json:

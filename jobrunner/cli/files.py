@@ -75,7 +75,7 @@ def _words(schedule: str, settings: Settings) -> str:
 def _stem(name: str) -> str:
     """Return a file name for a job, one that discovery does not pass over."""
     stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)
-    return f"job_{stem}" if LEFT_OUT.fullmatch(stem) else stem
+    return f"job_{stem}_" if LEFT_OUT.fullmatch(stem) else stem
 
 
 def _job(name: str, schedule: str, words: str) -> str:

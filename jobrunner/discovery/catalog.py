@@ -96,10 +96,9 @@ class Catalog:
 
     def _located(self, columns: list[Any], at: list[int]) -> list[Any]:
         """Return the columns with those of file and path, which the walk has at hand."""
-        paths, skip = self._scan.paths, len(self._settings.project) + 1
-        inside = self._settings.project + os.sep
-        found = [paths[i] for i in at]
-        files = [path[skip:] if path.startswith(inside) else path for path in found]
+        inside = os.path.join(self._settings.project, "")
+        found = [self._scan.paths[i] for i in at]
+        files = [path.removeprefix(inside) for path in found]
         return [*columns[:FILE], files, found, *columns[FILE:]]
 
     def _kept(self, cached: dict[str, Any]) -> dict[str, Entry] | None:

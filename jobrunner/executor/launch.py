@@ -252,9 +252,7 @@ class ZygoteLauncher:
 def kill_family(mark: str, known: Collection[int] = (), keep: Collection[int] = ()) -> int:
     """Kill and reap our children that are `known` or carry a launcher's mark; returns how many."""
     sign = f"{MARK}={mark}".encode()
-    return processes.kill_children(
-        keep, only=lambda pid: True if pid in known else processes.carries(pid, sign)
-    )
+    return processes.kill_children(keep, lambda pid: processes.carries(pid, sign), set(known) - {0})
 
 
 def _stderr() -> int:

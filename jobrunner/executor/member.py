@@ -16,6 +16,9 @@ from jobrunner.executor.stopping import Escalation
 from jobrunner.wire import LONGEST, Decoder, Frame, RunSpec, WireError, encode
 
 PIPE = 1024 * 1024  # bytes a run may be ahead of us with its output, where the system allows it
+REPLY_LIMIT = 2.0  # seconds from the reply to the end of the process
+READY_LIMIT = 30.0  # seconds that a child may take to be ready
+WARM_LIMIT = 60.0  # seconds that a child which may serve more runs waits for one
 AT_ONCE = 256 * 1024  # bytes taken from one descriptor in one turn of the loop
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
 
@@ -61,6 +64,20 @@ class Member:
         self._wire: socket.socket | None = None
         self._output = -1
         self._paused = False
+
+    @property
+    def spare(self) -> bool:
+        """Whether it has not served any run, and is to serve one."""
+        return self.key is None and not self.retired
+
+    @property
+    def idle_deadline(self) -> float | None:
+        """When an idle child's time is up: to get ready, to be used again, or to be gone."""
+        if self.retired:
+            return self.since + REPLY_LIMIT
+        if not self.ready:
+            return self.since + READY_LIMIT
+        return None if self.key is None else self.since + WARM_LIMIT
 
     def open(self) -> tuple[socket.socket, int]:
         """Make wire and pipe; returns the child's ends, which the caller hands over and closes."""

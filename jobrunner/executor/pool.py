@@ -21,15 +21,12 @@ from jobrunner.executor.ending import Asked as AskedToEnd
 from jobrunner.executor.ending import StopState
 from jobrunner.executor.happened import Asked, Began, Ended, Happening, Output
 from jobrunner.executor.launch import Launcher, ZygoteLauncher
-from jobrunner.executor.member import Member, Serving
+from jobrunner.executor.member import REPLY_LIMIT, Member, Serving
 from jobrunner.executor.stopping import Escalation
 from jobrunner.model import Outcome
 from jobrunner.wire import Frame, RunSpec, WireError
 
 SPARES = 8  # children in hand at most, however many slots there are
-REPLY_LIMIT = 2.0  # seconds from the reply to the end of the process
-READY_LIMIT = 30.0  # seconds that a child may take to be ready
-WARM_LIMIT = 60.0  # seconds that a child which may serve more runs waits for one
 CALM = 1.0  # seconds between restarts of a zygote that keeps dying
 
 
@@ -80,7 +77,7 @@ class Pool:
     @property
     def ready(self) -> list[int]:
         """The pids of spares in hand, oldest first, as many as there are free slots."""
-        spares = [one.pid for one in self._members.values() if _is_spare(one) and one.ready]
+        spares = [one.pid for one in self._members.values() if one.spare and one.ready]
         return spares[: max(0, self._slots - len(self._runs))]
 
     @property
@@ -269,7 +266,7 @@ class Pool:
     def _deadline(self, member: Member) -> float | None:
         serving = member.serving
         if serving is None:
-            return _idle_deadline(member)
+            return member.idle_deadline
         if serving.over_by is not None:
             return serving.over_by
         return serving.escalation.due if serving.escalation is not None else serving.deadline
@@ -309,7 +306,7 @@ class Pool:
     def _replenish(self) -> None:
         """Have as many spares, ready or on their way, as there may be runs soon."""
         wanted = min(self._slots - len(self._runs), SPARES)
-        present = sum(_is_spare(one) for one in self._members.values())
+        present = sum(one.spare for one in self._members.values())
         while self._launcher is not None and present < wanted:
             present += 1
             self._ask_for_one(self._launcher)
@@ -322,7 +319,7 @@ class Pool:
         launcher.launch(member.number, *member.open())
 
     def _spare(self, pid: int) -> Member | None:
-        spares = [one for one in self._members.values() if _is_spare(one) and one.ready]
+        spares = [one for one in self._members.values() if one.spare and one.ready]
         return next((one for one in spares if one.pid == pid), spares[0] if spares else None)
 
     def _warm(self, spec: RunSpec) -> Member | None:
@@ -345,19 +342,6 @@ class Pool:
                 return
             for key, _ in self._selector.select(0.01):
                 key.data(key.fileobj)
-
-
-def _is_spare(member: Member) -> bool:
-    return member.key is None and not member.retired
-
-
-def _idle_deadline(member: Member) -> float | None:
-    """Return when an idle child's time is up: to get ready, to be used again, or to be gone."""
-    if member.retired:
-        return member.since + REPLY_LIMIT
-    if not member.ready:
-        return member.since + READY_LIMIT
-    return member.since + WARM_LIMIT if member.key is not None else None
 
 
 def _never_began() -> Outcome:

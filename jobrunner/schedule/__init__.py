@@ -22,8 +22,8 @@ from typing import Protocol
 
 from jobrunner.clock import Instant
 from jobrunner.errors import ScheduleError
-from jobrunner.schedule.cron import Cron, cron
-from jobrunner.schedule.every import Every, every
+from jobrunner.schedule.cron import Cron, read_cron
+from jobrunner.schedule.every import Every, read_every
 from jobrunner.schedule.fields import fail, folded
 from jobrunner.schedule.union import Union
 from jobrunner.schedule.zones import zone_of
@@ -125,5 +125,5 @@ def _one(text: str, zone: str, gap: str, fold: str) -> Cron | Every:
     if not text:
         raise fail("the schedule is empty", "use None for a job that runs only on demand")
     if text[:5].lower() == "every":
-        return every(text)
-    return cron(text, zone, gap, fold)
+        return read_every(text)
+    return read_cron(text, zone, gap, fold)

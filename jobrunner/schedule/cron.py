@@ -208,6 +208,6 @@ def gaps_at_changes(schedule: Source, clock: Zone) -> list[int]:
 
 
 @lru_cache(maxsize=4096)
-def cron(text: str, zone: str, gap: str, fold: str) -> Cron:
+def read_cron(text: str, zone: str, gap: str, fold: str) -> Cron:
     """Return the schedule of folded cron text. Raises ScheduleError if it cannot be used."""
     return Cron(text, zone, Options(gap, fold))

@@ -73,7 +73,7 @@ class Every:
         return max(0, (instant - anchor) // self.interval)
 
 
-def every(text: str) -> Every:
+def read_every(text: str) -> Every:
     """Return the interval of folded text that starts with "every".
 
     Raises ScheduleError, quoting the text, when it is malformed, under 100 ms or over 50 years.

@@ -86,6 +86,10 @@ class Store(Protocol):
         """Say whether another connection may have committed since the last call; cheap."""
         ...
 
+    def definitions_changed(self) -> bool:
+        """Say whether which definitions are current may have changed since the last call; cheap."""
+        ...
+
     def verify(self) -> None:
         """Raise `StateError` when what is open is no longer what the URL names (deleted, replaced)."""
         ...
@@ -150,12 +154,25 @@ class Store(Protocol):
         which more than 100 consecutive skips of one reason become one row (scheduled_for first,
         last_for, count), extended in place. `supersede` turns the still pending run
         `standing.pending_id` into skipped/missed first. Runs take `exclusive` (concurrency is not
-        allow), delivery and params from `job`; skipped rows keep the node that found them due. An occurrence whose row exists already (a clock went back) is passed over.
+        allow), delivery and params from `job`; skipped rows keep the node that found them due. An
+        occurrence whose row exists already (a clock went back) is passed over.
         """
         ...
 
-    def rewind(self, standing: Standing, to: Instant) -> bool:
-        """Set a cursor that stands in the far future back to `to`. False when it moved meanwhile."""
+    def rewind(self, standing: Standing, to: Instant, job: Job) -> bool:
+        """Set a cursor that stands in the far future back to `to`; False when it moved meanwhile.
+
+        What was written about moments after `to` without starting anything (pending, skipped) is
+        forgotten, and rows for many end at `to`: those moments have not come. Runs that did start stay,
+        and still forbid a second start of their occurrence.
+        """
+        ...
+
+    def rekey(self, standing: Standing, schedule_key: str, now: Instant) -> bool:
+        """Let the cursor belong to another schedule, which begins `now`: consumed = anchor = now.
+
+        For a node whose older definition has become current again. False when it moved meanwhile.
+        """
         ...
 
     # -- runs ----------------------------------------------------------------------------------------
@@ -181,8 +198,8 @@ class Store(Protocol):
         """
         ...
 
-    def begun(self, run_ids: Sequence[int], owner: str, now: Instant) -> None:
-        """Note that the bodies of these running runs of ours have begun."""
+    def begun(self, run_id: int, owner: str, pid: int, now: Instant) -> None:
+        """Note that the body of this running run of ours has begun, in process `pid`; the first time counts."""
         ...
 
     def progress(self, run_id: int, owner: str, attempt: int, value: Mapping[str, Any], now: Instant) -> bool:

@@ -106,7 +106,7 @@ class House:
     def register(self, **node: Any) -> None:
         """Do what a `start` does first: become known, with all jobs."""
         store, me = self.store(), a_node(**node)
-        jobs = list(Registry.load(load({"project": str(self.root)}, {})).jobs.values())
+        jobs = list(Registry.load(load({"project": str(self.root)}, os.environ)).jobs.values())
         with store.transaction():
             store.join(me)
             store.register(me.owner, jobs, "", me.started_at)
@@ -126,7 +126,7 @@ class House:
     ) -> Run:
         """Record a run of a job that there is."""
         store, me, now = self.store(), a_node(), at or SystemClock().now() - SECOND
-        job = Registry.load(load({"project": str(self.root)}, {})).find(name)
+        job = Registry.load(load({"project": str(self.root)}, os.environ)).find(name)
         with store.transaction():
             store.join(me)
             job_id = store.enroll(job, now)

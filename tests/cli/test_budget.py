@@ -25,7 +25,9 @@ def imported(house: House, *args: str) -> set[str]:
     return set(done.stderr.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["ls", "--help"], ["start", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "args", [["--help"], ["--version"], ["ls", "--help"], ["start", "--help"]], ids=" ".join
+)
 def test_help_imports_nothing_heavy(house: House, args: list[str]) -> None:
     assert imported(house, *args) & HEAVY == set()
 

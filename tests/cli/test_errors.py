@@ -121,7 +121,9 @@ def test_a_bad_settings_file_is_named_with_its_line(house: House) -> None:
 
 def test_a_state_that_is_no_state_is_code_7(house: House) -> None:
     house.job("a")
-    house.write(".jobrunner/state.db", "this is a text, and long enough not to be taken for an empty file" * 50)
+    house.write(
+        ".jobrunner/state.db", "this is a text, and long enough not to be taken for an empty file" * 50
+    )
     for args in (["ls"], ["history"], ["show", "1"], ["run", "a"], ["start", "--for", "1s"]):
         done = house.call(*args)
         assert done.code == 7, (args, done.err)
@@ -197,12 +199,16 @@ def test_a_full_disk_under_stdout_is_an_error(house: House) -> None:
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_closed_streams_are_lived_with(house: House, closed: str) -> None:
     house.job("a")
-    done = subprocess.run(["bash", "-c", f"{' '.join(command(['ls']))} {closed}"], cwd=house.root, check=False)
+    done = subprocess.run(
+        ["bash", "-c", f"{' '.join(command(['ls']))} {closed}"], cwd=house.root, check=False
+    )
     assert done.returncode == 0
 
 
 def test_an_encoding_that_lacks_a_character_shows_an_escape(house: House) -> None:
-    house.write("jobs/a.py", '"""Grüße an 日本."""\nconfig = {"name": "a", "schedule": None}\ndef default(): pass\n')
+    house.write(
+        "jobs/a.py", '"""Grüße an 日本."""\nconfig = {"name": "a", "schedule": None}\ndef default(): pass\n'
+    )
     done = house.process("show", "a", env={"PYTHONIOENCODING": "ascii"})
     assert (done.code, done.err) == (0, "")
     assert "Gr\\xfc\\xdfe an \\u65e5" in done.out
@@ -223,7 +229,11 @@ def test_ctrl_c_ends_with_130_and_no_traceback(house: House) -> None:
 
 def test_json_stays_json_whatever_a_job_says(house: House) -> None:
     house.job("a")
-    house.ran("a", "failed", error={"type": "X", "message": "\x1b[31m\x9b\u202e\ud800 日本", "traceback": "", "phase": "body"})
+    house.ran(
+        "a",
+        "failed",
+        error={"type": "X", "message": "\x1b[31m\x9b\u202e\ud800 日本", "traceback": "", "phase": "body"},
+    )
     done = house.call("history", "--json")
     assert "\x9b" not in done.out
     assert "\u202e" not in done.out

@@ -16,7 +16,10 @@ def due(house: House, *args: str) -> list[str]:
 
 def test_an_expression_needs_no_project(house: House) -> None:
     (house.root / "jobs").rmdir()
-    assert due(house, "0 9 * * mon", "-n", "2", *FROM) == ["2026-05-04T09:00:00.000Z", "2026-05-11T09:00:00.000Z"]
+    assert due(house, "0 9 * * mon", "-n", "2", *FROM) == [
+        "2026-05-04T09:00:00.000Z",
+        "2026-05-11T09:00:00.000Z",
+    ]
 
 
 def test_it_counts_in_the_zone_that_is_asked_for(house: House) -> None:
@@ -106,7 +109,9 @@ def test_nothing_due_is_said(house: House) -> None:
 
 def test_at_a_pipe_it_is_a_line_each(house: House) -> None:
     house.job("a", schedule="0 9 * * *")
-    assert house.call("next", "-n", "1", "--from", "2099-05-01T00:00:00Z").out == "2099-05-01T09:00:00.000Z  a\n"
+    assert (
+        house.call("next", "-n", "1", "--from", "2099-05-01T00:00:00Z").out == "2099-05-01T09:00:00.000Z  a\n"
+    )
 
 
 def test_at_a_terminal_it_is_grouped_by_day(house: House) -> None:

@@ -161,9 +161,31 @@ def _pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-def _open_to_all(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(b'"b"', b'"x"'))
+def _altered(path: Path) -> bytes:
+    """Return what the file would say had it been made from other jobs."""
+    return path.read_bytes()[9:].replace(b"*/5 * * * *", b"*/7 * * * *")
+
+
+@pytest.mark.parametrize("name", ["jobs.json", "entries.json"])
+def test_a_cache_whose_checksum_is_wrong_is_not_believed(cached: Project, name: str) -> None:
+    path = _folder(cached) / name
+    path.write_bytes(path.read_bytes()[:9] + _altered(path))
+    assert _says_five(cached)
+
+
+@pytest.mark.parametrize("name", ["jobs.json", "entries.json"])
+def test_a_cache_that_others_may_write_is_not_believed(cached: Project, name: str) -> None:
+    path = _folder(cached) / name
+    body = _altered(path)
+    path.write_bytes(b"%08x\n" % zlib.crc32(body) + body)
     path.chmod(0o666)
+    assert _says_five(cached)
+
+
+def _says_five(project: Project) -> bool:
+    registry = project.load()
+    when = registry.find("a").schedule
+    return registry.summary("a").schedule == "*/5 * * * *" and when is not None and when.text == "*/5 * * * *"
 
 
 SPOILED = [
@@ -175,7 +197,6 @@ SPOILED = [
     _forge({"generation": 1}),
     _odd_entries,
     _pipe,
-    _open_to_all,
     Path.unlink,
 ]
 

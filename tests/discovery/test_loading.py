@@ -20,13 +20,14 @@ import sys
 from jobrunner import loading
 folder, root = sys.argv[1:3]
 """
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def ran(project: Project, code: str, *more: str) -> str:
     """Run code in a child that has `loading`, `folder` and `root`; return what it prints."""
     arguments = [str(project.jobs), str(project.root), *more]
     command = [sys.executable, "-P", "-W", "error", "-c", BEGIN + dedent(code), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=ENVIRONMENT)
     assert result.stderr == "", result.stderr
     return result.stdout.strip()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jobrunner.discovery.files import read_source
 from jobrunner.errors import ConfigError, UnknownJob
 from tests.discovery.household import PLAIN, Project, write
 
@@ -88,6 +89,12 @@ def test_a_hostile_file_is_a_problem_and_the_others_stay(project: Project, make:
     make(project.jobs / "odd.py")
     assert words in project.problem("odd.py").message
     assert list(project.load().jobs) == ["fine"]
+
+
+def test_a_pipe_that_takes_a_files_place_after_the_walk_keeps_nobody_waiting(project: Project) -> None:
+    os.mkfifo(project.jobs / "a.py")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        read_source(str(project.jobs / "a.py"))
 
 
 def test_a_file_that_may_not_be_read_is_a_problem(project: Project) -> None:

@@ -53,7 +53,15 @@ class Ledger(Bench):
         else:
             standing = self.standing()
             to = max(T0, standing.consumed - int(str(what)) * SECOND)
-            self.store.rewind(standing, to)
+            if self.store.rewind(standing, to, self.job):
+                limit = (to - T0) // SECOND
+                started = {
+                    second
+                    for run in self.rows()
+                    if run.started_at
+                    for second in seconds(run.scheduled_for or 0, None)
+                }
+                self.consumed = {second for second in self.consumed if second <= limit or second in started}
 
     def plan(self, pieces: list[tuple[str, int, Reason]], supersede: bool) -> None:
         cursor = (self.standing().consumed - T0) // SECOND

@@ -95,15 +95,15 @@ class Ending(Bench):
 
     def test_the_first_sign_that_a_body_began_is_kept(self) -> None:
         run = self._running().run
-        self.store.begun([run.id, 999], "a", at(3))
-        self.store.begun([run.id], "a", at(4))
+        self.store.begun(run.id, "a", 77, at(3))
+        self.store.begun(run.id, "a", 78, at(4))
         assert self.rows()[0].began_at == at(3)
 
     def test_a_body_begins_only_for_its_owner_and_while_it_runs(self) -> None:
         first, second = self._running(), self._running()
-        self.store.begun([first.run.id], "b", at(3))
+        self.store.begun(first.run.id, "b", 77, at(3))
         self.end(second)
-        self.store.begun([second.run.id], "a", at(4))
+        self.store.begun(second.run.id, "a", 77, at(4))
         assert [run.began_at for run in self.rows()] == [None, None]
 
     def test_progress_is_stored_while_the_run_is_ours(self) -> None:
@@ -120,7 +120,7 @@ class Ending(Bench):
 
     def test_a_dead_nodes_runs_are_lost_and_say_whether_they_began(self) -> None:
         first, second = self._running().run, self._running().run
-        self.store.begun([second.id], "a", at(3))
+        self.store.begun(second.id, "a", 77, at(3))
         lost = self.store.recover("a", at(8))
         assert lost == self.rows()
         assert [(run.id, run.state, run.finished_at) for run in lost] == [

@@ -17,14 +17,13 @@ class Runs(Nodes):
     """The verbs begun, progress, finish, recover, run, runs and open_runs; recover removes a node too."""
 
     BEGUN = """
-        UPDATE runs SET began_at = ?3
-        WHERE id IN (SELECT value FROM json_each(?1)) AND owner = ?2
-          AND state = 'running' AND began_at IS NULL"""
+        UPDATE runs SET began_at = ?3, pid = ?4
+        WHERE id = ?1 AND owner = ?2 AND state = 'running' AND began_at IS NULL"""
 
-    def begun(self, run_ids: Sequence[int], owner: str, now: Instant) -> None:
-        """See `Store.begun`; the first time counts."""
+    def begun(self, run_id: int, owner: str, pid: int, now: Instant) -> None:
+        """See `Store.begun`."""
         with self._db.transaction():
-            self._db.rows(self.BEGUN, (json.dumps(list(run_ids)), owner, now))
+            self._db.rows(self.BEGUN, (run_id, owner, now, pid))
 
     PROGRESS = """
         UPDATE runs SET progress = ?4

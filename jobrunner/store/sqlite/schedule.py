@@ -13,7 +13,7 @@ from jobrunner.store.sqlite.rows import Part
 
 
 class Schedule(Part):
-    """The verbs standings, consume and rewind."""
+    """The verbs standings, consume, rewind and rekey."""
 
     # In the sub-selects the first condition on the state is the one that the partial index runs_open has.
     STANDING = """
@@ -72,10 +72,43 @@ class Schedule(Part):
         WHERE job_id = :job_id AND scope = :scope AND consumed = :consumed AND schedule_key = :key
           AND consumed > :to"""
 
-    def rewind(self, standing: Standing, to: Instant) -> bool:
+    FORGET = """
+        DELETE FROM runs
+        WHERE job_id = ?1 AND scope = ?2 AND scheduled_for > ?3 AND started_at IS NULL
+          AND state IN ('pending', 'skipped') AND trigger = 'schedule' AND attempt = 1"""
+    STRADDLING = """
+        SELECT id, scheduled_for FROM runs
+        WHERE job_id = ?1 AND scope = ?2 AND scheduled_for <= ?3 AND last_for > ?3 AND count > 1"""
+    SHORTEN = "UPDATE runs SET last_for = ?2, count = ?3 WHERE id = ?1"
+
+    def rewind(self, standing: Standing, to: Instant, job: Job) -> bool:
         """See `Store.rewind`. A streak of skips ends: it would be extended backwards."""
         with self._db.transaction():
-            return self._db.change(self.REWIND, {**_place(standing), "to": to}) == 1
+            if self._db.change(self.REWIND, {**_place(standing), "to": to}) != 1:
+                return False
+            where = (standing.job_id, standing.scope, to)
+            self._db.rows(self.FORGET, where)
+            for run_id, first in self._db.rows(self.STRADDLING, where):
+                self._shorten(run_id, first, standing, to, job)
+        return True
+
+    def _shorten(self, run_id: int, first: Instant, standing: Standing, to: Instant, job: Job) -> None:
+        """Let a row for many end at `to`. Its first occurrence is at or before `to`, so one remains."""
+        last, count = first, 1
+        if job.schedule is not None:
+            last = job.schedule.latest(first - 1, to, standing.anchor) or first
+            count = job.schedule.count(first - 1, to, standing.anchor) or 1
+        self._db.rows(self.SHORTEN, (run_id, last, count))
+
+    REKEY = """
+        UPDATE cursors SET schedule_key = :new, consumed = :now, anchor = :now,
+               skip_reason = NULL, skip_count = 0, skip_run = NULL
+        WHERE job_id = :job_id AND scope = :scope AND consumed = :consumed AND schedule_key = :key"""
+
+    def rekey(self, standing: Standing, schedule_key: str, now: Instant) -> bool:
+        """See `Store.rekey`."""
+        with self._db.transaction():
+            return self._db.change(self.REKEY, {**_place(standing), "new": schedule_key, "now": now}) == 1
 
 
 def _place(standing: Standing) -> dict[str, object]:

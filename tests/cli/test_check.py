@@ -1,0 +1,187 @@
+"""check: every problem has a place and a remedy, before anybody waits for a run."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from tests.cli.house import House
+
+
+def test_all_well_is_one_line(house: House) -> None:
+    house.job("a")
+    house.job("b")
+    done = house.call("check")
+    assert (done.code, done.out, done.err) == (0, "2 jobs, no problems\n", "")
+
+
+def test_a_problem_is_file_line_what_and_how(house: House) -> None:
+    house.job("a", schedule="61 * * * *")
+    house.job("b")
+    done = house.call("check")
+    assert done.code == 1
+    (line,) = done.out.splitlines()
+    assert line.startswith("jobs/a.py:3: ")
+    assert '"61"' in line
+    assert " — " in line
+    assert done.err == "1 job, 1 problem\n"
+
+
+def test_job_files_are_executed_in_processes_of_their_own(house: House) -> None:
+    house.job("good")
+    house.write(
+        "jobs/raises.py", 'config = {"name": "raises", "schedule": None}\nx = 1 / 0\ndef default(): pass\n'
+    )
+    house.write(
+        "jobs/imports.py",
+        'import no_such_package_here\nconfig = {"name": "imports", "schedule": None}\ndef default(): pass\n',
+    )
+    house.write(
+        "jobs/exits.py",
+        'import os\nconfig = {"name": "exits", "schedule": None}\nos._exit(0)\ndef default(): pass\n',
+    )
+    done = house.call("check")
+    assert done.code == 1
+    assert "jobs/raises.py:2: " in done.out
+    assert "ZeroDivisionError" in done.out
+    assert "jobs/imports.py:1: " in done.out
+    assert "install no_such_package_here" in done.out
+    assert "jobs/exits.py:" in done.out
+    assert "good" not in done.out
+
+
+def test_an_endless_import_is_given_up(house: House) -> None:
+    house.write(
+        "jobs/a.py",
+        'import time\nconfig = {"name": "a", "schedule": None}\ntime.sleep(600)\ndef default(): pass\n',
+    )
+    house.write("jobrunner.yaml", "import_limit: 1s\n")
+    began = time.monotonic()
+    done = house.call("check")
+    assert done.code == 1
+    assert "longer than 1 s" in done.out
+    assert time.monotonic() - began < 20
+
+
+def test_static_executes_nothing(house: House) -> None:
+    house.write(
+        "jobs/a.py", 'config = {"name": "a", "schedule": None}\nopen("ran", "w")\ndef default(nobody): pass\n'
+    )
+    house.write("services.py", 'open("ran", "w")\n')
+    assert house.call("check", "--static").code == 0
+    assert not (house.root / "ran").exists()
+    assert house.call("check").code == 1
+
+
+@pytest.mark.parametrize(
+    ("signature", "complaint"),
+    [
+        ("container, ctx, logger, rows, db, config, settings, params, extra=1, *args, **more", None),
+        ("dbb", "did you mean 'db'?"),
+        ("rows, nobody", "parameter 'nobody'"),
+        ("state", "not in this version"),
+    ],
+)
+def test_each_parameter_is_proved_to_resolve(house: House, signature: str, complaint: str | None) -> None:
+    house.write("services.py", "def register(container):\n    container.register('db', lambda: 1)\n")
+    house.write(
+        "jobs/a.py",
+        'config = {"name": "a", "schedule": "@daily", "params": {"rows": 1}}\n\n\n'
+        f"def default({signature}):\n    pass\n",
+    )
+    done = house.call("check")
+    assert done.code == (1 if complaint else 0), done.out
+    if complaint:
+        assert done.out.startswith("jobs/a.py:4: ")
+        assert complaint in done.out
+
+
+def test_a_name_that_is_a_param_and_a_service_is_a_problem(house: House) -> None:
+    house.write("services.py", "def register(container):\n    container.register('rows', lambda: 1)\n")
+    house.write(
+        "jobs/a.py",
+        'config = {"name": "a", "schedule": None, "params": {"rows": 1}}\ndef default(rows): pass\n',
+    )
+    done = house.call("check")
+    assert done.code == 1
+    assert "both a param and a service" in done.out
+
+
+def test_what_a_hook_registers_in_each_run_is_not_missed(house: House) -> None:
+    house.write("services.py", "def virtualize(container, params):\n    container.register('tenant', 1)\n")
+    house.write("jobs/a.py", 'config = {"name": "a", "schedule": None}\ndef default(tenant): pass\n')
+    assert house.call("check").code == 0
+
+
+def test_broken_services_are_one_problem_not_one_a_job(house: House) -> None:
+    house.job("a")
+    house.job("b")
+    house.write("services.py", "\n\nraise RuntimeError('no')\n")
+    done = house.call("check")
+    assert done.code == 1
+    (line,) = done.out.splitlines()
+    assert line.startswith("services.py:3: ")
+
+
+def test_services_of_the_settings_are_tried_too(house: House) -> None:
+    house.job("a")
+    house.write("jobrunner.yaml", "services:\n  db: {lifetime: scoped}\n")
+    done = house.call("check")
+    assert done.code == 1
+    assert done.out.startswith("jobrunner.yaml: ")
+    assert "db" in done.out
+
+
+def test_one_job_can_be_checked_alone(house: House) -> None:
+    house.job("good")
+    house.job("bad", schedule="61 * * * *")
+    assert house.call("check", "GOOD").code == 0
+    assert house.call("check", "bad").code == 1
+    assert house.call("check", "nobody").code == 3
+
+
+def test_a_crowded_second_is_a_warning_and_with_strict_a_problem(house: House) -> None:
+    for number in range(11):
+        house.job(f"job-{number}", schedule="0 9 * * *")
+    done = house.call("check", "--static")
+    assert done.code == 0
+    assert "warning: 11 jobs start in the same second" in done.out
+    assert house.call("check", "--static", "--strict").code == 1
+    (house.root / "jobs" / "job-0.py").unlink()
+    assert "warning" not in house.call("check", "--static", "--strict").out
+
+
+def test_a_missing_folder_is_a_problem(house: House) -> None:
+    (house.root / "jobs").rmdir()
+    done = house.call("check")
+    assert done.code == 1
+    assert "jobs: there is no folder jobs" in done.out
+
+
+def test_check_as_json(house: House) -> None:
+    house.job("a", schedule="61 * * * *")
+    done = house.call("check", "--json")
+    assert done.code == 1
+    assert done.json.keys() == {"jobs", "problems", "warnings"}
+    (problem,) = done.json["problems"]
+    assert problem.keys() == {"job", "file", "line", "message", "hint"}
+    assert (problem["job"], problem["file"], problem["line"]) == ("a", "jobs/a.py", 3)
+
+
+def test_a_hostile_file_cannot_act_on_the_terminal(house: House) -> None:
+    house.write(
+        "jobs/a.py",
+        'config = {"name": "a", "schedule": None}\n'
+        'raise ValueError("\\x1b[2J\\u202e")\ndef default(): pass\n',
+    )
+    done = house.call("check")
+    assert "\x1b" not in done.out
+    assert "\u202e" not in done.out
+
+
+def test_the_examples_of_the_repository_are_well(house: House) -> None:
+    examples = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "jobs")
+    done = house.process("check", "--jobs", examples)
+    assert done.code == 0, done.out
