@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from jobrunner.clock import Instant
-from jobrunner.schedule import Schedule
+if TYPE_CHECKING:  # the nouns are cheap to import, calendars are not
+    from jobrunner.clock import Instant
+    from jobrunner.schedule import Schedule
 
 State = Literal[
     "pending", "running", "waiting", "succeeded", "failed", "timed_out", "canceled", "skipped", "lost"

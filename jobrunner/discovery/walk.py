@@ -50,50 +50,58 @@ class Scan:
 
     def _list(self, here: str) -> list[str]:
         """Add one folder's files; return its folders, last one first."""
-        paths, stamps, folders = self.paths, self.stamps, []
         try:
-            with os.scandir(here) as found:
-                entries = sorted(found, key=_name)
+            descriptor = os.open(here, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             self._odd(
                 here, f"the folder cannot be read: {error.strerror}", "give yourself the right to read it"
             )
             return []
+        try:
+            with os.scandir(descriptor) as found:
+                return self._entries(os.path.join(here, ""), sorted(found, key=_name))
+        finally:
+            os.close(descriptor)
+
+    def _entries(self, here: str, entries: list[os.DirEntry[str]]) -> list[str]:
+        """Add files, by a descriptor of their folder: the kernel need not walk the whole path each time."""
+        paths, stamps, folders = self.paths, self.stamps, []
         for entry in entries:
             name = entry.name
             if name[0] in "._" or name.startswith("test_"):
                 continue
             if not name.endswith(".py"):
-                if name != "tests" and self._is_folder(entry):
-                    folders.append(entry.path)
+                if name != "tests" and self._is_folder(here + name, entry):
+                    folders.append(here + name)
                 continue
             if name.endswith("_test.py") or name == "conftest.py":
                 continue
-            facts = entry.stat(follow_symlinks=False)
+            try:
+                facts = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue  # it went away since the folder was listed
             if S_ISREG(facts.st_mode):
-                paths.append(entry.path)
+                paths.append(here + name)
                 stamps += facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
             else:
-                folders += self._irregular(entry)
+                folders += self._irregular(here + name, entry)
         return folders[::-1]
 
-    def _is_folder(self, entry: os.DirEntry[str]) -> bool:
+    def _is_folder(self, path: str, entry: os.DirEntry[str]) -> bool:
         if entry.is_symlink() and entry.is_dir():
             self._odd(
-                entry.path, "a link to a folder is not followed",
+                path, "a link to a folder is not followed",
                 "name that folder under jobs: in jobrunner.yaml, or move it here",
             )  # fmt: skip
         return entry.is_dir(follow_symlinks=False)
 
-    def _irregular(self, entry: os.DirEntry[str]) -> list[str]:
+    def _irregular(self, path: str, entry: os.DirEntry[str]) -> list[str]:
         if entry.is_dir(follow_symlinks=False):
-            return [entry.path]
+            return [path]
         if entry.is_symlink():
-            self._links.append(entry.path)
+            self._links.append(path)
         else:
-            self._odd(
-                entry.path, "it is a pipe, socket or device, not a regular file", "move it out of the folder"
-            )
+            self._odd(path, "it is a pipe, socket or device, not a regular file", "move it out of the folder")
         return []
 
     def _follow(self, folder: str, start: int) -> None:
@@ -107,9 +115,8 @@ class Scan:
             problem = self._bad_link(link, target, folder)
             if problem is not None:
                 self._odd(link, *problem)
-            elif target not in known:
+            elif target not in known and (facts := _facts(target)) is not None:
                 known.add(target)
-                facts = os.stat(target)
                 self.paths.append(link)
                 self.stamps += facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
@@ -135,6 +142,13 @@ class Scan:
 
     def _odd(self, path: str, message: str, hint: str) -> None:
         self.problems.append((shown_path(path, self.root), None, message, hint, None, path))
+
+
+def _facts(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def scan(folders: tuple[str, ...], root: str) -> Scan:

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from jobrunner.schedule.fields import fail
 
 BLOCK = 1 << 25  # seconds, 388 days
-# A stretch reaches half of this beyond its block, or to a change in the whole of it: then no change outside,
-# which moves the clock by a day at most, has a say about a wall time inside.
+# A stretch ends with its block, unless a change is this close: that one, which moves the clock by a day at
+# most, has a say about wall times inside the block, so the stretch reaches out to it.
 MARGIN = 2 * 86_400
 SAMPLE = 86_400
 
@@ -71,8 +71,8 @@ class Zone:
     def _cut(self, low: int, high: int) -> tuple[Stretch, ...]:
         # A change just outside the block still decides about wall times inside: see MARGIN.
         changes = self._changes_in(low - MARGIN, high + MARGIN)
-        start = max((change for change in changes if change <= low), default=low - MARGIN // 2)
-        end = min((change for change in changes if change >= high), default=high + MARGIN // 2)
+        start = max((change for change in changes if change <= low), default=low)
+        end = min((change for change in changes if change >= high), default=high)
         edges = [start, *(change for change in changes if low < change < high), end]
         offsets = [self._offset(edge) for edge in edges]
         before = [self._offset(start - 1), *offsets]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jobrunner.discovery import walk
 from jobrunner.discovery.files import read_source
 from jobrunner.errors import ConfigError, UnknownJob
 from tests.discovery.household import PLAIN, Project, write
@@ -95,6 +96,21 @@ def test_a_pipe_that_takes_a_files_place_after_the_walk_keeps_nobody_waiting(pro
     os.mkfifo(project.jobs / "a.py")
     with pytest.raises(ConfigError, match="not a regular file"):
         read_source(str(project.jobs / "a.py"))
+
+
+def test_a_file_that_vanishes_during_the_walk_is_no_error(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = project.plain("a")
+    project.plain("b")
+    listed = walk._name
+
+    def removing(entry: os.DirEntry[str]) -> object:
+        gone.unlink(missing_ok=True)
+        return listed(entry)
+
+    monkeypatch.setattr(walk, "_name", removing)
+    assert list(project.load().jobs) == ["b"]
 
 
 def test_a_file_that_may_not_be_read_is_a_problem(project: Project) -> None:

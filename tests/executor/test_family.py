@@ -88,6 +88,16 @@ def test_a_killed_node_leaves_nothing_behind_after_a_second(tmp_path: Path) -> N
     assert not locked(tmp_path / "z.lock")
 
 
+@linux
+def test_a_run_dies_with_its_zygote_though_no_node_cleans_up(zygote_house: Household) -> None:
+    house = zygote_house
+    house.write(DAEMON)
+    house.start()
+    run = pid_in(house.root / "run")
+    os.kill(zygote_of(house), signal.SIGKILL)
+    wait_for(lambda: not alive(run), 1)  # our loop stands still meanwhile
+
+
 def locked(path: Path) -> bool:
     with open(path, "w") as file:
         try:

@@ -55,7 +55,9 @@ def test_a_fold_near_a_block_edge_is_like_any_other(fold: str, monkeypatch: pyte
         assert schedule.count(start * SECOND - 1, end * SECOND - 1) == len(expected)
         for instant in expected:
             assert schedule.latest(0, (instant + 60) * SECOND) == instant * SECOND
-            assert schedule.next_after(instant * SECOND - 1) == instant * SECOND
+        for start in range(change - 3 * HOUR, change + 3 * HOUR, HOUR // 2):
+            following = min(instant for instant in expected if instant >= start)
+            assert schedule.next_after(start * SECOND - 1) == following * SECOND
 
 
 @pytest.mark.parametrize(
