@@ -90,7 +90,8 @@ class Standing:
 
     The cursor (`consumed`) lives apart from the runs, so that pruning forgets nothing. `open` counts
     rows that are pending, running or waiting, `pending` the scheduled first attempts among them that no
-    node has claimed yet, and `pending_id` is the newest of these; `anchor` is the start of interval grids, `ended_at` the end of the last chain.
+    node has claimed yet, and `pending_id` is the newest of these. `anchor` is the start of interval
+    grids, `ended_at` the end of the last chain.
     """
 
     job_id: int

@@ -145,7 +145,7 @@ class Node:
         alone = next((node for node in living if node.exclusive or self._options.exclusive), None)
         if alone is not None:
             raise Refused(
-                f"another jobrunner start (pid {alone.pid}) works on this state, and one of the two is exclusive",
+                f"another start (pid {alone.pid}) works on this state, and one of the two is exclusive",
                 hint="stop it first, or leave --exclusive out on both",
             )
 

@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
 from jobrunner import __version__
 from jobrunner.clock import Clock
@@ -24,7 +23,7 @@ from jobrunner.settings import Settings
 def who_am_i(settings: Settings, clock: Clock, *, role: str, exclusive: bool = False) -> NodeFacts:
     """Return this process start as the store will know it: a random owner id, and where it runs."""
     return NodeFacts(
-        owner=uuid4().hex,
+        owner=os.urandom(16).hex(),
         node=settings.node,
         machine=settings.machine,
         boot_id=_boot_id(),

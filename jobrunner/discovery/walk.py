@@ -4,7 +4,7 @@ With thousands of files this loop and the cache's decoding are most of what `ls`
 instead of objects: four numbers in `stamps` for each of `paths`.
 """
 
-# ruff: noqa: PTH110, PTH112, PTH113  (paths are text here: pathlib costs time)
+# ruff: noqa: PTH112, PTH113  (paths are text here: pathlib costs time)
 
 from __future__ import annotations
 

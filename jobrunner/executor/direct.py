@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from uuid import uuid4
 
 from jobrunner import processes
 from jobrunner.executor.launch import END_LIMIT, MARK, Family, kill_family
@@ -34,7 +33,7 @@ class ExecLauncher:
     ) -> None:
         self._family = family
         self._selector = selector
-        self._mark = uuid4().hex
+        self._mark = os.urandom(16).hex()
         self._environ = {**environ, MARK: self._mark}
         self._clock = clock
         self._children: dict[int, subprocess.Popen[bytes]] = {}

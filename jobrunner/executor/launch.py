@@ -12,7 +12,6 @@ import sys
 import sysconfig
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
-from uuid import uuid4
 
 from jobrunner import processes
 from jobrunner.wire import Decoder, Frame, WireError, encode
@@ -87,7 +86,7 @@ class ZygoteLauncher:
     ) -> None:
         self._family = family
         self._selector = selector
-        self._mark = uuid4().hex
+        self._mark = os.urandom(16).hex()
         self._environ = {**environ, MARK: self._mark}
         self._lock_path = lock_path
         self._project = project

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobrunner.store.faults import fault
@@ -36,7 +36,7 @@ def open_store(
 
 def exists(url: str) -> bool:
     """Say whether there is a state to open. Other schemes than sqlite: yes, opening is what tells."""
-    return _scheme(url) != "sqlite" or Path(_path(url)).exists()
+    return _scheme(url) != "sqlite" or os.path.exists(_path(url))
 
 
 def _scheme(url: str) -> str:

@@ -199,7 +199,7 @@ class Store(Protocol):
         ...
 
     def begun(self, run_id: int, owner: str, pid: int, now: Instant) -> None:
-        """Note that the body of this running run of ours has begun, in process `pid`; the first time counts."""
+        """Note that the body of this running run of ours has begun in `pid`; the first time counts."""
         ...
 
     def progress(self, run_id: int, owner: str, attempt: int, value: Mapping[str, Any], now: Instant) -> bool:

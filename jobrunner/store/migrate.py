@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from jobrunner.clock import SystemClock
 from jobrunner.errors import StateError
@@ -123,7 +122,7 @@ def _apply(connection: apsw.Connection) -> None:
                 continue
             connection.execute(step.sql).fetchall()
             if step.version == 1:
-                connection.execute(START, (uuid4().hex, SystemClock().now())).fetchall()
+                connection.execute(START, (os.urandom(16).hex(), SystemClock().now())).fetchall()
             connection.execute(MARK, (step.version, step.min_reader)).fetchall()
             connection.pragma("user_version", step.version)
 
@@ -144,7 +143,7 @@ def _copy(connection: apsw.Connection, target: str, version: int) -> None:
     """Copy by the backup API: a plain copy would miss the journal, and closing it would drop our locks."""
     import apsw
 
-    new = f"{target}.{uuid4().hex[:8]}"
+    new = f"{target}.{os.urandom(4).hex()}"
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     copy = apsw.Connection(new)
     try:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import apsw
 
@@ -216,7 +215,7 @@ def _use_wal(connection: apsw.Connection, patience: float) -> None:
 def _make(real: str) -> None:
     """Make a new state beside its place and move it there finished."""
     place.prepare_folder(Path(real).parent)
-    new = f"{real}.{uuid4().hex[:8]}.new"
+    new = f"{real}.{os.urandom(4).hex()}.new"
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
         connection = apsw.Connection(new, flags=apsw.SQLITE_OPEN_READWRITE)
