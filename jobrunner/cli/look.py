@@ -35,16 +35,15 @@ def ls(asked: Asked, names: tuple[str, ...], hidden_too: bool, tags: tuple[str, 
     """List the jobs: schedule, next run, last result, count and state; all of them, or those NAMEd."""
     settings = asked.settings()
     now = SystemClock().now()
-    registry = Registry.load(settings)
-    facts = _facts(asked, settings)
-    board = Board(registry, facts, settings, now)
     with _no_collector():
+        registry = Registry.load(settings)
+        board = Board(registry, _facts(asked, settings, now), settings, now)
         lines = _wanted(board.lines(), names, tags, registry, hidden_too=hidden_too)
         if as_json:
             out.json_document([job_object(line, settings) for line in lines])
         elif lines:
             table(HEAD, Cells(settings, now).rows(lines))
-    _talk(lines, registry, now, board.ahead())
+        _talk(lines, registry, now, board.ahead())
 
 
 @contextmanager
@@ -57,14 +56,14 @@ def _no_collector() -> Iterator[None]:
         gc.enable()
 
 
-def _facts(asked: Asked, settings: Settings) -> Mapping[str, JobFacts]:
+def _facts(asked: Asked, settings: Settings, now: Instant) -> Mapping[str, JobFacts]:
     store = asked.state(settings)
     if store is None:
         return {}
     try:
         from jobrunner.cli import nodes
 
-        nodes.warn(store.nodes(), SystemClock().now())
+        nodes.warn(store.nodes(), now)
         return report.by_name(store)
     finally:
         store.close()

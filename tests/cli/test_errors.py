@@ -175,13 +175,16 @@ def test_options_come_from_the_environment_too(house: House, monkeypatch: pytest
 # -- the ends of the pipe ------------------------------------------------------------------------------------
 
 
-def test_a_reader_that_leaves_is_no_news(house: House) -> None:
-    for number in range(3000):
-        house.job(f"job-{number:04}-{'x' * 60}")
-    line = f"{' '.join(command(['ls']))} | head -n 1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", line], cwd=house.root, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("args", [["ls"], ["ls", "--json"], ["next", "@daily"], ["check"]], ids=" ".join)
+def test_a_reader_that_leaves_is_no_news(house: House, args: list[str]) -> None:
+    house.job("a")
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does, once it has seen enough
+    done = subprocess.run(
+        command(args), cwd=house.root, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(done.stdout.splitlines()) == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -72,6 +72,12 @@ def test_jobs_that_will_never_be_done_are_named_and_it_is_code_1(house: House) -
     assert "broken could not run: its file has a problem" in done.err
 
 
+def test_a_broken_file_alone_keeps_it_from_being_done(house: House) -> None:
+    house.job("a", schedule="* * * * * *", numberOfExecutions=1)
+    house.job("broken", schedule="61 * * * *")
+    assert house.process("start", "--until-done").code == 1
+
+
 def test_until_done_without_a_limit_would_wait_for_ever(house: House) -> None:
     house.job("a")
     done = house.call("start", "--until-done")
