@@ -87,7 +87,7 @@ class Dispatcher:
         self._clock = clock
         self._emit = emit
         self._live: dict[int, Live] = {}
-        self._flushed_at = clock.now()
+        self._dirty_since: Instant | None = None
         self._alive_at = clock.now()
         self.backlog = True  # there may be pending runs that nobody has claimed
         self.claiming = True  # off while draining
@@ -105,6 +105,8 @@ class Dispatcher:
             if live is not None:
                 self._notice(live, happening)
                 ended = ended or live.outcome is not None
+        if self._dirty_since is None and any(live.dirty or live.asked for live in self._live.values()):
+            self._dirty_since = self._clock.now()
         return ended
 
     def _notice(self, live: Live, happening: Happening) -> None:
@@ -121,6 +123,10 @@ class Dispatcher:
             case Ended(outcome=outcome):
                 live.outcome, live.ended_at = outcome, self._clock.now()
 
+    def next_flush(self) -> Instant | None:
+        """Return when what running runs have said must be in the store; None when it is."""
+        return None if self._dirty_since is None else self._dirty_since + FLUSH_EVERY
+
     def must_turn(self, now: Instant) -> bool:
         """Say whether a transaction is worth its cost now."""
         due = self._scheduler.next_due()
@@ -134,9 +140,10 @@ class Dispatcher:
 
     def turn(self, now: Instant, dead: Sequence[NodeFacts] = ()) -> None:
         """Do one turn. Raises StateError when the store could not take it; then nothing happened."""
+        flush = self._flush_due(now)
         try:
             with self._store.transaction():
-                events = self._record(now) + self._recover(dead, now)
+                events = self._record(now, flush) + self._recover(dead, now)
                 ready = self._executor.ready if self.claiming else []
                 events += self._scheduler.turn(now) if self.claiming else []
                 claims = self._store.claim(self._me, ready, now) if ready else []
@@ -146,7 +153,7 @@ class Dispatcher:
             raise
         self._alive_at = now
         self.backlog = len(claims) == len(ready) and (bool(ready) or self.backlog)
-        self._forget_recorded()
+        self._forget_recorded(flush)
         for event in events:
             self._emit(event)
         for claim in claims:
@@ -166,9 +173,8 @@ class Dispatcher:
 
     # -- what goes into the transaction --------------------------------------------------------------
 
-    def _record(self, now: Instant) -> list[Event]:
+    def _record(self, now: Instant, flush: bool) -> list[Event]:
         events: list[Event] = []
-        flush = self._flush_due(now)
         for live in self._live.values():
             if live.outcome is not None or (flush and live.dirty):
                 self._write(live, now)
@@ -203,16 +209,15 @@ class Dispatcher:
 
     # -- after the commit ----------------------------------------------------------------------------
 
-    def _forget_recorded(self) -> None:
+    def _forget_recorded(self, flushed: bool) -> None:
         """Drop what the commit has made true from memory, and answer those who waited for it."""
-        flushed = self._flush_due(self._alive_at)
         for run_id, live in list(self._live.items()):
             if live.outcome is not None:
                 del self._live[run_id]
             elif flushed:
                 self._settle(run_id, live)
         if flushed:
-            self._flushed_at = self._alive_at
+            self._dirty_since = None
 
     def _settle(self, run_id: int, live: Live) -> None:
         live.began_stored = live.began
@@ -223,8 +228,9 @@ class Dispatcher:
         live.asked.clear()
 
     def _flush_due(self, now: Instant) -> bool:
-        waited = now - self._flushed_at
-        return not 0 <= waited < FLUSH_EVERY and any(live.dirty or live.asked for live in self._live.values())
+        """Short runs must not pay for this: what they say goes with their end."""
+        since = self._dirty_since
+        return since is not None and not 0 <= now - since < FLUSH_EVERY
 
 
 def run_spec(claim: Claim, job: Job, settings: Settings) -> RunSpec:

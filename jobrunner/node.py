@@ -187,9 +187,9 @@ class Node:
             self._emit(event)
 
     def _turn(self) -> None:
-        now = self._clock.now()
         self._dispatcher.notice()
         self._move_stop_along()
+        now = self._clock.now()
         if now < EARLIEST or self._clock.monotonic() < self._retry_at:
             return
         if not self._dead and not self._dispatcher.must_turn(now):
@@ -220,8 +220,10 @@ class Node:
             waits.append(self._retry_at - monotonic)
         elif self._dispatcher.must_turn(now):
             return 0.0
-        elif self._dispatcher.claiming and (due := self._scheduler.next_due()) is not None:
-            waits.append((due - now) / SECOND)
+        else:
+            due = self._scheduler.next_due() if self._dispatcher.claiming else None
+            moments = (due, self._dispatcher.next_flush())
+            waits += [(moment - now) / SECOND for moment in moments if moment is not None]
         if self._grace_until is not None:
             waits.append(self._grace_until - monotonic)
         return min(waits)

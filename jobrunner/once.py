@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from jobrunner.clock import Clock, SystemClock
+from jobrunner.clock import SECOND, Clock, SystemClock
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
-from jobrunner.events import Event
+from jobrunner.events import Draining, Event
 from jobrunner.model import Job, Run
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
@@ -44,6 +44,8 @@ class Once:
         scheduler = Scheduler(store, self.me, {job.name: self._job}, settings)
         self._dispatcher = Dispatcher(store, self.place.pool, scheduler, self.me, settings, self._clock, emit)
         self._dispatcher.claiming = False
+        self._emit = emit
+        self._heard = 0  # how many of the signals have been acted upon
 
     def run(self, params: Mapping[str, Any], *, identity: str = "system", force: bool = False) -> Run:
         """Run it and return the run as the store has it.
@@ -86,10 +88,10 @@ class Once:
 
     def _turn(self) -> None:
         self._dispatcher.notice()
-        if self.place.signals:
+        if self.place.signals > self._heard:
             self._stop()
-        now = self._clock.now()
-        wait = LOOK_EVERY
+        now, flush = self._clock.now(), self._dispatcher.next_flush()
+        wait = LOOK_EVERY if flush is None else min(LOOK_EVERY, (flush - now) / SECOND)
         if self._dispatcher.must_turn(now):
             try:
                 self._dispatcher.turn(now)
@@ -100,5 +102,8 @@ class Once:
             self.place.wait(wait)
 
     def _stop(self) -> None:
+        if not self._heard:
+            self._emit(Draining(1))
+        self._heard = self.place.signals
         for run_id in self._dispatcher.running:
             self.place.pool.stop(run_id, "canceled", "shutdown", now=self.place.signals > 1)

@@ -9,6 +9,7 @@ import os
 import selectors
 import signal
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from jobrunner.executor.pool import Pool
 from jobrunner.model import NodeFacts
 from jobrunner.presence import Presence
 from jobrunner.settings import Settings
+
+COARSE = 0.002  # seconds: the last stretch to a deadline is slept, not selected
 
 
 def who_am_i(settings: Settings, clock: Clock, *, role: str, exclusive: bool = False) -> NodeFacts:
@@ -99,7 +102,10 @@ class Workplace:
         deadline = self.pool.next_deadline()
         if deadline is not None:
             timeout = min(timeout, deadline - self._clock.monotonic())
-        for key, _ in self._selector.select(max(0.0, timeout)):
+        if 0 < timeout < COARSE:  # a selector rounds up to a millisecond, which a due moment would notice
+            time.sleep(timeout)
+            timeout = 0.0
+        for key, _ in self._selector.select(max(0.0, timeout - COARSE)):
             key.data(key.fileobj)
         self.pool.tick(self._clock.monotonic())
 

@@ -98,5 +98,7 @@ def _too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(_DEEPEST):
         level = [one for one in level if isinstance(one, (list, dict))]
+        if not level:
+            return False
         level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
-    return bool(level)
+    return True
