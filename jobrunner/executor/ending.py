@@ -101,4 +101,4 @@ def _too_deep(value: Any) -> bool:
         if not level:
             return False
         level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
-    return True
+    return bool(level)
