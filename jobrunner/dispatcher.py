@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jobrunner.clock import MILLISECOND, Clock, Instant
+from jobrunner.errors import StateError
 from jobrunner.events import ClaimLost, Event, Finished, JobFinished, Lost, NodeDied, Output, Started
 from jobrunner.executor import Asked, Began, Ended, Happening, LogWindow
 from jobrunner.executor import Output as RunOutput
@@ -22,6 +23,7 @@ from jobrunner.store.base import Claim, LogChunk, Store
 from jobrunner.wire import RunSpec
 
 FLUSH_EVERY = 250 * MILLISECOND  # how stale the stored log and progress of a running run may be
+POISON = {"rule", "unstorable"}  # what no later try can store
 ALIVE_EVERY = 60_000 * MILLISECOND
 
 
@@ -59,6 +61,13 @@ class Live:
     asked: list[int] = field(default_factory=list)
     outcome: Outcome | None = None
     ended_at: Instant = 0
+
+    def spoil(self, error: StateError, log_limit: int) -> None:
+        """Keep of it only what can surely be stored: how it ended, and why the rest is missing."""
+        self.log, self.progress = LogWindow(log_limit), None
+        if self.outcome is not None:
+            told = {"type": "Unstorable", "message": error.message, "traceback": "", "phase": "result"}
+            self.outcome = Outcome(state=self.outcome.state, reason=self.outcome.reason, error=told)
 
     @property
     def dirty(self) -> bool:
@@ -176,10 +185,15 @@ class Dispatcher:
     def _record(self, now: Instant, flush: bool) -> list[Event]:
         events: list[Event] = []
         for live in self._live.values():
-            if live.outcome is not None or (flush and live.dirty):
-                self._write(live, now)
-            if live.outcome is not None:
-                events.append(self._finish(live, live.outcome))
+            try:
+                if live.outcome is not None or (flush and live.dirty):
+                    self._write(live, now)
+                if live.outcome is not None:
+                    events.append(self._finish(live, live.outcome))
+            except StateError as error:
+                if error.code in POISON:  # else this one would fail every turn to come
+                    live.spoil(error, self._settings.log_limit)
+                raise
         return events
 
     def _write(self, live: Live, now: Instant) -> None:

@@ -154,7 +154,7 @@ class Log:
             line = json.dumps({"time": at, "level": level, "message": text, **_fields(event)}, default=str)
         else:
             mark = "" if level == "info" else f"{level}: "
-            line = f"{at[11:19]} {mark}{text}"
+            line = f"{at[11:19]}Z {mark}{text}"
         try:
             self._stream.write(line + "\n")
             self._stream.flush()

@@ -9,31 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from jobrunner.clock import SECOND, Clock, SystemClock
+from jobrunner.clockwatch import ClockWatch
 from jobrunner.dispatcher import Dispatcher, deaths
 from jobrunner.errors import BadRequest, Refused, StateError
-from jobrunner.events import (
-    ClockJumped,
-    Draining,
-    Event,
-    JobAdded,
-    JobUpdated,
-    Slept,
-    StoreRecovered,
-    StoreTroubled,
-)
+from jobrunner.events import Event, JobAdded, JobUpdated, StoreRecovered, StoreTroubled
 from jobrunner.goal import progress
 from jobrunner.model import Job, NodeFacts
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
+from jobrunner.stopping import Stage, Stop
 from jobrunner.store.base import Store
 from jobrunner.workplace import Workplace, who_am_i
 
 LOOK_EVERY = 1.0  # seconds; the longest that anything goes unnoticed
-JUMP = 2.0  # seconds by which clocks may disagree before it is called a step
 PATIENCE = (0.1, 5.0)  # seconds between tries while the state cannot be written: first, longest
+HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new"}  # no later try can mend these
 EARLIEST = 1_767_225_600 * SECOND  # 2026-01-01: a clock before it is simply not set
 
 
@@ -44,15 +36,6 @@ class Options:
     until_done: bool = False
     run_for: int | None = None
     exclusive: bool = False
-
-
-class Stage(IntEnum):
-    """How far a stop has come."""
-
-    WORKING = 0
-    DRAINING = 1  # nothing new starts; what runs may end
-    STOPPING = 2  # the grace is over: runs are asked to end, then made to
-    KILLING = 3  # a second signal: at once
 
 
 class Node:
@@ -87,13 +70,17 @@ class Node:
         self._started_at = self._clock.monotonic()
         self._retry_at = 0.0
         self._patience = 0.0
-        self._stage = Stage.WORKING
-        self._grace_until: float | None = None
+        self._stop = Stop(self.place, self._dispatcher, settings.grace, emit)
+        self._hopeless: StateError | None = None
         self._goal_reached = False
         self.stuck: tuple[tuple[str, str], ...] = ()
 
     def run(self) -> int:
-        """Run until told to stop, or until what was asked for is done; returns the exit code."""
+        """Run until told to stop, or until what was asked for is done; returns the exit code.
+
+        Raises StateError when the state file is replaced, deleted or damaged under our feet: then all
+        runs are ended, for nobody could record how they end.
+        """
         self.place.open()
         try:
             self._join()
@@ -106,7 +93,9 @@ class Node:
                 self._leave()
         finally:
             self.place.close()
-        if self._stage is Stage.KILLING:
+        if self._hopeless is not None:
+            raise self._hopeless
+        if self._stop.stage is Stage.KILLING:
             return 130
         return 1 if self.stuck and self._goal_reached else 0
 
@@ -168,6 +157,7 @@ class Node:
         if monotonic - self._looked_at < LOOK_EVERY and not self.place.rung:
             return
         self._looked_at = monotonic
+        self._check_time(monotonic)
         try:
             self._store.verify()
             self._dead = deaths(self._store, self.place.presence, self.me)
@@ -188,7 +178,7 @@ class Node:
 
     def _turn(self) -> None:
         self._dispatcher.notice()
-        self._move_stop_along()
+        self._stop.move_along(self._clock.monotonic())
         now = self._clock.now()
         if now < EARLIEST or self._clock.monotonic() < self._retry_at:
             return
@@ -207,7 +197,9 @@ class Node:
     def _trouble(self, error: StateError) -> None:
         """The state cannot be used at present: say so once, and try again with growing patience."""
         first, longest = PATIENCE
-        if not self._patience:
+        if error.code in HOPELESS:
+            self._hopeless = error
+        elif not self._patience:
             self._emit(StoreTroubled(error.message))
         self._patience = min(longest, self._patience * 2 or first)
         self._retry_at = self._clock.monotonic() + self._patience
@@ -224,42 +216,29 @@ class Node:
             due = self._scheduler.next_due() if self._dispatcher.claiming else None
             moments = (due, self._dispatcher.next_flush())
             waits += [(moment - now) / SECOND for moment in moments if moment is not None]
-        if self._grace_until is not None:
-            waits.append(self._grace_until - monotonic)
+        if self._stop.until is not None:
+            waits.append(self._stop.until - monotonic)
         return min(waits)
 
     # -- the end -------------------------------------------------------------------------------------
 
-    def _check_goal(self) -> None:
+    def _check_time(self, monotonic: float) -> None:
         run_for = self._options.run_for
-        if run_for is not None and self._clock.monotonic() - self._started_at >= run_for / SECOND:
+        if run_for is not None and monotonic - self._started_at >= run_for / SECOND:
             self.place.signals = max(self.place.signals, 1)
+
+    def _check_goal(self) -> None:
         if self._options.until_done and not self._goal_reached:
             so_far = progress(self._jobs.values(), self._store.standings(self.me.owner, ""), self._settings)
             self._goal_reached, self.stuck = so_far.reached, so_far.stuck
             self._scheduler.closed = so_far.reached
 
-    def _move_stop_along(self) -> None:
-        monotonic = self._clock.monotonic()
-        if self.place.signals and self._stage is Stage.WORKING:
-            self._stage = Stage.DRAINING
-            self._dispatcher.claiming = False
-            self._grace_until = monotonic + self._settings.grace / SECOND
-            self._emit(Draining(len(self._dispatcher.running)))
-        if self._grace_until is not None and monotonic >= self._grace_until:
-            self._stop_runs(Stage.STOPPING)
-        if self.place.signals > 1 and self._stage is not Stage.KILLING:
-            self._stop_runs(Stage.KILLING)
-
-    def _stop_runs(self, stage: Stage) -> None:
-        self._stage, self._grace_until = stage, None
-        for run_id in self._dispatcher.running:
-            self.place.pool.stop(run_id, "canceled", "shutdown", now=stage is Stage.KILLING)
-
     def _over(self) -> bool:
+        if self._hopeless is not None:
+            return True
         if self._dispatcher.running:
             return False
-        return self._stage is not Stage.WORKING or (self._goal_reached and not self._pending())
+        return self._stop.stage is not Stage.WORKING or (self._goal_reached and not self._pending())
 
     def _pending(self) -> bool:
         held = {name.casefold() for name in self._jobs}
@@ -267,31 +246,6 @@ class Node:
             return any(run.job.casefold() in held for run in self._store.open_runs())
         except StateError:
             return True
-
-
-class ClockWatch:
-    """Tells when clocks part: the machine slept, or somebody set the time.
-
-    Waits are short and instants absolute, so a step needs no repair of the node's, only a word.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._last = self._read()
-
-    def look(self) -> list[Event]:
-        """Return what happened to the clocks since the last look."""
-        before, self._last = self._last, self._read()
-        wall, monotonic, boot = (new - old for new, old in zip(self._last, before, strict=True))
-        events: list[Event] = []
-        if boot - monotonic > JUMP:
-            events.append(Slept(round((boot - monotonic) * SECOND)))
-        if abs(wall - boot) > JUMP:
-            events.append(ClockJumped(round((wall - boot) * SECOND)))
-        return events
-
-    def _read(self) -> tuple[float, float, float]:
-        return self._clock.now() / SECOND, self._clock.monotonic(), self._clock.boottime()
 
 
 def check_until_done(jobs: Mapping[str, Job]) -> None:

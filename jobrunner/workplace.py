@@ -65,6 +65,7 @@ class Workplace:
             grace=settings.grace,
             clock=clock,
             project=settings.project,
+            spawn="fork" if hasattr(os, "fork") else "exec",
         )
         self.signals = 0  # how often we were asked to stop
         self.rung = False  # whether somebody rang since it was last set to False

@@ -38,8 +38,8 @@ def test_without_anything_said_the_defaults_hold(home: Path) -> None:
     assert found.state == f"sqlite:///{home}/.jobrunner/state.db"
     assert found.state_folder == str(home / ".jobrunner")
     assert found.slots >= 4
-    assert (found.grace, found.log_limit, found.result_limit) == (30_000_000, 1_000_000, 65_536)
-    assert (found.retention_runs, found.file, found.explicit) == (10_000, None, False)
+    assert (found.grace, found.log_limit) == (30_000_000, 1_000_000)
+    assert (found.file, found.explicit) == (None, False)
     assert found.timezone and found.node and found.machine
 
 
@@ -53,8 +53,7 @@ def test_the_command_line_wins_then_the_environment_then_the_file(home: Path) ->
 
 VALUES = {
     "state": "postgresql://h/d", "timezone": "Asia/Tokyo", "slots": "9", "node": "n", "machine": "m", "env": "prod",
-    "disabled": "a,b", "grace": "1m", "log_limit": "2MB", "result_limit": "1KiB", "retention": "1d",
-    "retention_failed": "2d", "retention_runs": "5", "import_limit": "3s", "allow_network_fs": "yes",
+    "disabled": "a,b", "grace": "1m", "log_limit": "2MB", "import_limit": "3s", "allow_network_fs": "yes",
     "log_format": "json", "only": "a", "exclude": "b", "tag": "c,d", "paused": "true", "exclusive": "on", "strict": "1",
 }  # fmt: skip
 

@@ -103,6 +103,8 @@ class Board:
         limit = summary.number_of_executions
         if limit is not None and fact is not None and fact.executions >= limit:
             return "finished", None
+        if summary.end_at is not None and self._next(summary, fact) is None:
+            return "finished", "its endAt has passed"
         return ("active" if summary.schedule else "on-demand"), None
 
     def _next(self, summary: Summary, fact: JobFacts | None) -> Instant | None:
@@ -129,7 +131,7 @@ def _where(problem: Problem) -> str:
 
 
 def job_object(line: Line, settings: Settings) -> Object:
-    """Return a job as PRODUCT.md names its fields. `id` is null for a file without a readable name."""
+    """Return a job as JSON has it; `id` is null for a file without a readable name."""
     return {
         "id": line.name,
         **_described(line),

@@ -21,7 +21,7 @@ def iso(instant: Instant | None) -> str | None:
 
 
 def run_object(run: Run) -> Object:
-    """Return a run as PRODUCT.md names its fields."""
+    """Return a run as JSON has it."""
     return {
         "id": run.id,
         "job": run.job,

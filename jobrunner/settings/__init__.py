@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobrunner.clock import DAY, SECOND
+from jobrunner.clock import SECOND
 from jobrunner.errors import ConfigError
 from jobrunner.settings import readers
 from jobrunner.settings.readers import NOBODY, Names, shown
@@ -37,10 +37,6 @@ class Settings:
     disabled: Names = NOBODY
     grace: int = 30 * SECOND  # how long a run may go on after it was asked to end
     log_limit: int = 1_000_000  # kept of a run's output
-    result_limit: int = 64 * 1024  # kept of a run's result
-    retention: int = 30 * DAY
-    retention_failed: int = 90 * DAY
-    retention_runs: int = 10_000  # the newest of each job
     import_limit: int = 10 * SECOND  # for a child that imports a job file
     allow_network_fs: bool = False
     log_format: str = "text"
@@ -70,9 +66,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "project": readers.text, "folders": readers.folders, "state": readers.state,
     "timezone": readers.zone, "slots": readers.whole(1), "node": readers.text, "machine": readers.text,
     "env": readers.text, "disabled": readers.names, "grace": readers.duration,
-    "log_limit": readers.size, "result_limit": readers.size, "retention": readers.duration,
-    "retention_failed": readers.duration, "retention_runs": readers.whole(1),
-    "import_limit": readers.duration, "allow_network_fs": readers.flag, "log_format": readers.log_format,
+    "log_limit": readers.size, "import_limit": readers.duration, "allow_network_fs": readers.flag,
+    "log_format": readers.log_format,
     "only": readers.names, "exclude": readers.names, "tag": readers.listed, "paused": readers.flag,
     "exclusive": readers.flag, "strict": readers.flag,
 }  # fmt: skip

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -323,3 +324,44 @@ def test_json_logs_are_one_object_a_line(project: Project) -> None:
     lines = [line for line in project.words().splitlines() if line.startswith("{")]
     events = [json.loads(line) for line in lines]
     assert {"Started", "Finished"} <= {event.get("event") for event in events}
+
+
+@pytest.mark.parametrize("harm", ["delete", "replace"])
+def test_a_node_whose_state_file_is_gone_ends_its_runs_and_says_so(project: Project, harm: str) -> None:
+    project.job("slow", "import time; note(str(os.getpid())); time.sleep(600)")
+    node = project.start()
+    pid = int(wait_until(project.notes, "the body")[0])
+    state = project.root / ".jobrunner" / "state.db"
+    if harm == "replace":
+        (project.root / "other.db").write_bytes(b"")
+        os.replace(project.root / "other.db", state)
+    else:
+        state.unlink()
+    assert node.wait(30) == 7
+    wait_until(lambda: not alive(pid), "the body to be gone", 10)
+    assert "state.db" in project.words()
+    assert "Traceback" not in project.words()
+
+
+def test_a_state_locked_for_seconds_is_waited_for_and_nothing_is_lost(project: Project) -> None:
+    project.job("each-second", "note(ctx.scheduled_for.isoformat())")
+    node = project.start()
+    wait_until(project.notes, "a run")
+    lock = sqlite3.connect(project.root / ".jobrunner" / "state.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    wait_until(lambda: "trying again" in project.words(), "the node to notice", 20)
+    lock.execute("ROLLBACK")
+    lock.close()
+    wait_until(lambda: "can be written again" in project.words(), "the node to go on", 20)
+    count = len(project.notes())
+    wait_until(lambda: len(project.notes()) > count, "another run")
+    assert stop(node) == 0
+    rows = runs(project, "each-second")
+    assert sum(int(str(run.get("count") or 1)) for run in rows) == _due(rows)
+
+
+def _due(rows: list[dict[str, object]]) -> int:
+    instants = [
+        from_iso(str(row[key])) for row in rows for key in ("scheduledFor", "lastFor") if row.get(key)
+    ]
+    return (max(instants) - min(instants)) // SECOND + 1

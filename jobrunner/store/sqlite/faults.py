@@ -16,7 +16,7 @@ READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 # Everything that a statement on a sick file, or with an odd value, was seen to raise.
 CAUGHT = (apsw.Error, OSError, ValueError, OverflowError)
 
-_RESTORE = "nothing was changed; look with `jobrunner doctor`, restore a copy, or move the file away"
+_RESTORE = "nothing was changed; restore a copy, or move the file away"
 
 _SPACE = "free some disk space; work goes on by itself then"
 

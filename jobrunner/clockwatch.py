@@ -1,0 +1,33 @@
+"""Tells when clocks part: the machine slept, or somebody set the time."""
+
+from __future__ import annotations
+
+from jobrunner.clock import SECOND, Clock
+from jobrunner.events import ClockJumped, Event, Slept
+
+JUMP = 2.0  # seconds by which clocks may disagree before it is called a step
+
+
+class ClockWatch:
+    """Compares the clocks of one look with those of the last.
+
+    Waits are short and instants absolute, so a step needs no repair of the node's, only a word.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = self._read()
+
+    def look(self) -> list[Event]:
+        """Return what happened to the clocks since the last look."""
+        before, self._last = self._last, self._read()
+        wall, monotonic, boot = (new - old for new, old in zip(self._last, before, strict=True))
+        events: list[Event] = []
+        if boot - monotonic > JUMP:
+            events.append(Slept(round((boot - monotonic) * SECOND)))
+        if abs(wall - boot) > JUMP:
+            events.append(ClockJumped(round((wall - boot) * SECOND)))
+        return events
+
+    def _read(self) -> tuple[float, float, float]:
+        return self._clock.now() / SECOND, self._clock.monotonic(), self._clock.boottime()

@@ -1,0 +1,54 @@
+"""How a node comes to its end: a signal, a second one, the end of the grace, a state file that is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+
+from jobrunner.clock import SECOND
+from jobrunner.dispatcher import Dispatcher
+from jobrunner.events import Draining, Event
+from jobrunner.workplace import Workplace
+
+
+class Stage(IntEnum):
+    """How far a stop has come."""
+
+    WORKING = 0
+    DRAINING = 1  # nothing new starts; what runs may end
+    STOPPING = 2  # the grace is over: runs are asked to end, then made to
+    KILLING = 3  # a second signal: at once
+
+
+class Stop:
+    """Moves from stage to stage, each once. `grace` in microseconds."""
+
+    def __init__(
+        self, place: Workplace, dispatcher: Dispatcher, grace: int, emit: Callable[[Event], None]
+    ) -> None:
+        self._place = place
+        self._dispatcher = dispatcher
+        self._grace = grace
+        self._emit = emit
+        self.stage = Stage.WORKING
+        self.until: float | None = None  # monotonic; when the grace is over
+
+    def move_along(self, monotonic: float) -> None:
+        """Do what the signals so far and the time ask for."""
+        if self._place.signals and self.stage is Stage.WORKING:
+            self._drain(monotonic)
+        if self.until is not None and monotonic >= self.until:
+            self._end_runs(Stage.STOPPING)
+        if self._place.signals > 1 and self.stage is not Stage.KILLING:
+            self._end_runs(Stage.KILLING)
+
+    def _drain(self, monotonic: float) -> None:
+        self.stage = Stage.DRAINING
+        self._dispatcher.claiming = False
+        self.until = monotonic + self._grace / SECOND
+        self._emit(Draining(len(self._dispatcher.running)))
+
+    def _end_runs(self, stage: Stage) -> None:
+        self.stage, self.until = stage, None
+        for run_id in self._dispatcher.running:
+            self._place.pool.stop(run_id, "canceled", "shutdown", now=stage is Stage.KILLING)
