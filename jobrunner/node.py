@@ -83,7 +83,7 @@ class Node:
         """
         self.place.open()
         try:
-            self._join()
+            self._join_in_time()
             try:
                 while not self._over():
                     self._look_around()
@@ -101,23 +101,34 @@ class Node:
 
     # -- joining and leaving -------------------------------------------------------------------------
 
+    def _join_in_time(self) -> None:
+        """Join as soon as nobody holds the state; whoever asks us to stop is heard meanwhile."""
+        while True:
+            try:
+                return self._join()
+            except StateError as error:
+                if error.code != "busy" or self.place.signals:
+                    self.place.pool.close()
+                    raise
+                self._trouble(error)
+                self.place.wait(LOOK_EVERY)
+            except BaseException:
+                self.place.pool.close()
+                raise
+
     def _join(self) -> None:
         """Become one of the living, with our definitions, in one transaction."""
         now = self._clock.now()
         events: list[Event] = []
-        try:
-            with self._store.transaction():
-                self._dead = deaths(self._store, self.place.presence, self.me)
-                self._check_company()
-                self._store.join(self.me)
-                found = self._store.register(self.me.owner, list(self._jobs.values()), "", now)
-                self._scheduler.start_at_once(found.added, now)
-                events += [JobAdded(name) for name in found.added]
-                events += [JobUpdated(name, name in found.rescheduled) for name in found.updated]
-                events += self._scheduler.load(now)
-        except BaseException:
-            self.place.pool.close()
-            raise
+        with self._store.transaction():
+            self._dead = deaths(self._store, self.place.presence, self.me)
+            self._check_company()
+            self._store.join(self.me)
+            found = self._store.register(self.me.owner, list(self._jobs.values()), "", now)
+            self._scheduler.start_at_once(found.added, now)
+            events += [JobAdded(name) for name in found.added]
+            events += [JobUpdated(name, name in found.rescheduled) for name in found.updated]
+            events += self._scheduler.load(now)
         self.place.presence.ring_all()
         for event in events:
             self._emit(event)

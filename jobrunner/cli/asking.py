@@ -84,11 +84,13 @@ class Asked:
 
         return self.open(settings, create=False) if exists(settings.state) else None
 
-    def open(self, settings: Settings, *, create: bool = True) -> Store:
-        """Open the state to work in it."""
+    def open(self, settings: Settings, *, create: bool = True, patience: float = 10.0) -> Store:
+        """Open the state to work in it; a locked one is waited for `patience` seconds."""
         from jobrunner.store import open_store
 
-        return open_store(settings.state, create=create, allow_network_fs=settings.allow_network_fs)
+        return open_store(
+            settings.state, create=create, patience=patience, allow_network_fs=settings.allow_network_fs
+        )
 
 
 class Verb(click.Command):

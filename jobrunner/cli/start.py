@@ -22,6 +22,8 @@ from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 
+NODE_PATIENCE = 1.0  # seconds: a node has time-outs to keep while somebody else holds the state
+
 LATER = {
     "ui": "leave --ui out; ls, history and show tell what happens",
     "watch": "stop it and start it again after a change; no run is lost",
@@ -75,7 +77,7 @@ def start(asked: Asked, /, until_done: bool, run_for: int | None, **options: Any
     known = report.load_all(settings)
     jobs = report.chosen(known, settings)
     _check(jobs, known.problems, settings, until_done=until_done)
-    store = asked.open(settings)
+    store = asked.open(settings, patience=NODE_PATIENCE)
     try:
         Banner(settings, log).say(jobs, store, known)
         return _work(settings, jobs, store, log, known.problems, until_done=until_done, run_for=run_for)
