@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -113,10 +114,15 @@ def test_a_file_that_vanishes_during_the_walk_is_no_error(
     assert list(project.load().jobs) == ["b"]
 
 
-def test_a_file_that_may_not_be_read_is_a_problem(project: Project) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read all")
-    project.plain("fine").chmod(0)
+def test_a_file_that_may_not_be_read_is_a_problem(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbidden, opened = str(project.plain("fine")), os.open
+
+    def as_the_kernel_answers_others_than_root(path: str, *rest: int, **more: int) -> int:
+        if path == forbidden:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", as_the_kernel_answers_others_than_root)
     assert "cannot be read" in project.problem("fine.py").message
 
 
