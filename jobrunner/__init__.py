@@ -21,6 +21,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     store/      what is true: the verbs, and SQLite behind them
     presence    who is alive: locks and doorbells
     executor/   one process a run: the pool in the node, the zygote that forks
+    proving     what check finds out by rehearsing services and a job's parameters
     child       the process of a run
     body        one run as a pipeline of phases
     provision   services.py and services:

@@ -109,11 +109,8 @@ class Run:
     def _call(self, function: Callable[..., Any], positional: list[Any], named: dict[str, Any]) -> Any:
         result = function(*positional, **named)
         if inspect.isclass(function):
-            run = getattr(result, "run", None)
-            if not callable(run):
-                raise ConfigError(f"class {function.__qualname__} has no run() to call")
-            refuse_generator(run)
-            result = self._open().inject(run, self._context.params)
+            refuse_runless(function, result)
+            result = self._open().inject(result.run, self._context.params)
         if inspect.isawaitable(result):
             result = self._shop.loop.drive(result)
         if inspect.isgenerator(result) or inspect.isasyncgen(result):
@@ -164,6 +161,7 @@ class Run:
 
 
 _RETURN = "use return instead of yield"
+_RUN = "add one: def run(self): ..."
 
 
 def load_function(spec: RunSpec) -> tuple[Callable[..., Any], str]:
@@ -185,6 +183,15 @@ def refuse_generator(function: Callable[..., Any]) -> None:
     """Raise ConfigError for a generator function: calling it would run none of it, and look like success."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigError("the body is a generator function: calling it runs nothing", hint=_RETURN)
+
+
+def refuse_runless(function: Callable[..., Any], made: object = None) -> None:
+    """Raise ConfigError for a class without a `run` that can be called; `made` is an instance, or None."""
+    if inspect.isclass(function):
+        run = getattr(function if made is None else made, "run", None)
+        if not callable(run):
+            raise ConfigError(f"class {function.__qualname__} has no run() to call", hint=_RUN)
+        refuse_generator(run)
 
 
 def leave_fork(error: BaseException | None) -> NoReturn:

@@ -45,9 +45,9 @@ def serve(wire: int) -> NoReturn:
     link.send({"ready": True})
     shop: Any = None
     while (frame := link.wait()) is not None:
-        from jobrunner.body import Run, Workshop
+        from jobrunner.body import Run
 
-        shop = shop or Workshop()
+        shop = shop or _open_shop()
         again = bool(frame.get("again"))
         before = Surroundings() if again else None
         reply = Run(frame["run"], link, shop, last=not again).perform()
@@ -89,6 +89,14 @@ class Surroundings:
             if handler is not None and signal.getsignal(number) != handler:
                 with contextlib.suppress(OSError, ValueError):
                     signal.signal(number, handler)
+
+
+def _open_shop() -> Any:
+    from jobrunner.body import Workshop
+    from jobrunner.logger import hear_all
+
+    hear_all()
+    return Workshop()
 
 
 def _answer(link: Link, frame: dict[str, Any]) -> None:

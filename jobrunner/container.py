@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import inspect
 from _thread import RLock
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, TypeVar, cast, overload
 
 from jobrunner import injection
 from jobrunner.errors import ConfigError, NotYetSupported, ResolutionError
-from jobrunner.injection import LATER, Key
-from jobrunner.provider import Provider, Target
+from jobrunner.injection import LATER, Key, Parameter, Resolution
+from jobrunner.provider import Provider, Target, go_on, go_on_async, leave, leave_async
 
 Lifetime = Literal["singleton", "scoped", "transient"]
 Settle = Callable[[Awaitable[Any]], Awaitable[Any]]
@@ -90,14 +90,18 @@ class Container:
 
     def names(self) -> list[str]:
         """Return the names of all services."""
-        return sorted(key for key in {**self._root._providers, **self._providers} if isinstance(key, str))
+        return sorted(key for key in self.known() if isinstance(key, str))
+
+    def known(self) -> dict[Key, Provider]:
+        """Return how each service comes into being."""
+        return {**self._root._providers, **self._providers}
 
     def find(self, key: Key) -> Key | None:
         """Return the key that `key` leads to: itself, or for a class the one service of that class.
 
         Raises ResolutionError when several services are of that class.
         """
-        known = {**self._root._providers, **self._providers}
+        known = self.known()
         if key in known:
             return key
         if not inspect.isclass(key) or key.__module__ == "builtins":
@@ -149,7 +153,7 @@ class Container:
             if key in LATER:
                 raise NotYetSupported(LATER[key])
             _check_captive(key)
-            raise _error(injection.missing(_name(key), self), key)
+            raise unresolvable(injection.missing(_name(key), self), key)
         return await self._get(found, settle)
 
     async def _get(self, key: Key, settle: Settle) -> Any:
@@ -188,21 +192,21 @@ class Container:
         """Start generators and keep their second half for `close`; await what is awaitable."""
         if inspect.isgenerator(made):
             value = next(made)
-            self._closers.append(lambda _: _go_on(made))
+            self._closers.append(lambda _: go_on(made))
             return value
         if inspect.isasyncgen(made):
             value = await settle(anext(made))
-            self._closers.append(lambda _: _go_on_async(made))
+            self._closers.append(lambda _: go_on_async(made))
             return value
         if inspect.isawaitable(made):
             made = await settle(made)
         if isinstance(made, _SYNC_MANAGER):
             value = made.__enter__()
-            self._closers.append(lambda error: _leave(made, error))
+            self._closers.append(lambda error: leave(made, error))
             return value
         if isinstance(made, _ASYNC_MANAGER):
             value = await settle(made.__aenter__())
-            self._closers.append(lambda error: _leave_async(made, error))
+            self._closers.append(lambda error: leave_async(made, error))
             return value
         return made
 
@@ -229,10 +233,7 @@ class Container:
         for parameter in injection.parameters(function):
             if parameter.name in given:
                 continue
-            try:
-                found = injection.resolution(parameter, self, params)
-            except ResolutionError as error:
-                raise _error(error.message, None) from None
+            found = self._source(parameter, params)
             if found.source == "default":
                 continue
             value = params[parameter.name] if found.source == "params" else None
@@ -244,6 +245,13 @@ class Container:
                 named[parameter.name] = value
         return positional, named
 
+    def _source(self, parameter: Parameter, params: Mapping[str, Any]) -> Resolution:
+        try:
+            return injection.resolution(parameter, self, params)
+        except ResolutionError as error:
+            _check_captive(parameter.name)
+            raise unresolvable(error.message, None) from None
+
     def settle(self, awaitable: Awaitable[Any]) -> Any:
         """Drive an awaitable to its end, for sync code."""
         return _finish(self._settle_now(awaitable))
@@ -252,7 +260,7 @@ class Container:
         if self._drive is None:
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
-            raise _error("an async service cannot be made here", None)
+            raise unresolvable("an async service cannot be made here", None)
         return self._drive(awaitable)
 
     # -- closing -------------------------------------------------------------------------------------
@@ -278,25 +286,6 @@ _SYNC_MANAGER: type[Any] = type(contextmanager(lambda: iter(()))())
 _ASYNC_MANAGER: type[Any] = type(asynccontextmanager(lambda: cast("AsyncIterator[Any]", None))())
 
 
-def _go_on(generator: Iterator[Any]) -> None:
-    if next(generator, _ABSENT) is not _ABSENT:
-        raise RuntimeError("a factory yielded twice")
-
-
-async def _go_on_async(generator: AsyncIterator[Any]) -> None:
-    if await anext(generator, _ABSENT) is not _ABSENT:
-        raise RuntimeError("a factory yielded twice")
-
-
-def _leave(manager: Any, error: BaseException | None) -> None:
-    manager.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
-
-
-def _leave_async(manager: Any, error: BaseException | None) -> Awaitable[None]:
-    leaving = manager.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
-    return cast("Awaitable[None]", leaving)
-
-
 async def _settle_later(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
@@ -320,7 +309,7 @@ def _event() -> Any:
 def _check_chain(key: Key, provider: Provider) -> None:
     chain = _making.get()
     if any(key == one for one, _ in chain):
-        raise _error("services that need each other", key)
+        raise unresolvable("services that need each other", key)
     if provider.lifetime == "scoped":
         _check_captive(key, of_run=True)
 
@@ -329,10 +318,10 @@ def _check_captive(key: Key, *, of_run: bool = False) -> None:
     captor = next((one for one, lifetime in _making.get() if lifetime == "singleton"), None)
     if captor is not None and (of_run or key in RESERVED):
         sentence = f"the singleton {_name(captor)!r} would keep {_name(key)!r}, which belongs to one run"
-        raise _error(sentence, key)
+        raise unresolvable(sentence, key)
 
 
-def _error(sentence: str, key: Key | None) -> ResolutionError:
+def unresolvable(sentence: str, key: Key | None) -> ResolutionError:
     """Return the error with the chain of services that were being made."""
     chain = [_name(one) for one, _ in _making.get()] + ([_name(key)] if key is not None else [])
     asked = f" (asked for by {' -> '.join(chain)})" if _making.get() else ""

@@ -6,7 +6,7 @@ stays in the outbox, nothing was claimed, and the next turn says it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -126,11 +126,18 @@ class Dispatcher:
                 live.log.feed(data)
                 self._emit(Output(run_id, data))
             case Asked(number=number, verb=verb, payload=payload):
-                if verb == "progress":
-                    live.progress = dict(payload)
-                live.asked.append(number)
+                self._asked(live, number, verb, payload)
             case Ended(outcome=outcome):
                 live.outcome, live.ended_at = outcome, self._clock.now()
+
+    def _asked(self, live: Live, number: int, verb: str, payload: Mapping[str, Any]) -> None:
+        if verb not in ("progress", "heartbeat"):
+            refusal = {"error": f"this version knows no request {verb!r}"}
+            self._executor.answer(live.claim.run.id, number, refusal)
+            return
+        if verb == "progress":
+            live.progress = dict(payload)
+        live.asked.append(number)
 
     def next_flush(self) -> Instant | None:
         """Return when what running runs have said must be in the store; None when it is."""
@@ -147,16 +154,18 @@ class Dispatcher:
             or not 0 <= now - self._alive_at < ALIVE_EVERY
         )
 
-    def turn(self, now: Instant, dead: Sequence[NodeFacts] = ()) -> None:
+    def turn(self, dead: Sequence[NodeFacts] = ()) -> None:
         """Do one turn. Raises StateError when the store could not take it; then nothing happened."""
-        flush = self._flush_due(now)
         try:
             with self._store.transaction():
+                now = self._clock.now()  # not before: the lock may have been waited for
+                flush = self._flush_due(now)
                 events = self._record(now, flush) + self._recover(dead, now)
                 ready = self._executor.ready if self.claiming else []
                 events += self._scheduler.turn(now) if self.claiming else []
                 claims = self._store.claim(self._me, ready, now) if ready else []
-                self._store.seen(self._me.owner, now)
+                if not self._store.seen(self._me.owner, now):
+                    raise given_up(self._me)
         except BaseException:
             self._scheduler.stale = True
             raise
@@ -166,16 +175,16 @@ class Dispatcher:
         for event in events:
             self._emit(event)
         for claim in claims:
-            self.hand_out(claim, now)
+            self.hand_out(claim)
 
-    def hand_out(self, claim: Claim, now: Instant) -> None:
+    def hand_out(self, claim: Claim) -> None:
         """Give a committed claim to its child."""
         run, job = claim.run, self._scheduler.job(claim.run.job)
         self._live[run.id] = Live(claim, LogWindow(self._settings.log_limit))
         self._executor.run(
             run_spec(claim, job, self._settings), run.pid or 0, job.timeout, job.runs_per_process
         )
-        late = None if run.scheduled_for is None else (run.started_at or now) - run.effective_at
+        late = None if run.scheduled_for is None else (run.started_at or 0) - run.effective_at
         self._emit(Started(run.id, run.job, run.attempt, late))
         if claim.is_last and run.trigger == "schedule":
             self._emit(JobFinished(run.job, job.number_of_executions or 0))
@@ -204,7 +213,7 @@ class Dispatcher:
             self._store.progress(run.id, self._me.owner, run.attempt, live.progress, now)
         chunks, cut = live.log.peek()
         if chunks or cut:
-            self._store.append_log(run.id, [LogChunk(at, data) for at, data in chunks], cut)
+            self._store.append_log(run.id, self._me.owner, [LogChunk(at, data) for at, data in chunks], cut)
 
     def _finish(self, live: Live, outcome: Outcome) -> Event:
         run = live.claim.run
@@ -277,14 +286,15 @@ def run_spec(claim: Claim, job: Job, settings: Settings) -> RunSpec:
 
 
 def deaths(store: Store, presence: Presence, me: NodeFacts) -> list[NodeFacts]:
-    """Return the nodes whose locks can be taken.
+    """Return the other nodes that are proven dead."""
+    return [node for node in store.nodes() if node.owner != me.owner and presence.is_dead(node)]
 
-    The proof is looked at, not kept: owners are random and never come back, so once dead is dead.
-    """
-    dead = []
-    for node in store.nodes():
-        if node.owner != me.owner:
-            with presence.proof_of_death(node.owner) as proven:
-                if proven:
-                    dead.append(node)
-    return dead
+
+def given_up(me: NodeFacts) -> StateError:
+    """Return what a node says that others took for dead: it must not go on, its runs are lost already."""
+    error = StateError(
+        f"this node (pid {me.pid}) was given up by another, which has recorded its runs as lost",
+        hint="were its lock files in the folder nodes removed? start it again",
+    )
+    error.code = "given-up"
+    return error

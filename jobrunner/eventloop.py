@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,20 +15,31 @@ from jobrunner.outcomes import Canceled
 class Alarm:
     """The handler of SIGTERM while a body runs: raises `Canceled`, or cancels the asyncio task.
 
-    Disarmed outside of the user's code, so that no clean-up and no reply is cut in two.
+    Disarmed outside of the user's code, so that no clean-up and no reply is cut in two. It is the run's
+    alone: in what the body forks SIGTERM means what it means everywhere.
     """
 
     def __init__(self) -> None:
         self.armed = False
         self.rung = False
         self.cancel: Callable[[], object] | None = None
+        self._owner = os.getpid()
+        os.register_at_fork(after_in_child=self._let_go)
 
     def install(self) -> None:
         """Listen to SIGTERM from now on."""
         signal.signal(signal.SIGTERM, self._ring)
         self.armed, self.rung = True, False
 
+    def _let_go(self) -> None:
+        if signal.getsignal(signal.SIGTERM) == self._ring:  # not a handler of the user's
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
     def _ring(self, *_: object) -> None:
+        if os.getpid() != self._owner:  # between the fork and `_let_go`, or a fork that C code made
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
         self.rung = True
         if not self.armed:
             return
@@ -49,17 +61,13 @@ class EventLoop:
         """Return the awaitable's result. Raises ResolutionError inside of a running loop."""
         import asyncio
 
-        coroutine = self._attended(awaitable)
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            self._runner = self._runner or asyncio.Runner()
-            return self._runner.run(coroutine)
-        coroutine.close()
-        _discard(awaitable)
-        raise ResolutionError(
-            "an async service was asked for in sync code: await container.resolve_async(key)"
-        )
+        if _is_running():
+            _discard(awaitable)
+            raise ResolutionError(
+                "an async service was asked for in sync code: await container.resolve_async(key)"
+            )
+        self._runner = self._runner or asyncio.Runner()
+        return self._runner.run(self._attended(awaitable))
 
     def close(self) -> None:
         """Cancel what the run left in the loop, and close it."""
@@ -81,6 +89,15 @@ def is_cancellation(error: BaseException) -> bool:
     """Say whether an exception is a cancel passing through: ours, or asyncio's."""
     asyncio = sys.modules.get("asyncio")
     return isinstance(error, Canceled) or (asyncio is not None and isinstance(error, asyncio.CancelledError))
+
+
+def _is_running() -> bool:
+    """Say whether a loop runs here; apart, so that its RuntimeError is the cause of nothing that follows."""
+    try:
+        sys.modules["asyncio"].get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _discard(awaitable: object) -> None:

@@ -122,6 +122,13 @@ class ClockJumped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ClockNotSet(Event):
+    """The wall clock stands before this version was written: nothing is planned until it is set."""
+
+    now: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Slept(Event):
     """The machine was suspended for about `micros`."""
 
@@ -142,6 +149,13 @@ class CursorAhead(Event):
 
     job: str
     until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionsOutdated(Event):
+    """Another node has registered different definitions of these jobs; it plans and claims them now."""
+
+    jobs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,31 @@ def describe(error: BaseException, phase: str) -> ErrorInfo:
     return info
 
 
+def in_short(error: BaseException) -> str:
+    """Return `Type: message` on one line; the message may be the work of a hostile __str__."""
+    said = " ".join(_message(error).split())[:300]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def advice(error: BaseException) -> str | None:
+    """Return what to do about an error of importing, where that is clear."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"install {error.name}, or correct the name; the project root is importable"
+    return None
+
+
+def line_in(error: BaseException, path: str) -> int | None:
+    """Return the line of the file at `path` that the error passed through last."""
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return error.lineno
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
 def shorten(text: str, longest: int) -> str:
     """Return text of at most about `longest` bytes of UTF-8: its beginning and its end."""
     clean = text.encode("utf-8", "backslashreplace")

@@ -45,7 +45,7 @@ def _hindrance(job: Job, standing: Standing, settings: Settings) -> str | None:
     if exhausted(job, standing):
         return None
     reason = gate(job, settings)
-    if reason is not None:
+    if reason is not None and not standing.elsewhere:
         return {"environment": "not in this environment"}.get(reason, reason)
     if job.schedule is None:
         return "it has no schedule"

@@ -58,10 +58,10 @@ def plan(function: Callable[..., Any], container: Services, params: Container[st
 
     Nothing is called: `check` proves with it that a body can be started.
     """
-    found = [_resolution(parameter, container, params) for parameter in parameters(function)]
+    found = [look_up(parameter, container, params) for parameter in parameters(function)]
     run = getattr(function, "run", None)
     if inspect.isclass(function) and callable(run):
-        found += [_resolution(one, container, params) for one in parameters(run)[1:]]
+        found += [look_up(one, container, params) for one in parameters(run)[1:]]
     return found
 
 
@@ -95,7 +95,7 @@ def parameters(function: Callable[..., Any]) -> list[Parameter]:
 
 def resolution(parameter: Parameter, container: Services, params: Container[str]) -> Resolution:
     """Return where the argument comes from; raises what makes it impossible."""
-    found = _resolution(parameter, container, params)
+    found = look_up(parameter, container, params)
     if found.source != "missing":
         return found
     if parameter.name in LATER:
@@ -111,7 +111,8 @@ def missing(name: str, container: Services) -> str:
     return f"no service {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
 
 
-def _resolution(parameter: Parameter, container: Services, params: Container[str]) -> Resolution:
+def look_up(parameter: Parameter, container: Services, params: Container[str]) -> Resolution:
+    """Return where the argument would come from, or why from nowhere. Raises only for several services."""
     name = parameter.name
     if name in OWN:
         return Resolution(parameter, "own", name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import unicodedata
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
@@ -16,9 +17,11 @@ from typing import Any, TextIO
 
 from jobrunner import durations
 from jobrunner import events as e
-from jobrunner.clock import SECOND, Instant, to_iso
+from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, Instant, to_iso
 
 Say = tuple[str, str]
+
+_AT_ONCE = 4000  # bytes that a pipe which takes any takes whole (PIPE_BUF)
 
 # C0 and C1 controls but newline and tab, bidi controls, zero-width marks, line separators
 _UNSAFE = re.compile(
@@ -41,6 +44,19 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def brief(micros: int) -> str:
+    """Return a length of time for people, who do not read beyond three digits: `23ms`, `8.97s`, `2m5s`."""
+    if micros < 999_500:
+        return f"{round(micros / 1000)}ms"
+    hundredths, tenths = (micros + 5_000) // 10_000, (micros + 50_000) // 100_000
+    if hundredths < 1_000:
+        return f"{hundredths // 100}.{hundredths % 100:02}s"
+    if tenths < 600:
+        return f"{tenths // 10}.{tenths % 10}s"
+    grain = SECOND if micros < HOUR else MINUTE if micros < DAY else HOUR
+    return durations.text(round(micros / grain) * grain)
+
+
 def sentence(event: e.Event) -> Say | None:
     """Return (level, sentence) of an event; None for those that are no news to people."""
     say = _SAY.get(type(event))
@@ -48,12 +64,20 @@ def sentence(event: e.Event) -> Say | None:
 
 
 def _finished(event: e.Finished) -> Say:
-    outcome, took = event.outcome, durations.text(max(event.took, 1000))
+    outcome, took = event.outcome, brief(max(event.took, 1000))
     head = f"{event.job} #{event.run_id} {outcome.state.replace('_', ' ')}"
-    why = f" ({outcome.reason})" if outcome.reason else ""
+    said = reason(outcome.reason, outcome.result)
+    why = f" ({said})" if said else ""
     if outcome.error and outcome.state != "canceled":
         return "error", f"{head}{why} after {took}: {_error(outcome.error)}"
     return ("info" if outcome.state in ("succeeded", "skipped") else "warning"), f"{head}{why} after {took}"
+
+
+def reason(code: str | None, result: Any) -> str:
+    """Return why a run ended as it did; a body that skips may have said why, which is kept as its result."""
+    if code == "body" and isinstance(result, str) and result:
+        return f"body: {one_line(result)}"
+    return code or ""
 
 
 def _error(error: Any) -> str:
@@ -62,7 +86,7 @@ def _error(error: Any) -> str:
 
 
 def _started(event: e.Started) -> Say:
-    late = f", {durations.text(event.late)} late" if event.late and event.late >= SECOND else ""
+    late = f", {brief(event.late)} late" if event.late and event.late >= SECOND else ""
     again = f", attempt {event.attempt}" if event.attempt > 1 else ""
     return "info", f"{event.job} #{event.run_id} started{again}{late}"
 
@@ -86,7 +110,12 @@ def _lost(event: e.Lost) -> Say:
 
 def _jumped(event: e.ClockJumped) -> Say:
     direction = "forward" if event.micros > 0 else "back"
-    return "warning", f"the clock was set {direction} by {durations.text(abs(event.micros))}"
+    return "warning", f"the clock was set {direction} by {brief(abs(event.micros))}"
+
+
+def _outdated(event: e.DefinitionsOutdated) -> Say:
+    names = ", ".join(event.jobs[:5]) + (" …" if len(event.jobs) > 5 else "")
+    return "warning", f"another node has other definitions of {names} and plans them now; this one does not"
 
 
 def _draining(event: e.Draining) -> Say:
@@ -118,7 +147,12 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
     e.NodeDied: lambda v: ("warning", f"node {one_line(v.node)} (pid {v.pid}) is dead; taking over"),
     e.JobFinished: lambda v: ("info", f"{v.job} has had its last of {v.executions} scheduled starts"),
     e.ClockJumped: _jumped,
-    e.Slept: lambda v: ("warning", f"the machine slept for {durations.text(v.micros)}"),
+    e.ClockNotSet: lambda v: (
+        "error",
+        f"the clock is not set (it says {to_iso(v.now)}): nothing is planned until it is",
+    ),
+    e.DefinitionsOutdated: _outdated,
+    e.Slept: lambda v: ("warning", f"the machine slept for {brief(v.micros)}"),
     e.CursorReset: lambda v: (
         "warning",
         f"{v.job} had been planned up to {to_iso(v.was)}, more than a day ahead; it starts again from now",
@@ -126,6 +160,11 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
     e.CursorAhead: lambda v: (
         "warning",
         f"{v.job} is already planned up to {to_iso(v.until)} (a clock was wrong); it waits until then",
+    ),
+    e.DefinitionsOutdated: lambda v: (
+        "warning",
+        f"another node has a different definition of {', '.join(v.jobs)}, and runs it from now on;"
+        " start this one again to hold the same",
     ),
     e.Draining: _draining,
     e.StoreTroubled: lambda v: ("error", f"{one_line(v.message)}; trying again"),
@@ -140,6 +179,7 @@ class Log:
         self._stream = stream
         self._now = now
         self._json = style == "json"
+        self._dropped = 0
 
     def __call__(self, event: e.Event) -> None:
         """Write one event, if it is news."""
@@ -147,24 +187,43 @@ class Log:
         if said is not None:
             self.line(*said, event)
 
-    def line(self, level: str, text: str, event: e.Event | None = None) -> None:
-        """Write one line."""
-        at = to_iso(self._now())
-        if self._json:
-            line = json.dumps({"time": at, "level": level, "message": text, **_fields(event)}, default=str)
-        else:
-            mark = "" if level == "info" else f"{level}: "
-            line = f"{at[11:19]}Z {mark}{text}"
+    def line(self, level: str, text: str, event: e.Event | str) -> None:
+        """Write one line about an event; one without data goes by its name alone."""
+        if not self._is_read():
+            self._dropped += 1
+            return
+        if self._dropped:
+            count, self._dropped = self._dropped, 0
+            self._write("warning", f"{count} lines are missing here: nobody read them", "Dropped")
+        self._write(level, text, event)
+
+    def _write(self, level: str, text: str, event: e.Event | str) -> None:
         try:
-            self._stream.write(line + "\n")
+            self._stream.write(self._formatted(level, text, event) + "\n")
             self._stream.flush()
         except (OSError, ValueError):  # a closed terminal must not end the schedule
             return
 
+    def _formatted(self, level: str, text: str, event: e.Event | str) -> str:
+        at = to_iso(self._now())
+        if not self._json:
+            mark = "" if level == "info" else f"{level}: "
+            return f"{at[11:19]}Z {mark}{text}"
+        said = {"time": at, "level": level, "message": text}
+        line = json.dumps({**said, **_fields(event)}, default=str)
+        return line if len(line) < _AT_ONCE else json.dumps({**said, "event": type(event).__name__})
 
-def _fields(event: e.Event | None) -> dict[str, Any]:
-    if event is None or not is_dataclass(event):
-        return {}
+    def _is_read(self) -> bool:
+        """A stopped terminal or a stuck collector must not stop the schedule: we never wait for a reader."""
+        try:
+            return bool(select.select([], [self._stream.fileno()], [], 0)[1])
+        except (OSError, ValueError):  # no file behind it
+            return True
+
+
+def _fields(event: e.Event | str) -> dict[str, Any]:
+    if isinstance(event, str) or not is_dataclass(event):
+        return {"event": event if isinstance(event, str) else type(event).__name__}
     return {"event": type(event).__name__, "data": asdict(event)}
 
 

@@ -91,7 +91,8 @@ class Standing:
     The cursor (`consumed`) lives apart from the runs, so that pruning forgets nothing. `open` counts
     rows that are pending, running or waiting, `pending` the scheduled first attempts among them that no
     node has claimed yet, and `pending_id` is the newest of these. `anchor` is the start of interval
-    grids, `ended_at` the end of the last chain.
+    grids, `ended_at` the end of the last chain. `elsewhere`: another node holds the same definition and
+    nothing keeps the job from running there.
     """
 
     job_id: int
@@ -105,6 +106,7 @@ class Standing:
     pending: int = 0
     pending_id: int | None = None
     ended_at: Instant | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from jobrunner.clock import SECOND, Clock, SystemClock
 from jobrunner.clockwatch import ClockWatch
 from jobrunner.dispatcher import Dispatcher, deaths
 from jobrunner.errors import BadRequest, Refused, StateError
-from jobrunner.events import Event, JobAdded, JobUpdated, StoreRecovered, StoreTroubled
+from jobrunner.events import ClockNotSet, Event, JobAdded, JobUpdated, StoreRecovered, StoreTroubled
 from jobrunner.goal import progress
 from jobrunner.model import Job, NodeFacts
 from jobrunner.scheduler import Scheduler
@@ -25,7 +25,7 @@ from jobrunner.workplace import Workplace, who_am_i
 
 LOOK_EVERY = 1.0  # seconds; the longest that anything goes unnoticed
 PATIENCE = (0.1, 5.0)  # seconds between tries while the state cannot be written: first, longest
-HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new"}  # no later try can mend these
+HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new", "given-up"}  # no later try can mend these
 EARLIEST = 1_767_225_600 * SECOND  # 2026-01-01: a clock before it is simply not set
 
 
@@ -122,18 +122,23 @@ class Node:
         events: list[Event] = []
         with self._store.transaction():
             self._dead = deaths(self._store, self.place.presence, self.me)
-            self._check_company()
+            alone = not self._check_company()
             self._store.join(self.me)
-            found = self._store.register(self.me.owner, list(self._jobs.values()), "", now)
+            found = self._store.register(
+                self.me.owner, list(self._jobs.values()), "", now, self._scheduler.gates
+            )
             self._scheduler.start_at_once(found.added, now)
             events += [JobAdded(name) for name in found.added]
             events += [JobUpdated(name, name in found.rescheduled) for name in found.updated]
+            if alone:
+                events += self._scheduler.give_up_overtaken(now, outage=True)
             events += self._scheduler.load(now)
         self.place.presence.ring_all()
         for event in events:
             self._emit(event)
 
-    def _check_company(self) -> None:
+    def _check_company(self) -> bool:
+        """Return whether another start is at work; raise where the two cannot work together."""
         gone = {node.owner for node in self._dead}
         living = [node for node in self._store.nodes() if node.owner not in gone and node.role != "run"]
         stranger = next((node for node in living if node.boot_id != self.me.boot_id), None)
@@ -148,13 +153,14 @@ class Node:
                 f"another start (pid {alone.pid}) works on this state, and one of the two is exclusive",
                 hint="stop it first, or leave --exclusive out on both",
             )
+        return bool(living)
 
     def _leave(self) -> None:
         self.place.pool.close()
         try:
             self._dispatcher.notice()
             self._dispatcher.claiming = False
-            self._dispatcher.turn(self._clock.now())
+            self._dispatcher.turn()
             self._store.leave(self.me.owner)
         except StateError as error:  # the next node finds our locks free and says what was lost
             self._emit(StoreTroubled(error.message))
@@ -171,11 +177,19 @@ class Node:
         self._check_time(monotonic)
         try:
             self._store.verify()
+            self._check_clock_is_set()
             self._dead = deaths(self._store, self.place.presence, self.me)
             self._notice_changes()
             self._check_goal()
         except StateError as error:
             self._trouble(error)
+
+    def _check_clock_is_set(self) -> None:
+        """Without a clock nothing is due; what runs may end, and its end is recorded."""
+        unset = self._clock.now() < EARLIEST
+        if unset and not self._scheduler.halted:
+            self._emit(ClockNotSet(self._clock.now()))
+        self._scheduler.halted = unset
 
     def _notice_changes(self) -> None:
         events = self._clocks.look()
@@ -184,22 +198,25 @@ class Node:
         if events or self._store.definitions_changed() or self.place.rung:
             events += self._scheduler.load(self._clock.now())
         self.place.rung = False
+        if self._dispatcher.backlog and self._dispatcher.claiming:
+            events += self._scheduler.give_up_overtaken(self._clock.now(), outage=False)
         for event in events:
             self._emit(event)
 
     def _turn(self) -> None:
         self._dispatcher.notice()
         self._stop.move_along(self._clock.monotonic())
-        now = self._clock.now()
-        if now < EARLIEST or self._clock.monotonic() < self._retry_at:
+        if self._clock.monotonic() < self._retry_at:
             return
-        if not self._dead and not self._dispatcher.must_turn(now):
+        if not self._dead and not self._dispatcher.must_turn(self._clock.now()):
             return
         try:
-            self._dispatcher.turn(now, self._dead)
+            self._dispatcher.turn(self._dead)
         except StateError as error:
             self._trouble(error)
             return
+        for node in self._dead:
+            self.place.presence.forget(node.owner)
         self._dead = []
         if self._patience:
             self._patience = 0.0

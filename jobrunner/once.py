@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from jobrunner.clock import SECOND, Clock, SystemClock
-from jobrunner.dispatcher import Dispatcher
+from jobrunner.dispatcher import Dispatcher, deaths
 from jobrunner.errors import StateError
 from jobrunner.events import Draining, Event
 from jobrunner.model import Job, Run
@@ -57,7 +57,7 @@ class Once:
         try:
             try:
                 claim = self._claim(params, identity, force)
-                self._dispatcher.hand_out(claim, self._clock.now())
+                self._dispatcher.hand_out(claim)
                 while self._dispatcher.running:
                     self._turn()
             finally:
@@ -81,6 +81,9 @@ class Once:
             self.place.wait(LOOK_EVERY)
         now = self._clock.now()
         with self._store.transaction():
+            for node in deaths(self._store, self.place.presence, self.me):
+                self._store.recover(node.owner, now)  # it may be all that keeps the job occupied
+                self.place.presence.forget(node.owner)
             self._store.join(self.me)
             job_id = self._store.enroll(self._job, now)
             return self._store.run_here(
@@ -96,7 +99,7 @@ class Once:
         wait = LOOK_EVERY if flush is None else min(LOOK_EVERY, (flush - now) / SECOND)
         if self._dispatcher.must_turn(now):
             try:
-                self._dispatcher.turn(now)
+                self._dispatcher.turn()
                 wait = 0.0
             except StateError:  # locked or full: the run goes on, its end is written as soon as it can be
                 wait = 0.1

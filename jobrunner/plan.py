@@ -70,13 +70,28 @@ def plan(job: Job, standing: Standing, now: Instant, gate: Reason | None = None)
         return None
     newest = _newest(job, standing, first, now)
     if gate is not None:
-        return Plan(newest, _skips(job, standing, first, newest, gate))
+        return Plan(newest, _skips(job, standing, first, newest, gate), standing.pending_id is not None)
     late = now - newest
     missed = late > MISSED_AFTER
     supersede = standing.pending_id is not None and (missed or newest != first)
     decision = _decision(job, standing, late, supersede)
     older = _older(job, standing, first, newest)
     return Plan(newest, (*older, Due(scheduled_for=newest, effective_at=newest, skip=decision)), supersede)
+
+
+def overtaken(
+    job: Job, effective_at: Instant, now: Instant, *, outage: bool, last: bool = True
+) -> Reason | None:
+    """Return why a run that is still pending must not start any more, or None.
+
+    `outage`: no node was there when it could have started, so it is missed like any other; of several
+    only the `last` may make up for them.
+    """
+    late = now - effective_at
+    if job.misfire_grace is not None and late > job.misfire_grace:
+        return "grace"
+    missed = outage and late > MISSED_AFTER
+    return "missed" if missed and (job.misfire == "skip" or not last) else None
 
 
 def _decision(job: Job, standing: Standing, late: int, supersede: bool) -> Reason | None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from jobrunner.errors import StateError
+from jobrunner.model import NodeFacts
 
 _LONGEST_ADDRESS = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 
@@ -63,21 +64,20 @@ class Presence:
         self._sweep(self.owner)
         self._lock.release()
 
-    @contextmanager
-    def proof_of_death(self, owner: str) -> Iterator[bool]:
-        """Say whether another owner is dead, and keep the proof (both of its locks) inside the block.
+    def is_dead(self, node: NodeFacts) -> bool:
+        """Say whether both of another owner's locks can be taken.
 
-        When the block ends well its files are removed.
+        Owners are random and never come back, so once dead is dead. A lock file that is missing proves
+        nothing (somebody may have tidied up): then only a process that is gone, or another boot, does.
         """
-        with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(_lock(self._path(owner, "lock")))
-                held.enter_context(_lock(self._path(owner, "zygote.lock")))
-            except Timeout:
-                yield False
-                return
-            yield True
-            self._sweep(owner)
+        lock = self._path(node.owner, "lock")
+        if not lock.exists():
+            return _has_vanished(node)
+        return _takeable(lock) and _takeable(self._path(node.owner, "zygote.lock"))
+
+    def forget(self, owner: str) -> None:
+        """Remove the files of an owner whose end is recorded."""
+        self._sweep(owner)
 
     def ring_all(self) -> None:
         """Wake every node that listens; the dead and the deaf are passed over."""
@@ -114,6 +114,35 @@ def ring(folder: Path) -> None:
                 if name.endswith(".bell"):
                     with contextlib.suppress(OSError):
                         hand.sendto(b"!", f"{short}/{name}")
+
+
+def _takeable(path: Path) -> bool:
+    try:
+        with contextlib.suppress(FileNotFoundError), _lock(path):
+            return True
+    except Timeout:
+        return False
+    return True
+
+
+def _has_vanished(node: NodeFacts) -> bool:
+    if node.boot_id and boot_id() and node.boot_id != boot_id():
+        return True
+    try:
+        os.kill(node.pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is there, and somebody else's
+        return False
+    return False
+
+
+def boot_id() -> str:
+    """Return the kernel's id of this boot; "" where there is none: then one boot is as good as another."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 def _lock(path: Path) -> FileLock:

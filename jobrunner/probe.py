@@ -175,7 +175,9 @@ def _encoded(answer: Answer) -> bytes:
     try:
         return wire.encode(answer)
     except (TypeError, ValueError, RecursionError) as error:
-        return wire.encode(_problem(f"config is not JSON: {_text(error)}"))
+        from jobrunner import failure
+
+        return wire.encode(_problem(f"config is not JSON: {failure.in_short(error)}"))
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -184,39 +186,20 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _guarded(verb: Callable[[Answer], Answer], request: Answer) -> Answer:
+    from jobrunner import failure
+
     try:
         return verb(request)
-    except ConfigError as error:
-        return _problem(error.message, error.hint, error.line or _line(error, request["path"]))
     except BaseException as error:
-        return _problem(f"importing it failed: {_text(error)}", _advice(error), _line(error, request["path"]))
+        line = failure.line_in(error, request["path"])
+        if isinstance(error, ConfigError):
+            return _problem(error.message, error.hint, error.line or line)
+        return _problem(
+            f"importing it failed: {failure.in_short(error)}", failure.advice(error) or _WHY, line
+        )
 
 
-def _text(error: BaseException) -> str:
-    """Return `Type: message` on one line; the message may be the work of a hostile __str__."""
-    try:
-        said = " ".join(str(error).split())[:300]
-    except BaseException:
-        said = ""
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
-def _advice(error: BaseException) -> str | None:
-    if isinstance(error, ModuleNotFoundError):
-        return f"install {error.name}, or correct the name; the project root is importable"
-    return "the line named is where it happened; config is computed, so the file has to be imported"
-
-
-def _line(error: BaseException, path: str) -> int | None:
-    """Return the line of the job file that the error passed through last."""
-    if isinstance(error, SyntaxError) and error.filename == path:
-        return error.lineno
-    line, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == path:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+_WHY = "the line named is where it happened; config is computed, so the file has to be imported"
 
 
 def _config(request: Answer) -> Answer:
@@ -310,35 +293,18 @@ def _plain_name(key: object) -> str:
 
 
 def _check(request: Answer) -> Answer:
-    """Register the services; for a job also prove that its function can be called: {"problems"}."""
+    """Return why the services, or one job, could not work: {"problems"}."""
     try:
-        return {"problems": _unprovable(request)}
+        from jobrunner import proving
+
+        return {"problems": proving.unprovable(request)}
     except JobrunnerError as error:
         return _problem(error.message, error.hint)
     except BaseException as error:
-        hint = _advice(error) if isinstance(error, ModuleNotFoundError) else None
-        return _problem(f"it cannot be executed: {_text(error)}", hint, _line(error, request["path"]))
+        from jobrunner import failure
 
-
-def _unprovable(request: Answer) -> list[Answer]:
-    """Return the parameters that would have no argument. A hook may register in each run what is missing."""
-    from jobrunner import body, injection, provision
-
-    spec: Any = {**request, "file": request["path"], "runId": 0}
-    container = body.Workshop().root
-    provision.Project(container, spec)
-    if not request["job"]:
-        return []
-    function, _ = body.load_function(spec)
-    body.refuse_generator(function)
-    container.provide("params", {})
-    hooked = hasattr(sys.modules.get("services"), "virtualize")
-    line = getattr(getattr(function, "__code__", None), "co_firstlineno", None)
-    return [
-        {"message": one.problem, "hint": None, "line": line, "source": one.source}
-        for one in injection.plan(function, container, request["params"])
-        if one.problem and not (hooked and one.source == "missing")
-    ]
+        line = failure.line_in(error, request["path"])
+        return _problem(f"it cannot be executed: {failure.in_short(error)}", failure.advice(error), line)
 
 
 VERBS: dict[str, Callable[[Answer], Answer]] = {"config": _config, "check": _check}

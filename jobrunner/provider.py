@@ -1,13 +1,15 @@
-"""How one service comes into being: a value, a factory, or the address of a factory."""
+"""How one service comes into being, a value, a factory, or the address of a factory; and how it ends."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, cast, get_type_hints
 
 from jobrunner.errors import ConfigError
+
+_END: Any = object()
 
 
 class Target:
@@ -54,3 +56,29 @@ def _annotated(factory: Callable[..., Any]) -> Any:
         return get_type_hints(factory).get("return")
     except Exception:
         return None
+
+
+# -- how it ends: the second half of a factory --------------------------------------------------------
+
+
+def go_on(generator: Iterator[Any]) -> None:
+    """Run what follows the yield."""
+    if next(generator, _END) is not _END:
+        raise RuntimeError("a factory yielded twice")
+
+
+async def go_on_async(generator: AsyncIterator[Any]) -> None:
+    """Run what follows the yield."""
+    if await anext(generator, _END) is not _END:
+        raise RuntimeError("a factory yielded twice")
+
+
+def leave(manager: Any, error: BaseException | None) -> None:
+    """Leave a context manager; it sees how the run failed."""
+    manager.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+
+
+def leave_async(manager: Any, error: BaseException | None) -> Awaitable[None]:
+    """Return what leaves an async context manager when it is awaited."""
+    leaving = manager.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
+    return cast("Awaitable[None]", leaving)

@@ -6,6 +6,7 @@ parsed schedule, is built when somebody asks for it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -41,12 +42,14 @@ class Registry:
 
     @property
     def summaries(self) -> list[Summary]:
-        """Return what lists need of each valid job, sorted by name."""
+        """Return what lists need of each valid job, sorted by name, ignoring case."""
         return self._catalog.summaries
 
     @cached_property
     def problems(self) -> list[Problem]:
         """Return why files, configs, folders or overrides cannot be used, sorted by file and line."""
+        if not (self._catalog.problems or self._catalog.missing):
+            return []
         from jobrunner.model import Problem
 
         missing = [] if self.missing_folder else [self._missing(folder) for folder in self._catalog.missing]
@@ -64,9 +67,13 @@ class Registry:
     def _missing(self, folder: str) -> Problem:
         from jobrunner.model import Problem
 
-        shown = shown_path(folder, self.settings.project)
-        hint = "create it and put a job file in, or name the right folder with --jobs"
-        return Problem(shown, None, f"there is no folder {shown}", hint, path=folder)
+        shown = shown_path(folder, os.getcwd())  # noqa: PTH109  (as people would write it here)
+        if not os.path.lexists(folder):  # noqa: PTH110
+            hint = "create it and put a job file in, or name the right folder with --jobs"
+            return Problem(shown, None, f"there is no folder {shown}", hint, path=folder)
+        home = os.path.dirname(shown) or "."  # noqa: PTH120
+        hint = f"name the folder that it lies in, {home}"
+        return Problem(shown, None, f"{shown} is a file, not a folder of job files", hint, path=folder)
 
     @cached_property
     def jobs(self) -> Mapping[str, Job]:
@@ -124,5 +131,5 @@ _WHERE = "jobrunner ls shows all jobs"
 
 
 def summaries(settings: Settings, clock: Clock | None = None) -> list[Summary]:
-    """Return what lists need of each valid job, sorted by name."""
+    """Return what lists need of each valid job, sorted by name, ignoring case."""
     return Registry.load(settings, clock).summaries

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from jobrunner.clock import DAY, MINUTE, SECOND, Instant
-from jobrunner.events import CursorAhead, CursorReset, Event, Skipped
+from jobrunner.events import CursorAhead, CursorReset, DefinitionsOutdated, Event, Skipped
 from jobrunner.model import Due, Job, NodeFacts, Reason, Standing
-from jobrunner.plan import Plan, next_due, plan, waits
+from jobrunner.plan import Plan, next_due, overtaken, plan, waits
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 
@@ -28,12 +28,19 @@ class Scheduler:
         self._store = store
         self._me = me
         self._jobs = {name.casefold(): job for name, job in jobs.items()}
-        self._gates = {name: gate(job, settings) for name, job in self._jobs.items()}
+        shut = {name: gate(job, settings) for name, job in self._jobs.items()}
+        self._gates: dict[str, Reason] = {name: reason for name, reason in shut.items() if reason is not None}
         self._heap: list[tuple[Instant, int]] = []
         self._warned: set[int] = set()
-        self.paused = settings.paused
+        self._outdated: frozenset[str] = frozenset()
         self.closed = False  # plan nothing any more
+        self.halted = False  # plan nothing for now
         self.stale = False  # the heap holds what a transaction that failed would have made true
+
+    @property
+    def gates(self) -> Mapping[str, Reason]:
+        """Why jobs of ours may not run on this node, by name, case folded."""
+        return self._gates
 
     def job(self, name: str) -> Job:
         """Return a held job by its stored name."""
@@ -43,27 +50,46 @@ class Scheduler:
         """Read where all our jobs stand and arm them anew. Returns warnings about cursors in the future."""
         self._heap, self.stale = [], False
         events: list[Event] = []
+        ours: set[str] = set()
         for standing in self._store.standings(self._me.owner, ""):
             current = self._rekeyed(standing, now)
             warnings, consumed = self._check_ahead(current, now)
             events += warnings
-            self._arm(replace(current, consumed=consumed), now)
-        return events
+            self._arm(replace(current, consumed=consumed, anchor=min(current.anchor, consumed)), now)
+            ours.add(standing.job.casefold())
+        return events + self._check_outdated(frozenset(self._jobs.keys() - ours))
 
     def next_due(self) -> Instant | None:
         """Return when this node must look next; None when it has nothing to wait for."""
         if self.stale:
             return 0
-        return self._heap[0][0] if self._heap and not self.closed else None
+        return self._heap[0][0] if self._heap and not self.closed and not self.halted else None
 
     def turn(self, now: Instant) -> list[Event]:
         """Consume all that is due, inside the caller's transaction; mark us stale if that one fails."""
         events = self.load(now) if self.stale else []
-        ids = [] if self.closed else [job_id for _, job_id in self._pop(now)]
+        ids = [] if self.closed or self.halted else [job_id for _, job_id in self._pop(now)]
         if not ids:
             return events
         for standing in self._store.standings(self._me.owner, "", ids):
             events += self._consume(standing, now)
+        return events
+
+    def give_up_overtaken(self, now: Instant, *, outage: bool) -> list[Event]:
+        """Let pending runs that are too late to start end as skipped, inside the caller's transaction."""
+        if not outage and all(job.misfire_grace is None for job in self._jobs.values()):
+            return []
+        events: list[Event] = []
+        newest: set[int] = set()
+        for run in reversed(self._store.open_runs()):
+            job = self._jobs.get(run.job.casefold())
+            if job is None or run.state != "pending" or run.scheduled_for is None:
+                continue
+            last = run.job_id not in newest
+            newest.add(run.job_id)
+            reason = self._gate(job) or overtaken(job, run.effective_at, now, outage=outage, last=last)
+            if reason is not None and self._store.give_up(run.id, reason, self._me, now):
+                events.append(Skipped(job.name, run.scheduled_for, reason, 1))
         return events
 
     def start_at_once(self, names: Sequence[str], now: Instant) -> None:
@@ -82,7 +108,11 @@ class Scheduler:
 
     def _consume(self, standing: Standing, now: Instant) -> list[Event]:
         job = self.job(standing.job)
-        todo = plan(job, standing, now, self._gate(job))
+        reason = self._gate(job)
+        if reason is not None and standing.elsewhere:  # where it may run it is planned, and recorded
+            self._arm(standing, now, lost=True)
+            return []
+        todo = plan(job, standing, now, reason)
         if todo is not None and self._write(standing, todo, job, now):
             standing = moved(standing, todo)
             self._arm(standing, now)
@@ -104,6 +134,11 @@ class Scheduler:
             instant = now + LOOK_AGAIN
         heapq.heappush(self._heap, (instant, standing.job_id))
 
+    def _check_outdated(self, names: frozenset[str]) -> list[Event]:
+        """Tell when another node has brought another definition: then it plans the job, and we do not."""
+        new, self._outdated = names - self._outdated, names
+        return [DefinitionsOutdated(tuple(sorted(self._jobs[name].name for name in new)))] if new else []
+
     def _rekeyed(self, standing: Standing, now: Instant) -> Standing:
         """A rollback: the cursor is of a schedule whose last holder is gone. Ours starts from now."""
         key = self.job(standing.job).schedule_key
@@ -124,7 +159,7 @@ class Scheduler:
         return [], standing.consumed
 
     def _gate(self, job: Job) -> Reason | None:
-        return "paused" if self.paused else self._gates[job.name.casefold()]
+        return self._gates.get(job.name.casefold())
 
 
 def gate(job: Job, settings: Settings) -> Reason | None:
@@ -133,7 +168,7 @@ def gate(job: Job, settings: Settings) -> Reason | None:
         return "disabled"
     if job.environments is not None and settings.env not in job.environments:
         return "environment"
-    return None
+    return "paused" if settings.paused else None
 
 
 def moved(standing: Standing, todo: Plan) -> Standing:

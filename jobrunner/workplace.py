@@ -17,7 +17,7 @@ from jobrunner import __version__
 from jobrunner.clock import Clock
 from jobrunner.executor.pool import Pool
 from jobrunner.model import NodeFacts
-from jobrunner.presence import Presence
+from jobrunner.presence import Presence, boot_id
 from jobrunner.settings import Settings
 
 COARSE = 0.002  # seconds: the last stretch to a deadline is slept, not selected
@@ -29,7 +29,7 @@ def who_am_i(settings: Settings, clock: Clock, *, role: str, exclusive: bool = F
         owner=os.urandom(16).hex(),
         node=settings.node,
         machine=settings.machine,
-        boot_id=_boot_id(),
+        boot_id=boot_id(),
         pid=os.getpid(),
         version=__version__,
         slots=settings.slots,
@@ -38,13 +38,6 @@ def who_am_i(settings: Settings, clock: Clock, *, role: str, exclusive: bool = F
         seen_at=clock.now(),
         role=role,
     )
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:  # no Linux: one boot is as good as another
-        return ""
 
 
 class Workplace:
@@ -123,7 +116,9 @@ class Workplace:
             wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
         except ValueError:  # not the main thread: whoever embeds us calls ask_to_stop
             return
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it is nohup's wish to go on
+            numbers.append(signal.SIGHUP)
         self._before = (wakeup, {number: signal.signal(number, self.ask_to_stop) for number in numbers})
 
 

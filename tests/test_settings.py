@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobrunner.errors import ConfigError
-from jobrunner.settings import READERS, Settings, load
+from jobrunner.settings import OPTION, READERS, Settings, load
 
 
 @pytest.fixture
@@ -55,18 +55,76 @@ VALUES = {
     "state": "postgresql://h/d", "timezone": "Asia/Tokyo", "slots": "9", "node": "n", "machine": "m", "env": "prod",
     "disabled": "a,b", "grace": "1m", "log_limit": "2MB", "import_limit": "3s", "allow_network_fs": "yes",
     "log_format": "json", "only": "a", "exclude": "b", "tag": "c,d", "paused": "true", "exclusive": "on", "strict": "1",
+    "until_done": "yes", "run_for": "1h",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in READERS if name not in ("project", "folders")])
 def test_every_setting_can_be_given_in_each_of_the_three_places(home: Path, name: str) -> None:
-    option = {"exclude": "except"}.get(name, name)
+    option = OPTION.get(name, name)
     default = getattr(load({}, {}), name)
     by_option = getattr(load({option: VALUES[name]}, {}), name)
     by_variable = getattr(load({}, {"JOBRUNNER_" + option.upper(): VALUES[name]}), name)
     write(home, f'{option}: "{VALUES[name]}"\n')
     by_file = getattr(load({}, {}), name)
     assert by_option == by_variable == by_file != default
+
+
+@pytest.mark.parametrize("written", ["for: 90", "for: 1m30s", "run_for: 90", "runFor: 90", "run-for: 90"])
+def test_start_can_be_told_in_the_file_how_long_to_run(home: Path, written: str) -> None:
+    write(home, written)
+    assert load({}, {}).run_for == 90_000_000
+    assert load({}, {"JOBRUNNER_FOR": "2"}).run_for == 2_000_000
+
+
+@pytest.mark.parametrize("key", ["until_done", "untilDone", "until-done"])
+def test_start_can_be_told_in_the_file_to_end_when_all_is_done(home: Path, key: str) -> None:
+    assert (load({}, {}).until_done, load({}, {}).run_for) == (False, None)
+    write(home, f"{key}: true")
+    assert load({}, {}).until_done
+    assert not load({}, {"JOBRUNNER_UNTIL_DONE": "no"}).until_done
+
+
+# --- the zone of the system ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "zone"),
+    [
+        ("EST5EDT", "EST5EDT"),
+        ("Europe/Berlin", "Europe/Berlin"),
+        (":Asia/Tokyo", "Asia/Tokyo"),
+        ("/usr/share/zoneinfo/Asia/Tokyo", "Asia/Tokyo"),
+        (" UTC ", "UTC"),
+    ],
+)
+def test_the_zone_that_TZ_names_is_the_default(home: Path, written: str, zone: str) -> None:
+    assert load({}, {"TZ": written}).timezone == zone
+
+
+@pytest.mark.parametrize(
+    "written", ["Europe/Bogus", "CET-1CEST", "UTC-5", "CET-1CEST,M3.5.0,M10.5.0/3", "/etc/hostname", ":", "../x"]
+)
+def test_a_TZ_that_is_no_zone_is_refused_and_never_taken_for_UTC(home: Path, written: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({}, {"TZ": written})
+    assert f'TZ is "{written}", which is no IANA zone' in caught.value.message
+    assert caught.value.hint is not None and "--timezone" in caught.value.hint
+    assert (caught.value.exit_code, caught.value.key) == (3, "timezone")
+
+
+@pytest.mark.parametrize(("options", "environ"), [({"timezone": "UTC"}, {}), ({}, {"JOBRUNNER_TIMEZONE": "UTC"})])
+def test_TZ_does_not_matter_where_a_zone_is_set(
+    home: Path, options: dict[str, Any], environ: dict[str, str]
+) -> None:
+    assert load(options, {"TZ": "Europe/Bogus", **environ}).timezone == "UTC"
+
+
+def test_a_blank_TZ_and_a_blank_zone_in_the_file_count_as_unset(home: Path) -> None:
+    known = load({}, {}).timezone
+    assert load({}, {"TZ": " "}).timezone == known
+    write(home, 'timezone: ""\n')
+    assert load({}, {"TZ": "Asia/Tokyo"}).timezone == "Asia/Tokyo"
 
 
 def test_blank_variables_and_options_that_were_not_given_count_for_nothing(home: Path) -> None:
@@ -178,7 +236,9 @@ def test_keys_may_be_written_in_three_ways(home: Path, key: str) -> None:
         ("log_format: xml\n", 1, '"text" nor "json"', None),
         ("services: [a]\n", 1, "mapping", None),
         ("settings: 3\n", 1, "mapping", None),
-        ("jobs:\n  a: 3\n", 1, "mapping", None),
+        ("jobs:\n  a: 3\n", 2, "jobs.a is 3, which is not a mapping of config keys", None),
+        ("jobs:\n  A: {}\n  folders: [jobs]\n", 3, "jobs.folders is ['jobs']", "top of the file"),
+        ("jobs:\n  folders: jobs\n", 2, 'jobs.folders is "jobs"', "top of the file"),
         ("jobs:\n  1: {}\n", 2, "key that is not a text", None),
         ("folders: {a: b}\n", 1, "folder", None),
         ("jobs: [a]\nfolders: [b]\n", 2, "folders is given twice", None),
@@ -208,6 +268,7 @@ def test_a_mistake_in_the_file_names_the_line(
     assert line is None or caught.value.line == line
     assert hint is None or hint in str(caught.value.hint)
     assert "\n" not in caught.value.message
+    assert str(caught.value).count("jobrunner.yaml") == 1
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "slots:\n", "---\n"])
@@ -218,8 +279,9 @@ def test_an_empty_file_says_nothing(home: Path, text: str) -> None:
 
 def test_a_file_that_is_a_folder_is_said(home: Path) -> None:
     (home / "jobrunner.yaml").mkdir()
-    with pytest.raises(ConfigError, match="regular file"):
+    with pytest.raises(ConfigError) as caught:
         load({}, {})
+    assert str(caught.value) == "jobrunner.yaml: the file is not a regular file"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
-from jobrunner.events import ClaimLost, CursorAhead, CursorReset, Event, Finished, JobFinished, Lost, Skipped
+from jobrunner.events import (
+    CursorAhead,
+    CursorReset,
+    DefinitionsOutdated,
+    Event,
+    Finished,
+    JobFinished,
+    Lost,
+    Skipped,
+)  # fmt: skip
 from jobrunner.model import Job, NodeFacts, Outcome, Run
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import load
@@ -26,9 +35,10 @@ class Desk:
     """A node without processes: one store connection, one dispatcher, one hand on the clock."""
 
     def __init__(
-        self, root: Path, jobs: list[Job], clock: FakeClock, owner: str = "a", slots: int = 4
-    ) -> None:
-        self.settings = load({"project": str(root), "jobs": [str(root)]}, {})
+        self, root: Path, jobs: list[Job], clock: FakeClock, owner: str = "a", slots: int = 4,
+        environ: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.settings = load({"project": str(root), "jobs": [str(root)]}, environ or {})
         self.store: Store = open_store(f"sqlite:///{root}/state.db", create=True)
         self.clock = clock
         self.events: list[Event] = []
@@ -44,14 +54,14 @@ class Desk:
         )
         with self.store.transaction():
             self.store.join(self.me)
-            found = self.store.register(owner, jobs, "", clock.now())
+            found = self.store.register(owner, jobs, "", clock.now(), self.scheduler.gates)
             self.scheduler.start_at_once(found.added, clock.now())
             self.events += self.scheduler.load(clock.now())
 
     def turn(self, advance: int = 0, dead: tuple[NodeFacts, ...] = ()) -> None:
         self.clock.advance(advance)
         self.dispatcher.notice()
-        self.dispatcher.turn(self.clock.now(), dead)
+        self.dispatcher.turn(dead)
 
     def runs(self, *states: str) -> list[Run]:
         found = self.store.runs(RunFilter(limit=100_000))[::-1]
@@ -142,9 +152,9 @@ def test_a_dead_nodes_run_is_lost_and_what_it_says_afterwards_is_not_recorded(
     assert [run.state for run in two.runs()] == ["lost"]
     assert len(two.said(Lost)) == 1
     one.executor.end_all()
-    one.turn()
+    with pytest.raises(StateError, match="given up"):
+        one.turn()
     assert [run.state for run in two.runs()] == ["lost"]
-    assert len(one.said(ClaimLost)) == 1
 
 
 def test_when_the_commit_fails_nothing_is_handed_out_and_no_outcome_is_forgotten(
@@ -221,6 +231,104 @@ def test_pause_and_disabled_record_what_they_skip(
         ("off", "disabled"), ("elsewhere", "environment"),
     }  # fmt: skip
     assert len(desk.said(Skipped)) == 2
+
+
+def test_a_node_in_another_environment_takes_nothing_from_the_one_where_it_may_run(
+    tmp_path: Path, clock: FakeClock, desks: list[Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = a_job(environments=("prod",))
+    elsewhere = Desk(tmp_path, [job], clock, "dev")
+    right = Desk(tmp_path, [job], clock, "prod", environ={"JOBRUNNER_ENV": "prod"})
+    desks += [elsewhere, right]
+    for _ in range(3):
+        elsewhere.turn(MINUTE)
+        right.turn()
+        right.executor.end_all()
+        right.turn()
+    assert len(right.executor.started) == 3
+    assert elsewhere.executor.started == []
+    assert elsewhere.runs("skipped") == []
+    right.store.leave("prod")
+    elsewhere.turn(MINUTE)
+    assert [run.reason for run in elsewhere.runs("skipped")] == ["environment"], "somebody keeps the record"
+
+
+def test_a_run_pending_since_an_outage_is_missed_where_misfire_or_grace_say_so(
+    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+) -> None:
+    jobs = [
+        a_job("skips", misfire="skip"), a_job("graced", misfire_grace=3 * SECOND), a_job("late"),
+        a_job("hog"),
+    ]  # fmt: skip
+    before = Desk(tmp_path, jobs, clock, "a", slots=0)
+    desks.append(before)
+    before.turn(MINUTE)
+    assert len(before.runs("pending")) == 4
+    before.store.leave("a")
+    clock.advance(20 * SECOND)
+    after = Desk(tmp_path, jobs, clock, "b")
+    desks.append(after)
+    with after.store.transaction():
+        after.events += after.scheduler.give_up_overtaken(clock.now(), outage=True)
+    after.turn()
+    assert {spec["job"] for spec in after.executor.started} == {"late", "hog"}
+    assert {(run.job, run.reason) for run in after.runs("skipped")} == {
+        ("skips", "missed"),
+        ("graced", "grace"),
+    }
+
+
+def test_a_run_that_waits_for_a_slot_longer_than_its_grace_is_skipped(
+    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+) -> None:
+    desk = Desk(tmp_path, [a_job("graced", misfire_grace=3 * SECOND), a_job("patient")], clock, slots=0)
+    desks.append(desk)
+    desk.turn(MINUTE)
+    assert desk.scheduler.give_up_overtaken(clock.now() + 2 * SECOND, outage=False) == []
+    desk.scheduler.give_up_overtaken(clock.now() + 4 * SECOND, outage=False)
+    assert {(run.job, run.reason) for run in desk.runs("skipped")} == {("graced", "grace")}
+
+
+def test_an_interval_goes_on_after_a_wrong_clock_is_put_right(
+    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+) -> None:
+    clock.wall += 3 * DAY
+    desk = Desk(tmp_path, [a_job(schedule="every 30s")], clock)
+    desks.append(desk)
+    desk.turn(MINUTE)
+    desk.executor.end_all()
+    desk.turn()
+    clock.wall -= 3 * DAY
+    assert [type(event) for event in desk.scheduler.load(clock.now())] == [CursorReset]
+    desk.turn(30 * SECOND)
+    assert len(desk.executor.started) == 2
+
+
+def test_a_node_says_once_that_another_has_newer_definitions(
+    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+) -> None:
+    one = Desk(tmp_path, [a_job(hash="old"), a_job("same")], clock, "a")
+    two = Desk(tmp_path, [a_job(hash="new"), a_job("same")], clock, "b")
+    desks += [one, two]
+    assert one.scheduler.load(clock.now()) == [DefinitionsOutdated(("job",))]
+    assert one.scheduler.load(clock.now()) == []
+
+
+def test_what_the_store_refuses_to_keep_spoils_one_run_and_no_turn_after_it(
+    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+) -> None:
+    desk = Desk(tmp_path, [a_job("odd"), a_job("fine")], clock)
+    desks.append(desk)
+    desk.turn(MINUTE)
+    for run_id, spec in list(desk.executor.specs.items()):
+        desk.executor.end(run_id, Outcome(state="succeeded", result={1, 2} if spec["job"] == "odd" else 1))
+    with pytest.raises(StateError):
+        desk.turn()
+    desk.turn()
+    assert {run.job: run.state for run in desk.runs()} == {"odd": "succeeded", "fine": "succeeded"}
+    odd = next(run for run in desk.runs() if run.job == "odd")
+    assert odd.error is not None
+    assert odd.error["type"] == "Unstorable"
 
 
 def test_a_newer_definition_takes_the_job_over_and_the_older_node_stops_planning_it(

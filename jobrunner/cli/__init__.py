@@ -13,7 +13,8 @@ files.py       new, init; templates.py has what they write
 completion.py  completion
 report.py      what is known of a job: its file's word, and the state's
 board.py       the same for all jobs, as lines of a list and as JSON
-nodes.py       processes that look alive and are not heard of
+nodes.py       other processes: those not heard of, and those that want to be alone
+signature.py   which params a job's function can be given
 jsonout.py     runs and problems as JSON objects
 moments.py     times as people type them
 render.py      tables, times and sentences for people

@@ -38,6 +38,12 @@ FAMILIES = {  # family -> command -> (module, what it does)
         "completion": ("completion", "Print the script that completes in your shell."),
     },
 }
+LATER = {  # commands of later versions
+    "at", "audit", "cancel", "complete", "disable", "doctor", "enable", "exec", "forget", "health", "in",
+    "nodes", "pause", "pending", "reset", "resume", "set", "simulate", "state", "stats", "top", "trigger",
+    "ui", "why",
+}  # fmt: skip
+NEAR = 0.7  # how like a command a word must be to be taken for it misspelt
 COMMANDS = {name: home for family in FAMILIES.values() for name, home in family.items()}
 
 
@@ -62,10 +68,12 @@ class Family(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or name near ones."""
         name = args[0]
+        if name in LATER:
+            not_yet(f"`{name}`", "jobrunner --help shows what this version does")
         if name not in COMMANDS and not name.startswith("-"):
             from difflib import get_close_matches
 
-            near = get_close_matches(name, COMMANDS, n=1)
+            near = get_close_matches(name, COMMANDS, n=1, cutoff=NEAR)
             meant = f'; did you mean "{near[0]}"?' if near else ""
             ctx.fail(f'there is no command "{name}"{meant}')
         return super().resolve_command(ctx, args)
@@ -138,7 +146,17 @@ def _described(error: BaseException) -> Described:
         return "usage", error.format_message().rstrip("."), _usage_hint(error), 2
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return "interrupted", "interrupted", None, INTERRUPTED
+    if isinstance(error, FileNotFoundError) and not _at_home():
+        return "config", "the folder that you are in was deleted", "cd to one that exists", 3
     return "internal", f"unexpected {type(error).__name__}: {error}", REPORT, INTERNAL
+
+
+def _at_home() -> bool:
+    """Say whether the working folder is there."""
+    try:
+        return bool(os.getcwd())  # noqa: PTH109
+    except FileNotFoundError:
+        return False
 
 
 def _usage_hint(error: click.ClickException) -> str | None:

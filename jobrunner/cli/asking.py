@@ -36,6 +36,9 @@ class Length(click.ParamType[int]):
 
     name = "duration"
 
+    def __init__(self, least: int = 0) -> None:
+        self._least = least
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return microseconds; digits alone are seconds."""
         from jobrunner import durations
@@ -43,9 +46,12 @@ class Length(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            return durations.parse(float(value) if value.replace(".", "", 1).isdecimal() else value)
+            micros = durations.parse(float(value) if value.replace(".", "", 1).isdecimal() else value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if micros < self._least:
+            self.fail(f'"{value}" is no time at all', param, ctx)
+        return micros
 
 
 class JobName(Text):

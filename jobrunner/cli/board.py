@@ -15,6 +15,7 @@ from jobrunner.settings import Settings
 if TYPE_CHECKING:
     from jobrunner.model import JobFacts, Problem
 
+MANY = 200  # jobs
 AHEAD = MINUTE  # a schedule consumed this far into the future tells of a clock that was wrong
 
 
@@ -63,6 +64,7 @@ class Board:
         self._settings = settings
         self._now = now
         self._upcoming = registry.upcoming()
+        self._few_are_new = len(registry.summaries) - len(facts) < MANY
         self._restricted = bool(settings.only or settings.exclude or settings.tag)
 
     def lines(self) -> list[Line]:
@@ -86,7 +88,19 @@ class Board:
     def _job(self, summary: Summary) -> Line:
         fact = self._facts.get(summary.name.casefold()) if self._facts else None
         state, note = self._state(summary, fact)
-        return Line(summary, fact, (), state, note, self._next(summary, fact) if state == "active" else None)
+        return Line(summary, fact, (), state, note, self._coming(summary, fact, state))
+
+    def _coming(self, summary: Summary, fact: JobFacts | None, state: str) -> Instant | None:
+        if state in ("active", "on-demand") and report.is_new(fact) and self._starts_at_once(summary):
+            return self._now
+        return self._next(summary, fact) if state == "active" else None
+
+    def _starts_at_once(self, summary: Summary) -> bool:
+        """Say whether a job that no node has seen starts as soon as one sees it.
+
+        Columns do not tell; building thousands of jobs for it, in a project that never ran, is too dear.
+        """
+        return self._few_are_new and self._registry.find(summary.name).run_on_start
 
     def _state(self, summary: Summary, fact: JobFacts | None) -> tuple[str, str | None]:
         """Return the first state that holds, and its reason."""

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import click
 
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Length, Verb
+from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb
 from jobrunner.cli.jsonout import params, run_object
 from jobrunner.cli.logs import Cleaner
-from jobrunner.events import Event, Output
+from jobrunner.clock import SECOND
+from jobrunner.events import Draining, Event, Output
 from jobrunner.log import one_line, printable, sentence
 from jobrunner.model import Run
+from jobrunner.settings import Settings
 
 EXIT = {"succeeded": 0, "skipped": 0, "timed_out": 5, "canceled": 6}  # all else: the job failed
 INTERRUPTED = 130
+GRACE = 2 * SECOND  # unless somebody said how long: a person waits here
+ASKED = "info", "the job was asked to end; a second Ctrl-C kills it"
 
 
 class Speaker:
@@ -28,7 +35,7 @@ class Speaker:
         if isinstance(event, Output):
             self._feed(self._clean(event.data))
             return
-        said = sentence(event)
+        said = ASKED if isinstance(event, Draining) else sentence(event)
         if said is not None:
             self.end()
             out.talk(("" if said[0] == "info" else f"{said[0]}: ") + said[1])
@@ -60,7 +67,13 @@ class Speaker:
     help="A param: JSON if it is JSON, else text.",
 )
 @click.option("--params", "text", metavar="JSON", help="Params as one JSON object.")
-@click.option("--timeout", type=Length(), metavar="D", help="End it after so long, e.g. 30s.")
+@click.option("--timeout", type=Length(least=1), metavar="D", help="End it after so long, e.g. 30s.")
+@click.option(
+    "--grace",
+    type=Text(),
+    metavar="D",
+    help="From being asked to end (Ctrl-C, time-out) until KILL; TERM comes at half of it.  [default: 2s]",
+)
 @click.option("--force", is_flag=True, help="Run it although it runs already.")
 @click.option("--as", "identity", metavar="USER", default="system", help="For whom: ctx.identity.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON, not only its result.")
@@ -71,6 +84,7 @@ def run(
     pairs: tuple[str, ...],
     text: str | None,
     timeout: int | None,
+    grace: str | None,
     force: bool,
     identity: str,
     as_json: bool,
@@ -78,13 +92,20 @@ def run(
     """Run one job here and now, with or without a running `jobrunner start`.
 
     It counts in no limit and moves no schedule. The job's output and our talk go to stderr, its result
-    to stdout as JSON. Exit code: 0 fine, 1 failed, 4 it is running already, 5 timed out, 6 canceled.
+    to stdout as JSON.
+
+    \b
+    Exit code: 0 it succeeded or skipped, 1 it failed, 2 usage, 3 unknown job, or a file or setting
+    that cannot be used, 4 it is running already, 5 it timed out, 6 it was canceled, 7 the state
+    cannot be used, 130 interrupted.
     """
+    from jobrunner.cli.signature import check_params
     from jobrunner.once import Once
 
     given = params(pairs, text)
-    settings = asked.settings()
-    job = report.load_all(settings).find(name)
+    settings = _patient(asked.settings(grace=grace), grace)
+    job = report.find(report.load_all(settings), name, lambda: asked.state(settings))
+    check_params(job, given, settings)
     store = asked.open(settings)
     speaker = Speaker()
     try:
@@ -96,6 +117,12 @@ def run(
         store.close()
     _print(ended, as_json=as_json)
     return INTERRUPTED if once.interrupted and ended.state == "canceled" else EXIT.get(ended.state, 1)
+
+
+def _patient(settings: Settings, grace: str | None) -> Settings:
+    """Return the settings with the grace of a run by hand, where nobody has set another."""
+    said = grace or os.environ.get("JOBRUNNER_GRACE", "").strip() or ("grace",) in settings.lines
+    return settings if said else replace(settings, grace=GRACE)
 
 
 def _say_if_resting(reason: str | None) -> None:

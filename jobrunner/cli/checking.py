@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jobrunner.cli import out
+from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import problem_object
 from jobrunner.cli.render import local, many
@@ -20,6 +20,7 @@ from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule
 from jobrunner.settings import Settings
+from jobrunner.store.base import Store
 
 SERVICES = "services.py"
 CROWD = 10  # jobs in the same second that are worth a word
@@ -39,7 +40,7 @@ def check(asked: Asked, name: str | None, strict: bool, static: bool, as_json: b
     """
     settings = asked.settings()
     known = Registry.load(settings)
-    jobs, problems = _of(name, known)
+    jobs, problems = _of(name, known, lambda: asked.state(settings))
     if not static:
         problems += prove(jobs.values(), settings)
     warnings = [] if name else crowds(jobs.values(), settings)
@@ -56,7 +57,9 @@ def check(asked: Asked, name: str | None, strict: bool, static: bool, as_json: b
     return 1 if problems or (strict and warnings) else 0
 
 
-def _of(name: str | None, known: Registry) -> tuple[Mapping[str, Job], list[Problem]]:
+def _of(
+    name: str | None, known: Registry, state: Callable[[], Store | None]
+) -> tuple[Mapping[str, Job], list[Problem]]:
     """Return the jobs and problems that were asked about. Raises UnknownJob."""
     if name is None:
         missing = known.missing_folder
@@ -65,7 +68,7 @@ def _of(name: str | None, known: Registry) -> tuple[Mapping[str, Job], list[Prob
     mine = [one for one in known.problems if wanted in ((one.name or "").casefold(), one.file.casefold())]
     if mine:
         return {}, mine
-    job = known.find(name)
+    job = report.find(known, name, state)
     return {job.name: job}, []
 
 

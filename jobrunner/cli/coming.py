@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby, islice, takewhile
@@ -13,7 +14,7 @@ from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import Object
 from jobrunner.cli.moments import Moment
-from jobrunner.cli.render import local, relative
+from jobrunner.cli.render import local, many, relative
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import BadRequest, ScheduleError
 from jobrunner.model import Job, JobFacts
@@ -22,12 +23,21 @@ from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule, parse
 from jobrunner.settings import Settings
 
+MINUS = re.compile(r"-[^A-Za-z-]\S* ")
 Coming = tuple[Instant, str]  # when, which job
+
+
+class Next(Verb):
+    """The command, which knows an expression that begins with a minus by its blanks."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; the blank in front keeps a mistake such as "-5 * * * *" from being read as options."""
+        return super().parse_args(ctx, [f" {arg}" if MINUS.match(arg) else arg for arg in args])
 
 
 @click.command(
     "next",
-    cls=Verb,
+    cls=Next,
     epilog='jobrunner next\njobrunner next sync-orders -n 5\njobrunner next "0 9 * * mon" --timezone UTC',
 )
 @click.argument("name_or_cron", required=False, type=JobName())
@@ -48,7 +58,8 @@ def next_(
 ) -> None:
     """Show when jobs are due: all of them, job NAME, or a cron expression in quotes.
 
-    A job's own count and the state of its schedule are taken into account.
+    A job's own count and the state of its schedule are taken into account; --from a moment in the past
+    shows the schedule alone.
     """
     settings = asked.settings()
     now = SystemClock().now()
@@ -56,13 +67,14 @@ def next_(
         raise BadRequest("--until is before --from")
     if name_or_cron is not None and is_expression(name_or_cron, settings):
         coming, zone = _of_expression(name_or_cron, settings, start or now), settings.timezone
+        nothing = "nothing is due"
     else:
-        coming, zone = _of_jobs(asked, settings, name_or_cron, start, now)
+        coming, zone, nothing = _of_jobs(asked, settings, name_or_cron, start, now)
     found = list(islice(takewhile(lambda one: until is None or one[0] <= until, coming), number))
     if as_json:
         out.json_document([_object(one, zone) for one in found])
     elif not found:
-        out.talk("nothing is due")
+        out.talk(nothing if until is None else f"nothing is due until {to_iso(until)}")
     else:
         _print(found, zone, now, named=name_or_cron is None)
 
@@ -93,19 +105,30 @@ def _walk(schedule: Schedule, after: Instant, anchor: Instant) -> Iterator[Comin
 
 def _of_jobs(
     asked: Asked, settings: Settings, name: str | None, start: Instant | None, now: Instant
-) -> tuple[Iterator[Coming], str]:
-    """Return what is coming of one job in its own zone, or of all in the project's."""
+) -> tuple[Iterator[Coming], str, str]:
+    """Return what is coming of one job in its own zone, or of all in the project's; and why if nothing is."""
     store = asked.state(settings)
     facts = report.by_name(store)
     if name is None:
         jobs = Registry.load(settings).jobs
         rested = {key: job for key, job in jobs.items() if _reason(job, facts, settings) is None}
-        return heapq.merge(*(_of_job(job, facts, start, now) for job in rested.values())), settings.timezone
-    job = report.load_all(settings).find(name)
+        coming = heapq.merge(*(_of_job(job, facts, start, now) for job in rested.values()))
+        return coming, settings.timezone, "nothing is due: no job is enabled and has a moment to come"
+    job = report.find(report.load_all(settings), name, lambda: store)
     reason = _reason(job, facts, settings)
     if reason is not None:
         out.talk(f"note: {job.name} does not run by its schedule at present: {reason}")
-    return _of_job(job, facts, start, now), job.timezone
+    return _of_job(job, facts, start, now), job.timezone, f"nothing is due: {_why_nothing(job, facts)}"
+
+
+def _why_nothing(job: Job, facts: Mapping[str, JobFacts]) -> str:
+    """Return why a job has no moment to come."""
+    fact, limit = facts.get(job.name.casefold()), job.number_of_executions
+    if job.schedule is None:
+        return f"{job.name} runs on demand only"
+    if limit is not None and fact is not None and fact.executions + fact.pending >= limit:
+        return f"{job.name} has had its last of {many(limit, 'scheduled start')}"
+    return f"{job.name} has no moment left" + (", for its endAt has passed" if job.end_at is not None else "")
 
 
 def _reason(job: Job, facts: Mapping[str, JobFacts], settings: Settings) -> str | None:
@@ -114,7 +137,13 @@ def _reason(job: Job, facts: Mapping[str, JobFacts], settings: Settings) -> str 
 
 def _of_job(job: Job, facts: Mapping[str, JobFacts], start: Instant | None, now: Instant) -> Iterator[Coming]:
     """Yield the occurrences of a job, as many as its count leaves."""
-    standing = report.standing(job, facts.get(job.name.casefold()), now)
+    fact = facts.get(job.name.casefold())
+    standing = report.standing(job, fact, min(now, start or now))
+    if start is not None and start < now:  # what was due is a question to the schedule, not to the state
+        job, standing = replace(job, number_of_executions=None), replace(standing, consumed=start - 1)
+    elif start is None and report.starts_at_once(job, fact):
+        yield now, job.name
+        standing = replace(standing, executions=1)
     standing = replace(standing, consumed=max(standing.consumed, (start or now) - 1))
     while (instant := next_due(job, standing)) is not None:
         yield instant, job.name

@@ -11,33 +11,37 @@ import click
 
 from jobrunner.cli import out, report, templates
 from jobrunner.cli.asking import Asked, Text, Verb
-from jobrunner.errors import BadRequest, JobrunnerError, Refused, ScheduleError
+from jobrunner.errors import BadRequest, ConfigError, Refused, ScheduleError
 from jobrunner.settings import Settings
 
 LEFT_OUT = re.compile(r"[_.].*|test_.*|.*_test|conftest|tests")  # names that discovery passes over
 DAILY = "0 9 * * *"
+NONE = "None"
 
 
 @click.command(cls=Verb, epilog='jobrunner new sync-orders --schedule "*/5 * * * *"')
 @click.argument("name", type=Text())
 @click.option(
-    "--schedule", type=Text(), default=DAILY, help='Cron text, @daily, or "every 30s".  [default: 09:00]'
+    "--schedule",
+    type=Text(),
+    default=DAILY,
+    show_default=True,
+    help='Cron text, @daily, "every 30s", or none: on demand.',
 )
 @click.pass_obj
 def new(asked: Asked, name: str, schedule: str) -> None:
     """Write a job file called NAME, to begin with."""
     settings = asked.settings()
     _check(name)
-    words = _words(schedule, settings)
+    written, words = _written(schedule, settings)
     taken = next((known for known in report.names(settings) if known.casefold() == name.casefold()), None)
     if taken is not None:
         raise Refused(f'there is a job called "{taken}" already', hint=f"jobrunner show {shlex.quote(taken)}")
     path = Path(settings.folders[0], _stem(name) + ".py")
-    _write(path, _job(name, schedule, words))
+    _write(path, _job(name, written, words))
     out.line(_shown(path))
-    out.talk(
-        f"next: edit it; `jobrunner run {shlex.quote(name)}` tries it, `jobrunner start` runs it {words}"
-    )
+    starts = f", `jobrunner start` runs it {words}" if written != NONE else ""
+    out.talk(f"next: edit it; `jobrunner run {shlex.quote(name)}` {'tries' if starts else 'runs'} it{starts}")
 
 
 @click.command(cls=Verb, epilog="jobrunner init\njobrunner init billing")
@@ -63,11 +67,14 @@ def _check(name: str) -> None:
         raise BadRequest(f'"{name}" cannot be the name of a job: it {error}', hint=error.hint) from None
 
 
-def _words(schedule: str, settings: Settings) -> str:
+def _written(schedule: str, settings: Settings) -> tuple[str, str]:
+    """Return a schedule as Python, and in words. Raises BadRequest."""
     from jobrunner.schedule import parse
 
+    if schedule.strip().casefold() == NONE.casefold():
+        return NONE, "on demand"
     try:
-        return parse(schedule, settings.timezone).words()
+        return json.dumps(" ".join(schedule.split())), parse(schedule, settings.timezone).words()
     except ScheduleError as error:
         raise BadRequest(f"--schedule: {error.message}", hint=error.hint) from None
 
@@ -83,7 +90,7 @@ def _job(name: str, schedule: str, words: str) -> str:
     return templates.JOB.format(
         title=title,
         name=json.dumps(name),
-        schedule=json.dumps(" ".join(schedule.split())),
+        schedule=schedule,
         comment=f"  # {words}",
     )
 
@@ -108,15 +115,21 @@ def _ignore(path: Path) -> None:
         return
     if ".jobrunner" in {line.strip().strip("/") for line in text.splitlines()}:
         return
-    with path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if text and not text.endswith("\n") else "") + templates.IGNORE)
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(("\n" if text and not text.endswith("\n") else "") + templates.IGNORE)
+    except OSError as error:
+        raise _unwritable(path, error) from None
     out.line(_shown(path))
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that does not exist yet. Raises Refused when it does."""
+    """Write a file that does not exist yet. Raises Refused when it does, ConfigError when it cannot."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
@@ -124,7 +137,12 @@ def _write(path: Path, text: str) -> None:
             f"{_shown(path)} exists already", hint="remove it first, or choose another name"
         ) from None
     except OSError as error:
-        raise JobrunnerError(f"{_shown(path)} cannot be written: {error.strerror}") from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    hint = "is the folder one, and yours, and is there room on the disk? --project DIR names another"
+    return ConfigError(f"{_shown(path)} cannot be written: {error.strerror}", hint=hint)
 
 
 def _shown(path: Path) -> str:

@@ -45,14 +45,14 @@ def run_object(run: Run) -> Object:
         "rootId": run.root_id,
         "parentId": run.parent_id,
         "log": {"bytes": run.log_bytes},
-        **_skips(run),
+        **_counted(run),
     }
 
 
-def _skips(run: Run) -> Object:
-    """Return what a skipped row stands for: one occurrence, or many in a row for the same reason."""
+def _counted(run: Run) -> Object:
+    """Return what a row stands for: one run, or many skips in a row for the same reason."""
     if run.state != "skipped":
-        return {}
+        return {"count": 1, "firstFor": None, "lastFor": None}
     return {
         "count": run.count,
         "firstFor": iso(run.scheduled_for),
@@ -74,7 +74,8 @@ def problem_object(problem: Problem) -> Object:
 def params(pairs: tuple[str, ...], text: str | None) -> Object:
     """Return the params of `-p key=value` (repeatable) over those of `--params JSON`.
 
-    A value that is JSON is that value, all else is text. Raises BadRequest.
+    A value that is JSON is that value, all else is text. Raises BadRequest, also for what only Python takes
+    for JSON: NaN, and numbers that are too large for it.
     """
     found: Object = {}
     if text is not None:
@@ -84,19 +85,21 @@ def params(pairs: tuple[str, ...], text: str | None) -> Object:
         if not equals or not key.strip():
             raise BadRequest(f'-p takes key=value, not "{pair}"', hint="for example -p rows=100")
         found[key.strip()] = _value(value)
+    for key, given in found.items():
+        _check_finite(key, given)
     return found
 
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return text
 
 
 def _json_object(text: str) -> Object:
     try:
-        found = json.loads(text, parse_constant=_refuse)
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadRequest(
             f"--params is not JSON: {error}", hint="for example --params '{\"rows\": 100}'"
@@ -106,5 +109,12 @@ def _json_object(text: str) -> Object:
     return dict(found)
 
 
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
+def _check_finite(key: str, value: Any) -> None:
+    """Raise BadRequest for a param that no store could keep, by its name."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise BadRequest(
+            f'param "{key}" is or holds NaN, or a number that is too large, which is not JSON',
+            hint=f"as a text it is fine: -p '{key}=\"NaN\"'",
+        ) from None

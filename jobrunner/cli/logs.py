@@ -11,7 +11,7 @@ import click
 
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
-from jobrunner.cli.past import find_run, is_run, newest_run
+from jobrunner.cli.past import find_run, is_run, newest_run, why
 from jobrunner.errors import BadRequest
 from jobrunner.log import printable
 from jobrunner.model import ENDED, Run
@@ -92,11 +92,14 @@ def logs(asked: Asked, run_or_job: str, follow: bool, raw: bool, tail: int | Non
     run = find_run(store, run_or_job) if is_run(run_or_job) else newest_run(store, settings, run_or_job)
     assert store is not None  # or there was no run
     if as_json:
-        out.json_document(_object(store, run))
-    elif tail is not None:
-        _print_tail(store, run, tail, raw=raw)
+        out.json_document(_object(store, run, tail))
+        return
+    if tail is not None:
+        text = _text(store, run, tail, raw=raw)
+        out.write(text.encode("utf-8", "surrogateescape") if raw else text)
     else:
         _print(store, run, follow=follow, raw=raw)
+    _say_why(store.run(run.id) or run)
 
 
 def _check(follow: bool, raw: bool, tail: int | None, as_json: bool) -> None:
@@ -108,10 +111,16 @@ def _check(follow: bool, raw: bool, tail: int | None, as_json: bool) -> None:
         raise BadRequest("--tail does not go with --follow")
 
 
-def _object(store: Store, run: Run) -> dict[str, object]:
-    printer, parts = _gathering(raw=False)
-    _whole(store, run, printer)
-    return {"run": run.id, "job": run.job, "state": run.state, "bytes": run.log_bytes, "text": "".join(parts)}
+def _say_why(run: Run) -> None:
+    """Say what a run died of: the traceback is kept with the run, not in its output."""
+    if run.state == "failed" and run.error:
+        has = "has the traceback" if run.error.get("traceback") else "tells more"
+        out.talk(f"it failed: {why(run)}; jobrunner show {run.id} {has}")
+
+
+def _object(store: Store, run: Run, tail: int | None) -> dict[str, object]:
+    text = _text(store, run, tail, raw=False)
+    return {"run": run.id, "job": run.job, "state": run.state, "bytes": run.log_bytes, "text": text}
 
 
 def _gathering(*, raw: bool) -> tuple[Printer, list[str]]:
@@ -131,13 +140,15 @@ def _whole(store: Store, run: Run, printer: Printer) -> None:
         printer.end()
 
 
-def _print_tail(store: Store, run: Run, tail: int, *, raw: bool) -> None:
+def _text(store: Store, run: Run, tail: int | None, *, raw: bool) -> str:
+    """Return the whole output, or its last lines; raw bytes that are no text as lone surrogates."""
     printer, parts = _gathering(raw=raw)
     _whole(store, run, printer)
-    lines = "".join(parts).split("\n")
-    last = [] if tail == 0 else "\n".join(lines[-tail - 1 if lines[-1] == "" else -tail :])
-    text = "".join(last)
-    out.write(text.encode("utf-8", "surrogateescape") if raw else text)
+    text = "".join(parts)
+    if tail is None:
+        return text
+    lines = text.split("\n")
+    return "" if tail == 0 else "\n".join(lines[-tail - 1 if lines[-1] == "" else -tail :])
 
 
 def _print(store: Store, run: Run, *, follow: bool, raw: bool) -> None:

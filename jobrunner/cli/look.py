@@ -74,7 +74,8 @@ def _wanted(
 ) -> list[Line]:
     """Return the lines that were asked for. Raises UnknownJob for a name that none has."""
     if names:
-        lines = [line for name in names for line in _named(lines, name, registry)]
+        once = {name.casefold(): name for name in names}  # whoever asks twice gets one answer
+        lines = [line for name in once.values() for line in _named(lines, name, registry)]
     elif not hidden_too:
         lines = [line for line in lines if line.summary is None or not line.summary.hidden]
     if tags:
@@ -114,12 +115,17 @@ class Cells:
         return (
             line.name or line.file,
             report.words(summary.words, summary.timezone, self._settings) if summary else "-",
-            self._when(line.next_at) if line.next_at is not None else "-",
+            self._next(line),
             (f"{state} {self._when(since)}" if since is not None else state) or "-",
             f"{runs}/{limit}" if limit is not None else str(runs),
             line.state,
             _plain(line.note) if line.note else "",
         )
+
+    def _next(self, line: Line) -> str:
+        if line.next_at == self._now:  # the others are later
+            return "now"
+        return self._when(line.next_at) if line.next_at is not None else "-"
 
     def _when(self, instant: Instant) -> str:
         found = self._moments.get(instant)

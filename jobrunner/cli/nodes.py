@@ -1,15 +1,39 @@
-"""Nodes that look alive and are not heard of: a stopped process still holds its lock and its jobs."""
+"""Other nodes: those that want to be alone, and those that hold their lock and jobs but are stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobrunner.cli import out
 from jobrunner.clock import SECOND, Instant
+from jobrunner.errors import Refused
 from jobrunner.log import one_line
 from jobrunner.model import NodeFacts
 
+if TYPE_CHECKING:
+    from jobrunner.settings import Settings
+    from jobrunner.store.base import Store
+
 SILENT = 70 * SECOND  # nodes write at least each 60 s
+
+
+def refuse_company(store: Store, settings: Settings) -> None:
+    """Raise Refused while another start lives and one of the two is exclusive.
+
+    The node asks again, in the transaction that joins it; this is for saying so before anything else.
+    """
+    for node in store.nodes():
+        if node.role == "run" or not (node.exclusive or settings.exclusive):
+            continue
+        from jobrunner.presence import Presence
+
+        if not Presence(Path(settings.state_folder), "").is_dead(node):
+            raise Refused(
+                f"another start (pid {node.pid}) works on this state, and one of the two is exclusive",
+                hint="stop it first, or leave --exclusive out on both",
+            )
 
 
 def warn(nodes: Iterable[NodeFacts], now: Instant) -> None:

@@ -32,7 +32,9 @@ def write(text: str | bytes) -> bool:
     Raises JobrunnerError when it cannot be written for another reason.
     """
     if sys.stdout is None:  # closed by whoever started us
-        return False
+        raise JobrunnerError(
+            "the output cannot be written: stdout is closed", hint="for no output: >/dev/null"
+        )
     try:
         if isinstance(text, bytes):
             sys.stdout.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from jobrunner import durations
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.board import Board, Line, job_object
@@ -13,7 +12,7 @@ from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import facts, many, table, when
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import JobrunnerError, UnknownJob
-from jobrunner.log import one_line, printable
+from jobrunner.log import brief, one_line, printable, reason
 from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -84,9 +83,9 @@ def _row(run: Run, now: Instant) -> tuple[str, ...]:
 
 def took(run: Run, now: Instant) -> str:
     """Return how long a run took, or has taken so far."""
-    if run.started_at is None or run.state == "skipped":
+    if run.started_at is None:
         return "-"
-    return durations.text(max(0, (run.finished_at or now) - run.started_at))
+    return brief(max(0, (run.finished_at or now) - run.started_at))
 
 
 def why(run: Run) -> str:
@@ -94,7 +93,7 @@ def why(run: Run) -> str:
     error = run.error or {}
     said = ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
     again = f"attempt {run.attempt}" if run.attempt > 1 else ""
-    return one_line("; ".join(part for part in (run.reason or "", again, said) if part))
+    return one_line("; ".join(part for part in (reason(run.reason, run.result), again, said) if part))
 
 
 @click.command(cls=Verb, epilog="jobrunner show sync-orders\njobrunner show 1742 --json")
@@ -160,7 +159,10 @@ def newest_run(store: Store | None, settings: Settings, name: str) -> Run:
 
 def _about_run(run: Run, now: Instant) -> list[tuple[str, str]]:
     shown = [("run", str(run.id))]
-    shown += [(key, _text(value)) for key, value in run_object(run).items() if _tells(key, value)]
+    whole = {**run_object(run), "reason": reason(run.reason, run.result)}
+    if run.count == 1:
+        del whole["count"], whole["firstFor"], whole["lastFor"]
+    shown += [(key, _text(value)) for key, value in whole.items() if _tells(key, value)]
     if run.started_at is not None:
         shown.append(("took", took(run, now)))
     if run.log_bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.errors import ConfigError
+from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 
@@ -39,6 +39,27 @@ class Defined(Protocol):
     def tags(self) -> Collection[str]:
         """Its tags."""
         ...
+
+
+def find(registry: Registry, name: str, state: Callable[[], Store | None]) -> Job:
+    """Return a job by its name. Raises UnknownJob; of one that the state knows it says what became of it."""
+    try:
+        return registry.find(name)
+    except UnknownJob as error:
+        store = state()
+        fact = store.job(name) if store is not None else None
+        raise _gone(fact, registry) if fact is not None else error from None
+
+
+def _gone(fact: JobFacts, registry: Registry) -> JobrunnerError:
+    """Return why a job that there was cannot be used: its file is broken, or gone."""
+    for problem in registry.problems:
+        if problem.file == fact.file:
+            return ConfigError(problem.message, hint=problem.hint, file=problem.file, line=problem.line)
+    return UnknownJob(
+        f'the file of job "{fact.name}" is gone: it was {fact.file}, and no other defines the job',
+        hint=f"put it back; `jobrunner history {fact.name}` has what it did",
+    )
 
 
 def load_all(settings: Settings) -> Registry:
@@ -129,6 +150,16 @@ def standing(job: Job, fact: JobFacts | None, now: Instant) -> Standing:
         executions=fact.executions + fact.pending if fact else 0,
         ended_at=fact.last_finished_at if fact else None,
     )
+
+
+def starts_at_once(job: Job, fact: JobFacts | None) -> bool:
+    """Say whether a job runs as soon as a node sees it, which none has yet."""
+    return job.run_on_start and is_new(fact)
+
+
+def is_new(fact: JobFacts | None) -> bool:
+    """Say whether no node has seen a job; one that ran by hand alone is in the state, without definition."""
+    return fact is None or not fact.definition_hash
 
 
 def next_at(job: Job, fact: JobFacts | None, now: Instant) -> Instant | None:

@@ -10,7 +10,7 @@ import click
 
 from jobrunner import __version__, durations
 from jobrunner import events as e
-from jobrunner.cli import out, report
+from jobrunner.cli import nodes, out, report
 from jobrunner.cli.app import not_yet
 from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb
 from jobrunner.cli.render import many, relative
@@ -73,12 +73,15 @@ def start(asked: Asked, /, until_done: bool, run_for: int | None, **options: Any
     _refuse_later(options)
     options["except"] = options.pop("exclude")
     settings = asked.settings(**options)
+    until_done = until_done or getattr(settings, "until_done", False)  # options here, settings elsewhere
+    run_for = run_for if run_for is not None else getattr(settings, "run_for", None)
     log = Log(sys.stderr, SystemClock().now, settings.log_format)
     known = report.load_all(settings)
     jobs = report.chosen(known, settings)
     _check(jobs, known.problems, settings, until_done=until_done)
     store = asked.open(settings, patience=NODE_PATIENCE)
     try:
+        nodes.refuse_company(store, settings)
         Banner(settings, log).say(jobs, store, known)
         return _work(settings, jobs, store, log, known.problems, until_done=until_done, run_for=run_for)
     finally:
@@ -144,10 +147,14 @@ def _work(
 def _verdict(code: int, stuck: tuple[tuple[str, str], ...], problems: list[Problem], log: Log) -> int:
     """Name what will never be done; returns the exit code of `--until-done`."""
     for name, why in stuck:
-        log.line("error", f"{name} has not had all its runs, and never will: {one_line(why)}")
+        log.line("error", f"{name} has not had all its runs, and never will: {one_line(why)}", "Verdict")
     for problem in problems:
-        log.line("error", f"{one_line(problem.name or problem.file)} could not run: its file has a problem")
+        name = one_line(problem.name or problem.file)
+        log.line("error", f"{name} could not run: its file has a problem", "Verdict")
     return 1 if problems and code == 0 else code
+
+
+BANNER = "Banner"  # what lines about no event are called in JSON
 
 
 class Banner:
@@ -187,6 +194,8 @@ class Banner:
         reason = report.resting(job, fact, self._settings)
         if reason is not None:
             return reason
+        if report.starts_at_once(job, fact):
+            return "next now"
         instant = report.next_at(job, fact, self._now)
         if instant is None:
             return "" if job.schedule is None else "no more runs"
@@ -194,18 +203,21 @@ class Banner:
 
     def _warn(self, jobs: Mapping[str, Job], facts: Mapping[str, JobFacts]) -> None:
         if self._settings.paused:
-            self._log.line("warning", "started with --paused: what is due is skipped, and recorded")
+            self._log.line("warning", "started with --paused: what is due is skipped, and recorded", BANNER)
         able = (
             job for job in jobs.values()
             if report.resting(job, facts.get(job.name.casefold()), self._settings) is None
-            and report.next_at(job, facts.get(job.name.casefold()), self._now) is not None
+            and self._comes(job, facts.get(job.name.casefold()))
         )  # fmt: skip
         if next(able, None) is None:
-            self._log.line("warning", "nothing can run: no job is enabled and has a moment to come")
+            self._log.line("warning", "nothing can run: no job is enabled and has a moment to come", BANNER)
+
+    def _comes(self, job: Job, fact: JobFacts | None) -> bool:
+        return report.starts_at_once(job, fact) or report.next_at(job, fact, self._now) is not None
 
     def _line(self, text: str) -> None:
         if self._settings.log_format == "json":
-            self._log.line("info", text.strip())
+            self._log.line("info", text.strip(), BANNER)
         else:
             out.talk(text)
 

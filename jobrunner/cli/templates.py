@@ -11,7 +11,7 @@ config = {{
 
 
 def default(container):
-    """Called at each due moment; what it returns (JSON) is kept as the run's result."""
+    """Called for each run; what it returns (JSON) is kept as the run's result."""
     logger = container.resolve("logger")
     logger.info("nothing to do yet")
 '''

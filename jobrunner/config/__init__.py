@@ -111,19 +111,18 @@ class _Reader:
         try:
             meant = KEYS[key].read(value)
         except Invalid as error:
-            said = f"{key} is {shown(value)}, which {error}"
-            self._refuse(self._from[key], key, said, error.hint)
+            said = error.whole or f"{key} is {shown(value)}, which {error}"
+            self._refuse(self._from[key], key, said, _instead(key) or error.hint)
             return
         self._values[key] = meant
         has = KEYS[key].has
         if has is not None and meant not in has:
-            self._not_yet(key, value, has)
+            self._not_yet(key, value)
 
-    def _not_yet(self, key: str, value: object, has: tuple[Any, ...]) -> None:
+    def _not_yet(self, key: str, value: object) -> None:
         file, line = self._from[key]
         said = f"{key} is {shown(value)}, which is not yet supported by this version"
-        hint = "remove it" if len(has) == 1 else "write " + " or ".join(f'"{each}"' for each in has)
-        self.errors.append(NotYetSupported(said, hint=hint, file=file, line=line, key=key))
+        self.errors.append(NotYetSupported(said, hint=_instead(key), file=file, line=line, key=key))
 
     def _refuse(self, where: tuple[str, int | None], key: str | None, message: str, hint: str | None) -> None:
         self.errors.append(ConfigError(message, hint=hint, file=where[0], line=where[1], key=key))
@@ -171,11 +170,10 @@ class _Reader:
         jitter = self._values.get("jitter", 0)
         if jitter and when is not None and jitter >= when.shortest():
             said = "jitter is as long as the shortest time between two runs, or longer"
-            self._refuse(self._from["jitter"], "jitter", said, "make it shorter")
+            self._refuse(self._from["jitter"], "jitter", said, _instead("jitter") or "make it shorter")
         if "groupLimit" in self._values and "group" not in self._values:
-            self._refuse(
-                self._from["groupLimit"], "groupLimit", "groupLimit is given without a group", "add group"
-            )
+            said = "groupLimit is given without a group"
+            self._refuse(self._from["groupLimit"], "groupLimit", said, _instead("group") or "add group")
 
     def _value(self, key: str) -> Any:
         return self._values.get(key, KEYS[key].default)
@@ -212,6 +210,14 @@ class _Reader:
             end_at=value("endAt"),
             imports=place.imports,
         )
+
+
+def _instead(key: str) -> str | None:
+    """Return the hint for a key of which this version has a part: no other may lead into the next refusal."""
+    has = KEYS[key].has
+    if has is None:
+        return None
+    return "remove it" if len(has) == 1 else "write " + " or ".join(f'"{each}"' for each in has)
 
 
 @lru_cache(maxsize=20_000)

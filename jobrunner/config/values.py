@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobrunner import clock, durations
-from jobrunner.settings import readers
+from jobrunner.settings import jsonvalues, readers
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 RESERVED = "jobrunner."
@@ -19,11 +19,15 @@ Reader = Callable[[Any], Any]
 
 
 class Invalid(ValueError):
-    """A value that a key cannot have: the second half of a sentence, and what to write instead."""
+    """A value that a key cannot have: the second half of a sentence, and what to write instead.
 
-    def __init__(self, why: str, hint: str) -> None:
+    `whole` is a sentence of its own, where a part of the value is to blame.
+    """
+
+    def __init__(self, why: str, hint: str, whole: str | None = None) -> None:
         super().__init__(why)
         self.hint = hint
+        self.whole = whole
 
 
 def name(value: object) -> str:
@@ -107,7 +111,7 @@ def whole(least: int) -> Reader:
             return value
         raise Invalid(
             f"is not a whole number of at least {least}",
-            f"write {max(least, 1)} or more, or leave the key out",
+            f"write {least} or more, or leave the key out",
         )
 
     return read
@@ -174,12 +178,10 @@ def params(value: object) -> dict[str, Any]:
     """Return a dict of JSON values of at most 4 MiB."""
     if not isinstance(value, dict):
         raise Invalid("is not a dict", 'write {"name": value}')
-    try:
-        written = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
-    except (ValueError, TypeError, RecursionError) as error:
-        raise Invalid(
-            f"is not JSON: {error}", "use text, finite numbers, True, False, None, lists and dicts"
-        ) from None
+    said = jsonvalues.flaw(value, "params")
+    if said is not None:
+        raise Invalid("is not JSON", jsonvalues.HINT, said)
+    written = len(json.dumps(value, ensure_ascii=False).encode())
     if written > LARGEST_PARAMS:
         raise Invalid(
             f"is {written:,} bytes of JSON, more than 4 MiB", "keep the data in a file and pass its path"

@@ -49,7 +49,7 @@ class Catalog:
         with _no_collector():
             self._load()
 
-    summaries: list[Summary]  # sorted by name
+    summaries: list[Summary]  # sorted by name, ignoring case
     problems: list[ProblemRow]
     missing: list[str]  # folders that should hold jobs and are not there
     found: int  # folders that are there

@@ -67,12 +67,13 @@ class Overrides:
         self._keys = settings.overrides
 
     def of(self, name: str | None) -> config.Written | None:
-        """Return what jobrunner.yaml says of a job, or None."""
+        """Return what jobrunner.yaml says of a job, or None. Raises ConfigError when that is not JSON."""
         written = self._names.get((name or "").casefold())
         if written is None:
             return None
         lines = {key: self._line(written, key) for key in self._keys[written]}
-        return config.Written(_json(self._keys[written]), FILE, self._line(written), lines)
+        keys = {key: _json(key, value, lines[key]) for key, value in self._keys[written].items()}
+        return config.Written(keys, FILE, self._line(written), lines)
 
     def unknown(self, names: set[str]) -> Iterator[tuple[str, int]]:
         """Yield (name, line) of those that no job has; `names` are casefolded."""
@@ -84,11 +85,15 @@ class Overrides:
         return self._lines.get(("jobs", *path), 1)
 
 
-def _json(keys: Any) -> dict[str, Any]:
-    """Return keys of YAML in JSON types: it also has dates, which become ISO text."""
+def _json(key: str, value: object, line: int) -> Any:
+    """Return a value of YAML in JSON types: it also has dates, which become ISO text."""
     from jobrunner.probe import plain
+    from jobrunner.settings.jsonvalues import HINT
 
-    return {key: plain(value) for key, value in keys.items()}
+    try:
+        return plain(value)
+    except TypeError as error:
+        raise ConfigError(f"{key} {error}", hint=HINT, file=FILE, line=line, key=key) from None
 
 
 def _entry(
@@ -105,14 +110,20 @@ def _entry(
         files=description.files,
         expires=now + FORGOTTEN if description.transient else None,
     )
-    first = description.configs[0].config if description.configs else {"name": description.name}
-    name = config.readable_name(first)
-    entry["problems"] += [_row(found, error, name) for error in description.problems]
+    names = _names(description) if description.problems else [None]
+    entry["problems"] += [_row(found, error, name) for error in description.problems for name in names]
     if not description.problems:
         for each in description.configs:
             job = JobEntry(row=[], config=each.config, line=each.line, lines=each.lines, former=[])
             _add(entry, found, job, settings, overrides)
     return entry
+
+
+def _names(description: Description) -> list[str | None]:
+    """Return the names that a broken file takes with it, each once; [None] when there is none to be read."""
+    written = [each.config for each in description.configs] or [{"name": name} for name in description.names]
+    names = dict.fromkeys(map(config.readable_name, written))
+    return [name for name in names if name is not None] or [None]
 
 
 def _add(entry: Entry, found: Found, each: JobEntry, settings: Settings, overrides: Overrides) -> None:
@@ -131,7 +142,10 @@ def _read(
     file = shown_path(entry["path"], settings.project)
     written = config.Written(each["config"], file, each["line"], each["lines"])
     place = Place(entry["path"], entry["folder"], entry["hash"], entry["doc"], tuple(entry["imports"]))
-    override = overrides.of(config.readable_name(each["config"]))
+    try:
+        override = overrides.of(config.readable_name(each["config"]))
+    except ConfigError as error:
+        return None, [error]
     return config.read(written, place, settings.timezone, override)
 
 

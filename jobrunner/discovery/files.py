@@ -45,7 +45,7 @@ class Description:
     problems: list[ConfigError] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     transient: bool = False
-    name: Any = None  # as far as it is known without configs
+    names: list[Any] = field(default_factory=list)  # as far as they are known without configs
 
 
 def describe(found: Sequence[Found], limit: float = probe.LIMIT) -> list[Description]:
@@ -102,12 +102,11 @@ def _describe(found: Found) -> tuple[Description, Syntax | None]:
     description = Description(sha256(source).hexdigest())
     try:
         said = syntax.read(source)
-    except ConfigError as error:
-        description.problems.append(error)
+    except (ConfigError, RecursionError, MemoryError) as error:
+        description.problems.append(error if isinstance(error, ConfigError) else syntax.too_deep())
+        description.names = syntax.names(source)
         return description, None
-    except (RecursionError, MemoryError):
-        description.problems.append(syntax.too_deep())
-        return description, None
+    description.names = [frame.config.get("name") for frame in said.frames]
     description.doc, description.imports = said.doc, said.imports
     description.configs, description.problems = said.configs or [], said.problems
     return description, None if said.problems else said
@@ -133,7 +132,6 @@ def _fill(description: Description, said: Syntax, answer: Mapping[str, Any], fou
         line = problem["line"] or frames[0].line
         description.problems.append(ConfigError(problem["message"], hint=problem["hint"], line=line))
         description.transient = True
-        description.name = frames[0].config.get("name")
         return
     for config, frame in zip_longest(
         answer["configs"], frames[: len(answer["configs"])], fillvalue=frames[0]

@@ -29,7 +29,7 @@ class _Claim(NamedTuple):
 
 
 def merge(entries: Sequence[Entry], settings: Settings) -> tuple[list[list[Any]], list[ProblemRow]]:
-    """Return the rows of all valid jobs sorted by name, and all problems sorted by file and line.
+    """Return the rows of all valid jobs by name, ignoring case, and all problems by file and line.
 
     A name that two configs claim (ignoring case, former names included) is neither's: which one would
     run must not depend on the order of files.
@@ -45,13 +45,13 @@ def merge(entries: Sequence[Entry], settings: Settings) -> tuple[list[list[Any]]
     problems += [row for found in twice for row in _duplicates(found)]
     problems += _unknown(entries, settings, set(claims) | {(row[4] or "").casefold() for row in problems})
     rows = [job["row"] for entry in entries for job in entry["jobs"] if id(job) not in lost]
-    return sorted(rows, key=lambda row: row[0]), sorted(
+    return sorted(rows, key=lambda row: row[0].casefold()), sorted(
         {_order(row): row for row in problems}.values(), key=_order
     )
 
 
 def _order(row: ProblemRow) -> tuple[Any, ...]:
-    return row[0], row[1] or 0, row[2]
+    return row[0], row[1] or 0, row[2], row[4] or ""
 
 
 def _duplicates(found: Sequence[_Claim]) -> list[ProblemRow]:

@@ -14,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobrunner.discovery import naming
 from jobrunner.discovery.function import function_problem
 from jobrunner.errors import ConfigError
 from jobrunner.probe import plain
+from jobrunner.settings.jsonvalues import HINT, flaw
 
 RISKY = frozenset({"globals", "locals", "vars", "exec", "eval"})
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -33,7 +35,10 @@ class Written:
 
 @dataclass(slots=True)
 class Syntax:
-    """What the tree says. `configs` is None when they are computed; `frames` then hold the known lines."""
+    """What the tree says. `configs` is None when they are computed.
+
+    `frames` hold the lines and names that are known of configs which are computed or cannot be used.
+    """
 
     doc: str
     imports: list[str]
@@ -52,10 +57,22 @@ def read(source: bytes) -> Syntax:
         configs, frames = _configs(tree)
     except ConfigError as error:
         problems.append(error)
+        frames = _all_frames(tree)
     odd = function_problem(tree)
     if odd is not None:
         problems.append(odd)
     return Syntax(_doc(tree), _imports(tree), configs, frames, problems)
+
+
+def names(source: bytes) -> list[Any]:
+    """Return the names that a file's configs have, as far as they can be told although it is not Python."""
+    text = naming.configs(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [each.config.get("name") for each in _all_frames(ast.parse(text))]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return [naming.only_name(text)]
 
 
 def _parse(source: bytes) -> ast.Module:
@@ -180,11 +197,15 @@ def _note(key: ast.expr | None, lines: dict[str, int]) -> None:
 
 
 def _json(key: str, value: object, lines: dict[str, int]) -> Any:
-    try:
-        return plain(value)
-    except TypeError as error:
-        hint = "use text, numbers, True, False, None, lists and dicts"
-        raise ConfigError(f"{key} {error}", hint=hint, line=lines[key], key=key) from None
+    said = flaw(value, key)
+    if said is not None:
+        raise ConfigError(said, hint=HINT, line=lines[key], key=key)
+    return plain(value)
+
+
+def _all_frames(tree: ast.Module) -> list[Written]:
+    assigned = {name: list(_assignments(tree, name)) for name in ("config", "configs")}
+    return [each for name, values in assigned.items() if values for each in _frames(name, values, tree)]
 
 
 def _frames(name: str, assigned: Sequence[ast.expr], tree: ast.Module) -> list[Written]:
@@ -196,9 +217,10 @@ def _frames(name: str, assigned: Sequence[ast.expr], tree: ast.Module) -> list[W
 
 
 def _frame(node: ast.AST | None, line: int) -> Written:
-    known = dict(_known(node))
-    named = known.get("name")
-    config = {"name": named.value} if isinstance(named, ast.Constant) else {}
+    pairs = list(_known(node))
+    known = dict(pairs)
+    named = {each.value if isinstance(each, ast.Constant) else None for key, each in pairs if key == "name"}
+    config = {"name": named.pop()} if len(named) == 1 else {}
     return Written(config, getattr(node, "lineno", line), {key: each.lineno for key, each in known.items()})
 
 

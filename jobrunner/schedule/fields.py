@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from jobrunner import durations
 from jobrunner.errors import ScheduleError
 
 LONGEST_TEXT = 256
@@ -155,8 +156,20 @@ def _alias(text: str) -> str:
             "use runOnStart: true, or run the job by hand with `jobrunner run NAME`",
         )
     if text.lower() not in ALIASES:
-        raise fail(f'the schedule "{text}" is no known alias', "use one of " + ", ".join(ALIASES))
+        hint = _interval(text.lower()) or "use one of " + ", ".join(ALIASES)
+        raise fail(f'the schedule "{text}" is no known alias', hint)
     return ALIASES[text.lower()]
+
+
+def _interval(text: str) -> str | None:
+    """Return how the `@every 5m` of other schedulers is written here."""
+    word, _, length = text.partition(" ")
+    if word != "@every":
+        return None
+    try:
+        return f'write "every {durations.text(durations.parse(length))}"'
+    except ValueError:
+        return 'write "every 5m"'
 
 
 def _days(numbers: str, weekdays: str, text: str) -> Days:

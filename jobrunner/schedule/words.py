@@ -59,7 +59,10 @@ def cron(fields: Fields) -> str:
     time, day = _time(fields), _day(fields.days)
     if not day and ":" in time and time.startswith("at "):
         time = f"every day {time}"
-    return " ".join(part for part in (time, day, _month(fields)) if part)
+    month = _month(fields)
+    if month and _is_twofold(fields.days):
+        return f"{time} {month}, {day}"  # at the end it would seem to belong to the weekdays alone
+    return " ".join(part for part in (time, day, month) if part)
 
 
 def _time(fields: Fields) -> str:
@@ -160,20 +163,31 @@ def _day(days: Days) -> str:
     if days.both and (days.any_number or days.any_weekday):
         return "on " + (_weekdays(days) if days.any_number else _numbers(days))
     if days.both:
-        return f"on {_numbers(days)}, only if it is {_weekdays(days)}"
+        return f"on {_numbers(days)}, only if it is {_weekdays(days, 'or')}"
     return f"on {_numbers(days)} or on {_weekdays(days)}"
 
 
+def _is_twofold(days: Days) -> bool:
+    """Return whether the words speak both of days of the month and of days of the week."""
+    return not days.all and not (days.both and (days.any_number or days.any_weekday))
+
+
 def _numbers(days: Days) -> str:
+    numbers = sorted(days.numbers)
+    step = _step(numbers)
+    if step > 1 and len(numbers) > MANY:
+        end = f" to {numbers[-1]}" if numbers[-1] + step <= 31 else ""
+        last = ", and on the last day" * days.last
+        return f"every {_ordinal(step)} day of the month from day {numbers[0]}{end}{last}"
     parts = [_numbered(sorted(days.numbers), "day")] if days.numbers else []
     return _and([*parts, *["the last day"] * days.last]) + " of the month"
 
 
-def _weekdays(days: Days) -> str:
+def _weekdays(days: Days, word: str = "and") -> str:
     plain = _runs(sorted(day or 7 for day in days.weekdays), lambda day: WEEKDAYS[day])
     places = sorted((place or 6, day or 7) for day, place in days.places)
     named = [f"the {PLACES[place % 6]} {WEEKDAYS[day]}" for place, day in places]
-    return _and([*plain, *named]) + (" of the month" if named else "")
+    return _joined([*plain, *named], word) + (" of the month" if named else "")
 
 
 def _month(fields: Fields) -> str:
@@ -198,4 +212,8 @@ def _run(run: list[int], name: Callable[[int], str]) -> list[str]:
 
 
 def _and(parts: Sequence[str]) -> str:
-    return " and ".join([*[", ".join(parts[:-1])] * (len(parts) > 1), parts[-1]])
+    return _joined(parts, "and")
+
+
+def _joined(parts: Sequence[str], word: str) -> str:
+    return f" {word} ".join([*[", ".join(parts[:-1])] * (len(parts) > 1), parts[-1]])

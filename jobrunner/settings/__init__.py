@@ -57,9 +57,9 @@ class Settings:
     def state_folder(self) -> str:
         """Return the folder that holds the state file, its locks and doorbells."""
         scheme, _, path = self.state.partition(":///")
-        return (
-            os.path.dirname(path) if scheme == "sqlite" and path else os.path.join(self.project, ".jobrunner")
-        )
+        if scheme != "sqlite" or not path:
+            return os.path.join(self.project, ".jobrunner")
+        return os.path.dirname(os.path.realpath(path))  # whatever link led there: all must meet at one door
 
 
 READERS: dict[str, Callable[[Any], Any]] = {
@@ -97,7 +97,25 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     explicit = "folders" in values
     values |= _missing(values, project, environ)
     values["project"], values["state"] = project, _absolute(values["state"], project)
+    for name in ("services", "settings"):
+        _check_json(name, values.get(name), file, lines)
     return Settings(**values, lines=lines, file=file if found else None, explicit=explicit)
+
+
+def _check_json(name: str, value: Any, file: str, lines: Mapping[tuple[str, ...], int]) -> None:
+    """Runs get these sections as JSON; YAML can say more than that (dates, sets, infinity)."""
+    import json
+
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{name} holds a value that is not JSON ({error})",
+            hint='write dates as text in quotes: "2026-01-01"',
+            file=FILE,
+            line=lines.get((name,)),
+            key=name,
+        ) from None
 
 
 def _asked(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Given]:

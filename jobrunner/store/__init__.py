@@ -36,7 +36,15 @@ def open_store(
 
 def exists(url: str) -> bool:
     """Say whether there is a state to open. Other schemes than sqlite: yes, opening is what tells."""
-    return _scheme(url) != "sqlite" or os.path.exists(_path(url))
+    if _scheme(url) != "sqlite":
+        return True
+    try:
+        os.stat(_path(url))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # it may well be there, and opening it says what is wrong
+        return True
+    return True
 
 
 def _scheme(url: str) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Run, Standing
+from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ class Store(Protocol):
         """Add a node. `nodes()` shows it until `leave` or `recover`."""
         ...
 
-    def seen(self, owner: str, now: Instant) -> None:
-        """Note that the node lives; at most each 60 s and with each commit of its own."""
+    def seen(self, owner: str, now: Instant) -> bool:
+        """Note that the node lives; False when it was given up meanwhile (`recover`)."""
         ...
 
     def leave(self, owner: str) -> None:
@@ -115,8 +115,13 @@ class Store(Protocol):
 
     # -- jobs ----------------------------------------------------------------------------------------
 
-    def register(self, owner: str, jobs: Sequence[Job], scope: str, now: Instant) -> Registration:
+    def register(
+        self, owner: str, jobs: Sequence[Job], scope: str, now: Instant, gates: Mapping[str, str] = ...
+    ) -> Registration:
         """Make `owner` hold exactly these definitions, and make them current.
+
+        `gates` names jobs that may not run on this node, and why (environment, paused …): it claims none
+        of their runs, and others can see whether somebody else may.
 
         A job new to the store gets a row. A (job, scope) without a cursor gets one with consumed =
         anchor = now: nothing before the first sight is due. Where the stored schedule key differs,
@@ -162,10 +167,16 @@ class Store(Protocol):
     def rewind(self, standing: Standing, to: Instant, job: Job) -> bool:
         """Set a cursor that stands in the far future back to `to`; False when it moved meanwhile.
 
+        An anchor that lies beyond `to` becomes `to`: the wrong clock gave it too.
+
         What was written about moments after `to` without starting anything (pending, skipped) is
         forgotten, and rows for many end at `to`: those moments have not come. Runs that did start stay,
         and still forbid a second start of their occurrence.
         """
+        ...
+
+    def give_up(self, run_id: int, reason: Reason, node: NodeFacts, now: Instant) -> bool:
+        """Let a pending scheduled first attempt end as skipped; False when it is pending no more."""
         ...
 
     def rekey(self, standing: Standing, schedule_key: str, now: Instant) -> bool:
@@ -236,8 +247,13 @@ class Store(Protocol):
 
     # -- logs ----------------------------------------------------------------------------------------
 
-    def append_log(self, run_id: int, chunks: Sequence[LogChunk], cut: tuple[int, int] | None = None) -> None:
-        """Add output; with `cut` = (from, to), forget first whole chunks that begin in [from, to)."""
+    def append_log(
+        self, run_id: int, owner: str, chunks: Sequence[LogChunk], cut: tuple[int, int] | None = None
+    ) -> None:
+        """Add output of a running run of ours; of one that is no longer ours nothing is written.
+
+        With `cut` = (from, to), forget first whole chunks that begin in [from, to).
+        """
         ...
 
     def read_log(self, run_id: int, offset: int = 0) -> list[LogChunk]:

@@ -131,7 +131,7 @@ class House:
             store.join(me)
             job_id = store.enroll(job, now)
             claim = store.run_here(job_id, job, me, 1, {"rows": 1}, identity="system", force=True, now=now)
-            store.append_log(claim.run.id, [LogChunk(*chunk) for chunk in log])
+            store.append_log(claim.run.id, me.owner, [LogChunk(*chunk) for chunk in log])
             size = sum(len(data) for _, data in log) if log_bytes is None else log_bytes
             if state != "running":
                 store.finish(claim.run, Outcome(state=state, **outcome), size, now + SECOND // 2)

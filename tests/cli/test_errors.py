@@ -61,7 +61,14 @@ def test_the_version_goes_to_stdout(house: House) -> None:
         ["run", "x", "--params", "{"],
         ["run", "x", "--params", "[1]"],
         ["run", "x", "--params", '{"a": NaN}'],
+        ["run", "x", "--params", '{"a": 1e400}'],
+        ["run", "x", "-p", "a=NaN"],
+        ["run", "x", "-p", "a=1e400"],
         ["run", "x", "--timeout", "soon"],
+        ["run", "x", "--timeout", "0"],
+        ["run", "x", "--timeout", "0ms"],
+        ["run", "x", "--grace", "soon"],
+        ["next", "-5 * * * *"],
         ["start", "--slots", "0"],
         ["start", "--for", "-1s"],
         ["start", "--grace", "soon"],
@@ -93,8 +100,63 @@ def test_a_misuse_is_one_sentence_and_exit_code_2(house: House, args: list[str])
     assert not (house.root / ".jobrunner").exists()
 
 
-def test_a_misspelt_command_is_recognised(house: House) -> None:
-    assert 'did you mean "history"?' in house.call("histroy").err
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("histroy", "history"), ("strat", "start"), ("hist", "history"), ("lgos", "logs")]
+)
+def test_a_misspelt_command_is_recognised(house: House, typed: str, meant: str) -> None:
+    assert f'did you mean "{meant}"?' in house.call(typed).err
+
+
+@pytest.mark.parametrize("typed", ["bogus", "jobs", "x", "deploy", "stop"])
+def test_what_is_like_no_command_is_taken_for_none(house: House, typed: str) -> None:
+    done = house.call(typed)
+    assert done.code == 2
+    assert done.err.startswith(f'error: there is no command "{typed}"\n')
+
+
+PROMISED = """trigger cancel pause resume enable disable set reset forget why simulate stats doctor ui top
+              nodes exec complete state audit health at in pending"""
+
+
+@pytest.mark.parametrize("typed", PROMISED.split())
+def test_a_command_of_a_later_version_is_not_yet_supported(house: House, typed: str) -> None:
+    done = house.call(typed, "sync-orders", "--force")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: `{typed}` is not yet supported\n")
+    assert typed not in app.COMMANDS
+
+
+@pytest.mark.parametrize("line", ["ls", "start", "run a", "new x", "init", "check", "next a", "history"])
+def test_a_deleted_working_folder_is_a_sentence(house: House, line: str) -> None:
+    script = f"mkdir gone && cd gone && rmdir ../gone && {' '.join(command(line.split()))}"
+    done = subprocess.run(["bash", "-c", script], cwd=house.root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.splitlines()[-2:] == [
+        "error: the folder that you are in was deleted", "hint: cd to one that exists"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("args", [["run"], ["next"], ["check"]], ids=" ".join)
+def test_a_job_whose_file_is_gone_is_said_to_be_gone(house: House, args: list[str]) -> None:
+    house.job("keep")
+    path = house.job("gone")
+    house.register()
+    path.unlink()
+    done = house.call(*args, "GONE")
+    assert (done.code, done.out) == (3, "")
+    assert 'the file of job "gone" is gone: it was jobs/gone.py' in done.err
+    assert "jobrunner history gone" in done.err
+    assert "there is no job" in house.call(*args, "nobody").err
+
+
+@pytest.mark.parametrize("args", [["run"], ["next"]], ids=" ".join)
+def test_a_job_whose_file_broke_beyond_reading_says_where(house: House, args: list[str]) -> None:
+    path = house.job("a")
+    house.register()
+    path.write_text("config = {")
+    done = house.call(*args, "a")
+    assert done.code == 3
+    assert "jobs/a.py:1" in done.err
 
 
 def test_with_json_an_error_is_an_object_on_stderr(house: House) -> None:
@@ -199,13 +261,31 @@ def test_a_full_disk_under_stdout_is_an_error(house: House) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_closed_streams_are_lived_with(house: House, closed: str) -> None:
-    house.job("a")
-    done = subprocess.run(
-        ["bash", "-c", f"{' '.join(command(['ls']))} {closed}"], cwd=house.root, check=False
+def closed(house: House, line: str, streams: str) -> subprocess.CompletedProcess[str]:
+    script = f"{' '.join(command(line.split()))} {streams}"
+    return subprocess.run(
+        ["bash", "-c", script], cwd=house.root, check=False, stderr=subprocess.PIPE, text=True
     )
-    assert done.returncode == 0
+
+
+def test_a_closed_stderr_is_lived_with(house: House) -> None:
+    house.job("a")
+    assert closed(house, "ls", "2>&-").returncode == 0
+
+
+@pytest.mark.parametrize("line", ["ls", "ls --json", "run a", "next", "history --json"])
+def test_data_that_a_closed_stdout_loses_is_an_error(house: House, line: str) -> None:
+    house.job("a", "return 1")
+    done = closed(house, line, ">&-")
+    assert done.returncode == 1
+    assert "the output cannot be written: stdout is closed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert closed(house, line, ">&- 2>&-").returncode == 1
+
+
+def test_a_closed_stdout_is_fine_where_there_is_no_data(house: House) -> None:
+    house.job("a")
+    assert closed(house, "run a", ">&-").returncode == 0
 
 
 def test_an_encoding_that_lacks_a_character_shows_an_escape(house: House) -> None:

@@ -106,10 +106,38 @@ def test_new_makes_the_jobs_folder(house: House) -> None:
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(house: House) -> None:
     house.write("blocked", "a file")
-    done = house.call("new", "x", "--jobs", "blocked")
-    assert done.code in (1, 3, 4)
-    assert done.err.startswith("error: ")
-    assert "Traceback" not in done.err
+    for args in (["new", "x", "--jobs", "blocked"], ["init", "blocked/deeper"]):
+        done = house.call(*args)
+        assert (done.code, done.out) == (3, "")
+        sentence, hint = done.err.splitlines()
+        assert sentence.startswith("error: blocked/")
+        assert " cannot be written: " in sentence
+        assert hint.startswith("hint: ")
+
+
+def test_a_gitignore_that_cannot_be_written_is_a_sentence(house: House) -> None:
+    (house.root / ".gitignore").symlink_to("nowhere/at/all")
+    done = house.call("init")
+    assert done.code == 3
+    assert ".gitignore cannot be written" in done.err
+
+
+@pytest.mark.parametrize("word", ["none", "None", " NONE "])
+def test_new_with_schedule_none_makes_a_job_on_demand(house: House, word: str) -> None:
+    done = house.call("new", "x", "--schedule", word)
+    assert done.code == 0, done.err
+    assert "`jobrunner run x` runs it" in done.err
+    assert "start" not in done.err
+    (job,) = house.call("ls", "--json").json
+    assert (job["schedule"], job["state"]) == (None, "on-demand")
+    assert house.call("check", "--strict").code == 0
+
+
+def test_the_default_that_the_help_of_new_names_can_be_typed(house: House) -> None:
+    default = house.call("new", "--help").out.partition("[default: ")[2].partition("]")[0]
+    assert " ".join(default.split()) == "0 9 * * *"
+    assert house.call("new", "x", "--schedule", " ".join(default.split())).code == 0
+    assert "on demand" in " ".join(house.call("new", "--help").out.split())
 
 
 # -- completion ----------------------------------------------------------------------------------------------

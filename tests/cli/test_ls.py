@@ -296,3 +296,23 @@ def test_show_tells_about_orphans_and_broken_files(house: House) -> None:
     assert house.call("show", "gone", "--json").json["state"] == "orphan"
     assert house.call("show", "broken", "--json").json["state"] == "error"
     assert "61" in house.call("show", "broken").out
+
+
+def test_a_job_asked_for_twice_is_one_row(house: House) -> None:
+    house.job("p")
+    house.job("a")
+    assert [job["id"] for job in house.call("ls", "p", "a", "P", "p", "--json").json] == ["p", "a"]
+
+
+@pytest.mark.parametrize("schedule", ["0 0 1 1 *", None])
+def test_a_new_job_with_run_on_start_is_due_now(house: House, schedule: str | None) -> None:
+    house.job("eager", schedule=schedule, runOnStart=True)
+    house.job("off", runOnStart=True, enabled=False)
+    (eager, off) = house.call("ls", "--json").json
+    assert abs(from_iso(eager["nextExecutionAt"]) - SystemClock().now()) < 60 * SECOND
+    assert off["nextExecutionAt"] is None
+    assert "  now " in house.call("ls", "eager").out
+    house.process("run", "eager")  # by hand: no node has seen it yet
+    assert "  now " in house.call("ls", "eager").out
+    house.register()
+    assert "  now " not in house.call("ls", "eager").out

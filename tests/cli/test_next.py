@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from jobrunner.clock import HOUR, SystemClock, from_iso
@@ -103,7 +106,7 @@ def test_a_disabled_job_is_previewed_with_a_note(house: House) -> None:
 def test_nothing_due_is_said(house: House) -> None:
     house.job("a", schedule=None)
     done = house.call("next", "a")
-    assert (done.code, done.out, done.err) == (0, "", "nothing is due\n")
+    assert (done.code, done.out, done.err) == (0, "", "nothing is due: a runs on demand only\n")
     assert house.call("next", "a", "--json").json == []
 
 
@@ -128,3 +131,53 @@ def test_an_unknown_job_is_code_3_and_a_broken_one_says_why(house: House) -> Non
     done = house.call("next", "a")
     assert done.code == 3
     assert "jobs/a.py" in done.err
+
+
+def test_from_a_moment_in_the_past_the_schedule_is_shown_not_the_state(house: House) -> None:
+    house.job("a", schedule="0 9 * * *", numberOfExecutions=1)
+    house.job("grid", schedule="every 1h")
+    first = ["2026-05-01T09:00:00.000Z", "2026-05-02T09:00:00.000Z"]
+    assert due(house, "a", "-n", "2", *FROM) == first
+    house.register()
+    house.ran("a")
+    assert due(house, "a", "-n", "2", *FROM) == first
+    assert [one["job"] for one in house.call("next", "-n", "2", "--json", *FROM).json] == ["a", "a"]
+
+
+def test_an_interval_never_seen_counts_from_the_moment_asked_for(house: House) -> None:
+    house.job("grid", schedule="every 1h")
+    assert due(house, "grid", "-n", "1", *FROM) == ["2026-05-01T01:00:00.000Z"]
+
+
+def test_why_nothing_is_due_is_said(house: House) -> None:
+    house.job("a", numberOfExecutions=1)
+    house.job("over", endAt="2020-01-01T00:00:00Z")
+    house.job("off", schedule=None, enabled=False)
+    house.register()
+    with closing(sqlite3.connect(house.root / ".jobrunner" / "state.db")) as state:
+        state.execute("UPDATE cursors SET executions = 1")
+        state.commit()
+    assert house.call("next", "a").err == "nothing is due: a has had its last of 1 scheduled start\n"
+    assert house.call("next", "over").err == (
+        "nothing is due: over has no moment left, for its endAt has passed\n"
+    )
+    assert "disabled: in its file" in house.call("next", "off").err
+    assert "no job is enabled and has a moment to come" in house.call("next").err
+    assert house.call("next", "--until", "2020-01-01").err.startswith("nothing is due until 2020-01-01T")
+
+
+def test_a_new_job_with_run_on_start_is_due_at_once(house: House) -> None:
+    house.job("a", runOnStart=True, numberOfExecutions=2)
+    first, second = due(house, "a")
+    assert abs(from_iso(first) - SystemClock().now()) < 60_000_000
+    assert second.endswith("T09:00:00.000Z")
+    house.register()
+    assert all(one.endswith("T09:00:00.000Z") for one in due(house, "a"))
+
+
+def test_an_expression_that_begins_with_a_minus_is_one(house: House) -> None:
+    done = house.call("next", "-5 * * * *")
+    assert done.code == 2
+    assert '"-5"' in done.err
+    assert "No such option" not in done.err
+    assert len(due(house, "0 9 * * *", "-n 5")) == 5

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from jobrunner.clock import DAY, HOUR, SystemClock, to_iso
+from jobrunner.log import brief
 from jobrunner.model import NodeFacts
 from jobrunner.registry import Registry
 from jobrunner.settings import load
@@ -15,7 +16,7 @@ from tests.cli.house import House, command
 RUN = {
     "id", "job", "trigger", "scheduledFor", "effectiveAt", "startedAt", "finishedAt", "state", "reason",
     "attempt", "node", "machine", "pid", "identity", "params", "progress", "result", "truncated", "error",
-    "rootId", "parentId", "log",
+    "rootId", "parentId", "log", "count", "firstFor", "lastFor",
 }  # fmt: skip
 ERROR = {
     "type": "ValueError",
@@ -45,6 +46,7 @@ def test_runs_come_newest_first_with_the_fields_of_the_contract(house: House) ->
     newest, oldest = house.call("history", "--json").json
     assert newest.keys() == oldest.keys() == RUN
     assert (newest["job"], oldest["job"]) == ("b", "a")
+    assert (newest["count"], newest["firstFor"], newest["lastFor"]) == (1, None, None)
     assert (oldest["result"], oldest["log"], oldest["params"]) == ({"rows": 3}, {"bytes": 6}, {"rows": 1})
     assert (newest["state"], newest["error"]["type"]) == ("failed", "ValueError")
     assert newest["startedAt"].endswith("Z")
@@ -110,7 +112,7 @@ def test_many_skips_are_one_row_that_says_how_many(house: House) -> None:
     assert store.consume(standing, due.last_for or 0, [due], job=job, supersede=False, node=node, now=now)
     store.close()
     (run,) = house.call("history", "--json").json
-    assert run.keys() == RUN | {"count", "firstFor", "lastFor"}
+    assert run.keys() == RUN
     assert (run["state"], run["reason"], run["count"]) == ("skipped", "missed", 500)
     assert run["lastFor"] > run["firstFor"]
     assert "skipped x500" in house.call("history").out
@@ -212,11 +214,11 @@ def test_follow_goes_on_until_the_run_ends(house: House) -> None:
     assert child.stdout is not None
     assert child.stdout.readline() == "one\n"
     store = house.store()
-    store.append_log(run.id, [LogChunk(4, b"two\n")])
+    store.append_log(run.id, run.owner or "", [LogChunk(4, b"two\n")])
     assert child.stdout.readline() == "two\n"
     assert child.poll() is None
     with store.transaction():
-        store.append_log(run.id, [LogChunk(8, b"three\n")])
+        store.append_log(run.id, run.owner or "", [LogChunk(8, b"three\n")])
         store.finish(run, Outcome(state="succeeded"), 14, SystemClock().now())
     out, err = child.communicate(timeout=20)
     assert (child.returncode, out, err) == (0, "three\n", "a #1 succeeded\n")
@@ -227,3 +229,47 @@ def test_follow_of_a_run_that_is_over_just_prints(house: House) -> None:
     house.job("a")
     house.ran("a", log=[(0, b"x\n")])
     assert house.call("logs", "a", "-f").out == "x\n"
+
+
+def test_tail_holds_for_json_too(house: House) -> None:
+    house.job("a")
+    house.ran("a", log=[(0, b"1\n2\n3\n")])
+    assert house.call("logs", "1", "--json", "--tail", "2").json["text"] == "2\n3\n"
+    assert house.call("logs", "1", "--json", "--tail", "0").json["text"] == ""
+    assert house.call("logs", "1", "--json", "--tail", "2").json["bytes"] == 6
+
+
+@pytest.mark.parametrize("options", [[], ["--tail", "1"], ["-f"]], ids=" ".join)
+def test_the_log_of_a_failed_run_leads_to_its_traceback(house: House, options: list[str]) -> None:
+    house.job("a")
+    house.ran("a", "failed", error=ERROR, log=[(0, b"x\n")])
+    done = house.call("logs", "a", *options)
+    assert (done.code, done.out) == (0, "x\n")
+    said = "it failed: ValueError: no\\x1b[31m\\nsecond; jobrunner show 1 has the traceback\n"
+    assert done.err == said
+    house.ran("a", log=[(0, b"x\n")])
+    assert house.call("logs", "a", *options).err == ""
+
+
+def test_why_a_body_skipped_is_told_and_how_long_it_took(house: House) -> None:
+    house.job("a")
+    house.ran("a", "skipped", reason="body", result="bank\nclosed")
+    row = house.call("history").out.splitlines()[1]
+    assert row.endswith("  500ms  body: bank\\nclosed")
+    assert "body: bank\\nclosed" in house.call("show", "1").out
+    assert "body: bank\\nclosed" in house.call("show", "a").out
+    (run,) = house.call("history", "--json").json
+    assert (run["reason"], run["result"]) == ("body", "bank\nclosed")
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [
+        (0, "0ms"), (499, "0ms"), (23_400, "23ms"), (965_000, "965ms"), (999_499, "999ms"),
+        (999_500, "1.00s"), (8_965_000, "8.97s"), (9_994_999, "9.99s"), (9_996_000, "10.0s"),
+        (16_007_000, "16.0s"), (59_940_000, "59.9s"), (59_960_000, "1m"), (125_400_000, "2m5s"),
+        (3_599_700_000, "1h"), (3_900_000_000, "1h5m"), (86_399_000_000, "1d"), (93_600_000_000, "1d2h"),
+    ],
+)  # fmt: skip
+def test_a_length_of_time_reads_at_a_glance(micros: int, text: str) -> None:
+    assert brief(micros) == text

@@ -9,6 +9,9 @@ import time
 
 import pytest
 
+from jobrunner.cli.asking import Asked
+from jobrunner.cli.byhand import _patient
+from jobrunner.clock import SECOND
 from tests.cli.house import House, command
 
 
@@ -75,6 +78,8 @@ def test_ctrl_c_ends_the_run_and_is_code_130(house: House) -> None:
     _, err = child.communicate(timeout=40)
     assert child.returncode == 130, err
     assert "Traceback" not in err
+    assert "the job was asked to end; a second Ctrl-C kills it\n" in err
+    assert "waiting for" not in err
     assert house.call("history", "--json").json[0]["state"] == "canceled"
 
 
@@ -168,3 +173,105 @@ def test_output_arrives_while_it_runs(house: House) -> None:
     assert time.monotonic() - began < 15
     child.terminate()
     child.communicate(timeout=40)
+
+
+# -- params --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "[1, NaN]"])
+def test_a_number_that_is_no_json_is_refused_by_name_wherever_it_is_given(house: House, number: str) -> None:
+    house.job("a")
+    for args in (["-p", f"size={number}"], ["--params", f'{{"size": {number}}}']):
+        done = house.call("run", "a", *args)
+        assert (done.code, done.out) == (2, "")
+        assert 'param "size"' in done.err
+    assert not (house.root / ".jobrunner").exists()
+
+
+def test_text_that_looks_like_such_a_number_is_text_in_quotes(house: House) -> None:
+    house.job("a", 'return container.resolve("params")')
+    assert house.process("run", "a", "-p", 'size="NaN"').json == {"size": "NaN"}
+
+
+def taking(house: House, signature: str, *, before: str = "", params: object = None) -> None:
+    config = {"name": "a", "schedule": None, "params": params or {}}
+    house.write("jobs/a.py", f"config = {config!r}\n{before}\ndef default({signature}): return 1\n")
+
+
+@pytest.mark.parametrize(
+    "args", [["-p", "day=2"], ["-p", "rows=1", "-p", "full=1"], ["--params", '{"day": 2}']]
+)
+def test_a_param_that_the_function_takes_is_accepted(house: House, args: list[str]) -> None:
+    taking(house, "logger, rows=1, *, day=2", params={"full": False})
+    assert house.process("run", "a", *args).code == 0
+
+
+@pytest.mark.parametrize("args", [["-p", "rosw=2"], ["--params", '{"rosw": 2}']])
+def test_a_misspelt_param_is_refused_with_near_names(house: House, args: list[str]) -> None:
+    taking(house, "logger, rows=1")
+    done = house.call("run", "a", *args)
+    assert (done.code, done.out) == (2, "")
+    assert 'a has no param "rosw"' in done.err
+    assert "did you mean rows?" in done.err
+    assert not (house.root / ".jobrunner").exists()
+    assert "it takes logger, rows" in house.call("run", "a", "-p", "nosuch=3").err
+
+
+@pytest.mark.parametrize(
+    ("signature", "before"),
+    [
+        ("container", ""),
+        ("ctx", ""),
+        ("params", ""),
+        ("rows=1", "def passing(function): return function\n@passing"),
+        ("rows=1", "default = print\nif True:\n  pass\n@staticmethod"),
+    ],
+)
+def test_where_the_body_may_look_at_any_param_all_are_accepted(
+    house: House, signature: str, before: str
+) -> None:
+    taking(house, signature, before=before)
+    assert house.process("run", "a", "-p", "nosuch=3").code == 0
+
+
+def test_services_may_take_params_too(house: House) -> None:
+    taking(house, "")
+    house.write("services.py", "def register(container): pass\ndef virtualize(container, params): pass\n")
+    assert house.process("run", "a", "-p", "tenant=acme").code == 0
+
+
+# -- how long it may take ------------------------------------------------------------------------------------
+
+
+def test_a_run_by_hand_has_two_seconds_to_end_unless_somebody_said_otherwise(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def grace(option: str | None = None) -> int:
+        return _patient(Asked().settings(grace=option), option).grace
+
+    assert grace() == 2 * SECOND
+    assert grace("5s") == 5 * SECOND
+    house.write("jobrunner.yaml", "grace: 30s\n")
+    assert grace() == 30 * SECOND
+    monkeypatch.setenv("JOBRUNNER_GRACE", "7")
+    assert grace() == 7 * SECOND
+    assert grace("5s") == 5 * SECOND
+
+
+def test_a_job_that_will_not_end_is_killed_after_the_grace(house: House) -> None:
+    body = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    house.job("a", body)
+    began = time.monotonic()
+    assert house.process("run", "a", "--timeout", "0.5s", "--grace", "0.2s").code == 5
+    assert time.monotonic() - began < 8
+
+
+def test_the_help_lists_every_exit_code(house: House) -> None:
+    text = house.call("run", "--help").out.partition("Exit code:")[2].partition("Options:")[0]
+    found = [word for word in text.replace(",", " ").split() if word.isdecimal()]
+    assert found == ["0", "1", "2", "3", "4", "5", "6", "7", "130"]
+
+
+def test_the_reason_of_a_skip_is_told(house: House) -> None:
+    house.job("a", "from jobrunner import Skip; raise Skip('bank closed')")
+    assert "a #1 skipped (body: bank closed) after " in house.process("run", "a").err

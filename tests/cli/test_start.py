@@ -222,3 +222,55 @@ def test_a_password_in_the_address_of_the_state_is_not_shown() -> None:
 
     assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
     assert without_password("sqlite:////tmp/a:b@c/state.db") == "sqlite:////tmp/a:b@c/state.db"
+
+
+def test_the_banner_says_that_a_new_job_with_run_on_start_starts_now(house: House) -> None:
+    house.job("eager", schedule=None, runOnStart=True)
+    err = house.process("start", "--for", "0.1s").err
+    assert any(line.split() == ["eager", "on", "demand", "next", "now"] for line in err.splitlines())
+    assert "nothing can run" not in err
+    assert "next now" not in house.process("start", "--for", "0.1s").err
+
+
+def test_an_exclusive_start_says_nothing_before_it_refuses(house: House) -> None:
+    house.job("a")
+    node = started(house)
+    assert node.stderr is not None
+    while "a is new" not in node.stderr.readline():
+        assert node.poll() is None
+    try:
+        done = house.process("start", "--exclusive", "--for", "0.1s")
+        assert done.code == 4
+        assert done.err.startswith("error: another start")
+        assert len(done.err.splitlines()) == 2
+    finally:
+        node.terminate()
+        ended(node)
+
+
+def test_a_dead_exclusive_node_is_no_company(house: House) -> None:
+    house.job("a")
+    house.register(exclusive=True, stays=True)
+    assert house.process("start", "--for", "0.1s").code == 0
+
+
+def test_every_json_log_line_has_an_event(house: House) -> None:
+    house.job("a", "return 1", schedule="* * * * * *", numberOfExecutions=1)
+    house.job("off", numberOfExecutions=1, enabled=False)
+    err = house.process("start", "--until-done", "--log-format", "json").err
+    events = [json.loads(line).get("event") for line in err.splitlines()]
+    assert None not in events
+    assert events[:2] == ["Banner", "Banner"]
+    assert "Verdict" in events
+
+
+def test_how_long_it_runs_may_be_said_in_the_environment(house: House) -> None:
+    house.job("a")
+    assert house.process("start", env={"JOBRUNNER_FOR": "0.1s"}).code == 0
+
+
+def test_until_done_may_be_said_in_the_settings_file(house: House) -> None:
+    house.job("a", "return 1", schedule="* * * * * *", numberOfExecutions=1)
+    house.write("jobrunner.yaml", "until_done: true\n")
+    assert house.process("start").code == 0
+    assert house.call("ls", "--json").json[0]["state"] == "finished"

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from typing import Any
 
 import pytest
 
 from jobrunner.config import Place, Written, read
 from jobrunner.config.keys import CANONICAL, KEYS
+from jobrunner.config.values import Invalid, whole
 from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
 from jobrunner.model import Job
 
@@ -47,6 +50,7 @@ VALID: list[tuple[str, Any, str, Any]] = [
     ("numberOfExecutions", None, "number_of_executions", None),
     ("timezone", "Europe/Berlin", "timezone", "Europe/Berlin"),
     ("timezone", "", "timezone", "UTC"),
+    ("timezone", " ", "timezone", "UTC"),
     ("timezone", None, "timezone", "UTC"),
     ("description", " two\n words ", "description", "two words"),
     ("tags", ["b", "a", "b"], "tags", ("b", "a")),
@@ -132,6 +136,36 @@ def test_an_invalid_value_is_refused_with_its_line_its_key_and_what_to_do(key: s
     assert found.hint
     assert key in found.message or isinstance(found, ScheduleError)
     assert "\n" not in found.message and found.message.isprintable() and len(found.message) < 300
+
+
+@pytest.mark.parametrize(("key", "value"), [each for each in INVALID if KEYS[each[0]].has is not None])
+def test_the_hint_to_an_invalid_value_offers_nothing_that_is_refused_next(key: str, value: Any) -> None:
+    hint = error(**{key: value}).hint
+    quoted = [ast.literal_eval(each) for each in re.findall(r'"[^"]*"', hint or "")]
+    assert hint == "remove it" or quoted
+    for each in quoted:
+        assert job(**{key: each}).config[key] == each
+
+
+@pytest.mark.parametrize("keys", [{"groupLimit": 3}, {"jitter": "1h"}])
+def test_a_hint_on_keys_together_does_not_ask_for_what_is_refused_next(keys: dict[str, Any]) -> None:
+    _, errors = said({"name": "a", "schedule": "@hourly", **keys})
+    assert [each.hint for each in errors] == ["remove it", "remove it"]
+
+
+def test_a_number_that_may_be_zero_is_hinted_so() -> None:
+    with pytest.raises(Invalid) as caught:
+        whole(0)("x")
+    assert caught.value.hint.startswith("write 0 or more")
+
+
+def test_params_that_are_not_json_are_named_by_their_path() -> None:
+    assert error(params={"x": [1, float("nan")]}).message == "params.x[1] is nan, which is no finite number"
+    assert "params is nested" in error(params=_deep(60)).message
+
+
+def _deep(levels: int) -> dict[str, Any]:
+    return {"x": _deep(levels - 1)} if levels else {}
 
 
 def test_every_key_was_tried_with_an_invalid_value() -> None:

@@ -471,3 +471,18 @@ def test_signals_a_run_was_born_with_are_the_defaults(house: Household) -> None:
     assert "SIG_DFL" in chld
     assert "Alarm" in term
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "async def default(container): raise ValueError('mine')",
+        "class default:\n    async def run(self): raise ValueError('mine')",
+    ],
+)
+def test_the_traceback_of_an_async_body_tells_of_no_other_error(zygote_house: Household, body: str) -> None:
+    outcome = zygote_house.run(body)
+    assert outcome.error is not None
+    assert "ValueError: mine" in outcome.error["traceback"]
+    assert "RuntimeError" not in outcome.error["traceback"]
+    assert "During handling" not in outcome.error["traceback"]

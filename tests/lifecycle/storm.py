@@ -34,6 +34,7 @@ class Verdict:
     rows: Counter[str] = field(default_factory=Counter)
     bodies: int = 0
     kills: int = 0
+    until: float = 0.0  # wall clock; up to here unlimited jobs must have been looked after
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -51,8 +52,10 @@ def storm(root: Path, *, nodes: int, jobs: int, seconds: float, kill_every: floa
         limit = {"numberOfExecutions": LIMIT} if number % 2 == 0 else {}
         project.job(f"job-{number}", "note(f'{ctx.job} {ctx.scheduled_for.timestamp():.0f}')", **limit)
     verdict = Verdict()
+    begin = time.time()
     try:
         _work(project, verdict, nodes, seconds, kill_every, random.Random(seed))
+        verdict.until = time.time() - 5
         limited = [f"job-{number}" for number in range(0, jobs, 2)]
         wait_until(lambda: _finished(project, limited), "the limited jobs to finish", 300)
         for node in project.nodes:
@@ -62,7 +65,7 @@ def storm(root: Path, *, nodes: int, jobs: int, seconds: float, kill_every: floa
             node.wait(60)
     finally:
         project.end()
-    _compare(project, verdict)
+    _compare(project, verdict, begin + 10, verdict.until)
     return verdict
 
 
@@ -89,13 +92,20 @@ def _finished(project: Project, limited: list[str]) -> bool:
         return set(limited) <= {name for (name,) in done}
 
 
-def _compare(project: Project, verdict: Verdict) -> None:
+def _compare(project: Project, verdict: Verdict, first: float, last: float) -> None:
     begun = Counter(project.notes())
     verdict.bodies = sum(begun.values())
     verdict.wrong += [f"body began {count} times: {what}" for what, count in begun.items() if count > 1]
     with project.state() as state:
         for name, job_id in state.execute("SELECT name, id FROM jobs").fetchall():
             _compare_job(state, name, job_id, begun, verdict)
+        # the store's own idea of what was due is checked against the clock on the wall
+        late = state.execute(
+            "SELECT j.name FROM cursors c JOIN jobs j ON j.id = c.job_id"
+            " WHERE c.anchor > ?1 OR (c.consumed < ?2 AND c.executions < ?3)",
+            (first * SECOND, last * SECOND, LIMIT),
+        )
+        verdict.wrong += [f"{name}: its schedule began late or stopped early" for (name,) in late.fetchall()]
 
 
 def _compare_job(

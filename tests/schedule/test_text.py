@@ -329,3 +329,19 @@ def test_the_shortest_distance_is_exact_for_simple_schedules() -> None:
         "every 4m; 0 0 * * *": 1,
     }
     assert {text: parse(text).shortest() for text in table} == table
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("@every 5m", 'write "every 5m"'),
+        ("@Every 1h30m", 'write "every 1h30m"'),
+        ("@every 5 parsecs", 'write "every 5m"'),
+        ("@every", 'write "every 5m"'),
+    ],
+)
+def test_the_every_of_other_schedulers_is_refused_with_ours(text: str, hint: str) -> None:
+    with pytest.raises(ScheduleError, match="no known alias") as caught:
+        parse(text)
+    assert caught.value.hint == hint
+    assert parse(hint.split('"')[1])

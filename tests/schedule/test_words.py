@@ -41,8 +41,20 @@ TABLE = {
     "0 0 * * 5L": "at 00:00 on the last Friday of the month",
     "0 0 * * 1,3#2,0L": "at 00:00 on Monday, the second Wednesday and the last Sunday of the month",
     "0 0 13 * 5": "at 00:00 on day 13 of the month or on Friday",
-    "0 0 */2 * 1": "at 00:00 on days 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29 and 31 of "
-    "the month, only if it is Monday",
+    "0 0 */2 * *": "at 00:00 on every 2nd day of the month from day 1",
+    "0 0 2/3 * *": "at 00:00 on every 3rd day of the month from day 2",
+    "0 0 1-9/2 * *": "at 00:00 on every 2nd day of the month from day 1 to 9",
+    "0 0 */2,L * *": "at 00:00 on every 2nd day of the month from day 1, and on the last day",
+    "0 0 */10 * *": "at 00:00 on days 1, 11, 21 and 31 of the month",
+    "0 0 5-20 * *": "at 00:00 on days 5 to 20 of the month",
+    "0 0 */2 * 1": "at 00:00 on every 2nd day of the month from day 1, only if it is Monday",
+    "0 0 1 * */2": "at 00:00 on day 1 of the month, only if it is Tuesday, Thursday, Saturday or Sunday",
+    "0 0 */10 * 1,3#1": "at 00:00 on days 1, 11, 21 and 31 of the month, only if it is Monday or the first "
+    "Wednesday of the month",
+    "0 0 1 1 1": "at 00:00 in January, on day 1 of the month or on Monday",
+    "0 0 */2 1,2 1": "at 00:00 in January and February, on every 2nd day of the month from day 1, only if it is "
+    "Monday",
+    "0 0 */2 1 *": "at 00:00 on every 2nd day of the month from day 1 in January",
     "0 0 1 1 *": "at 00:00 on day 1 of the month in January",
     "0 0 * 6-8 *": "every day at 00:00 in June to August",
     "*/5 * * 1,12 *": "every 5 minutes in January and December",

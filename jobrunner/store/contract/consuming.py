@@ -177,6 +177,33 @@ class Consuming(Bench):
         assert self.consume(self.tick, run_at(41))
         assert self.standing().open == 1
 
+    def test_setting_back_moves_an_anchor_that_a_wrong_clock_gave(self) -> None:
+        late = make_job("late")
+        self.register(late, now=at(500))
+        assert self.store.rewind(self.standing("late"), at(3), late)
+        now = self.standing("late")
+        assert (now.consumed, now.anchor) == (at(3), at(3))
+
+    def test_a_pending_run_can_be_given_up_once(self) -> None:
+        self.enqueue(self.tick, 1)
+        run = self.rows()[0]
+        assert self.store.give_up(run.id, "grace", self.node, at(9))
+        assert not self.store.give_up(run.id, "grace", self.node, at(9))
+        assert facts(self.rows()) == [(1, "skipped", "grace", 1)]
+        assert self.standing().open == 0
+
+    def test_where_a_gate_is_shut_nothing_is_claimed_and_others_can_see_who_may(self) -> None:
+        self.store.join(make_node("b"))
+        self.store.register("a", [self.tick], "", at(0), {"TICK": "environment"})
+        self.store.register("b", [self.tick], "", at(0))
+        assert self.standing().elsewhere
+        self.consume(self.tick, run_at(1))
+        assert self.claim(1, seconds=5) == []
+        self.store.leave("b")
+        assert not self.standing().elsewhere
+        self.store.register("a", [self.tick], "", at(0))
+        assert len(self.claim(1, seconds=5)) == 1
+
     def test_setting_back_ends_the_streak(self) -> None:
         self.consume(self.tick, skips(5, 8))
         assert self.store.rewind(self.standing(), at(6), self.tick)

@@ -141,8 +141,8 @@ class Whole(Bench):
 
     def test_a_log_comes_back_in_order_byte_for_byte(self) -> None:
         run_id = self._run_id()
-        self.store.append_log(run_id, [LogChunk(3, b"\xff\x00"), LogChunk(0, b"abc")])
-        self.store.append_log(run_id, [LogChunk(5, b"z")])
+        self.store.append_log(run_id, "a", [LogChunk(3, b"\xff\x00"), LogChunk(0, b"abc")])
+        self.store.append_log(run_id, "a", [LogChunk(5, b"z")])
         assert self.store.read_log(run_id) == [
             LogChunk(0, b"abc"),
             LogChunk(3, b"\xff\x00"),
@@ -153,15 +153,20 @@ class Whole(Bench):
 
     def test_a_cut_forgets_the_whole_chunks_within_it(self) -> None:
         run_id = self._run_id()
-        self.store.append_log(run_id, [LogChunk(offset, b"0123456789") for offset in range(0, 60, 10)])
-        self.store.append_log(run_id, [LogChunk(60, b"new")], (10, 45))
+        self.store.append_log(run_id, "a", [LogChunk(offset, b"0123456789") for offset in range(0, 60, 10)])
+        self.store.append_log(run_id, "a", [LogChunk(60, b"new")], (10, 45))
         assert [chunk.offset for chunk in self.store.read_log(run_id)] == [0, 40, 50, 60]
 
     def test_the_same_chunk_may_be_written_twice(self) -> None:
         run_id = self._run_id()
         for _ in range(2):
-            self.store.append_log(run_id, [LogChunk(0, b"abc")])
+            self.store.append_log(run_id, "a", [LogChunk(0, b"abc")])
         assert self.store.read_log(run_id) == [LogChunk(0, b"abc")]
+
+    def test_output_of_a_run_that_is_no_longer_ours_is_not_kept(self) -> None:
+        run_id = self._run_id()
+        self.store.append_log(run_id, "b", [LogChunk(0, b"abc")])
+        assert self.store.read_log(run_id) == []
 
     # -- values --------------------------------------------------------------------------------------
 
@@ -202,7 +207,7 @@ class Whole(Bench):
 
     def _run_id(self) -> int:
         self.enqueue(self.loose, 1)
-        return self.rows()[0].id
+        return self.claim()[0].run.id
 
 
 def _all(limit: int = 50) -> RunFilter:

@@ -71,6 +71,7 @@ class Claims(Part):
         FROM runs r
         CROSS JOIN jobs j ON j.id = r.job_id
         CROSS JOIN holdings h ON h.job_id = r.job_id AND h.owner = ?3 AND h.hash = j.definition_hash
+             AND h.gate IS NULL
         CROSS JOIN definitions d ON d.job_id = h.job_id AND d.hash = h.hash
         WHERE r.state = 'pending' AND r.priority = ?1 AND r.effective_at <= ?2
           AND (r.exclusive = 0 OR NOT EXISTS (

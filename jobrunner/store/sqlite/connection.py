@@ -47,6 +47,7 @@ class Database:
         self._depth = 0
         self._doomed = False
         self._identity = place.identity(path)
+        self._length = os.stat(real).st_size
         self._data_version = self.pragma("data_version")
 
     @classmethod
@@ -60,6 +61,7 @@ class Database:
                 if not create:
                     raise missing(path)
                 _make(real)
+            place.refuse_second_name(real)
             return cls(path, real, _connect(real, patience))
         except CAUGHT as error:
             raise translate(error, path) from error
@@ -174,6 +176,13 @@ class Database:
             what = "was deleted" if now is None else "was replaced by another file"
             hint = "stop all jobrunner processes, put the right file in place, start again"
             raise fault("replaced", f"{self.path} {what} while in use", hint=hint)
+        self._check_whole()
+
+    def _check_whole(self) -> None:
+        """A file that became shorter was truncated, or vacuumed by somebody: SQLite can tell which."""
+        before, self._length = self._length, os.stat(self._real).st_size
+        if self._length < before and self.pragma("quick_check(1)") != "ok":
+            raise fault("corrupt", f"{self.path} was truncated while in use", hint="restore a copy")
 
     def size(self) -> int:
         """Return how many bytes the file and its journal take."""
@@ -215,6 +224,12 @@ def _use_wal(connection: apsw.Connection, patience: float) -> None:
 def _make(real: str) -> None:
     """Make a new state beside its place and move it there finished."""
     place.prepare_folder(Path(real).parent)
+    if os.path.lexists(real + "-wal"):  # SQLite would take the journal of a file that is gone for ours
+        raise fault(
+            "foreign-journal",
+            f"{real}-wal is left of a state file that is gone",
+            hint="put the state file back beside it, or move the -wal and -shm files away",
+        )
     new = f"{real}.{os.urandom(4).hex()}.new"
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:

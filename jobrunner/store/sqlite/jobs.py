@@ -12,6 +12,8 @@ from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.currency import settle
 from jobrunner.store.sqlite.rows import Part, dumps, loads, plain
 
+NO_GATES: Mapping[str, str] = {}
+
 Known = Mapping[str, tuple[int, str]]  # name, case folded -> (id, current hash)
 
 
@@ -22,7 +24,9 @@ class Jobs(Part):
         UPDATE nodes SET registration = (SELECT max(registration) + 1 FROM nodes)
         WHERE owner = ?"""
 
-    def register(self, owner: str, jobs: Sequence[Job], scope: str, now: Instant) -> Registration:
+    def register(
+        self, owner: str, jobs: Sequence[Job], scope: str, now: Instant, gates: Mapping[str, str] = NO_GATES
+    ) -> Registration:
         """See `Store.register`. `owner` must have joined; of two names that are equal the last one counts."""
         wanted = {job.name.casefold(): job for job in jobs}
         with self._db.transaction():
@@ -35,7 +39,10 @@ class Jobs(Part):
             rescheduled = self._set_cursors(wanted, known, scope, now)
             changed = {key: job for key, job in wanted.items() if known[key][1] != job.hash}
             self._define(changed, known)
-            left = self._hold(owner, {known[key][0]: job.hash for key, job in wanted.items()})
+            shut = {name.casefold(): gate for name, gate in gates.items()}
+            left = self._hold(
+                owner, {known[key][0]: (job.hash, shut.get(key)) for key, job in wanted.items()}
+            )
             settle(self._db, left + [known[key][0] for key in changed if known[key][1]])
         return _registration(wanted, before, changed, rescheduled)
 
@@ -94,20 +101,20 @@ class Jobs(Part):
         if changed:
             self._db.rows(self.CURRENTS_CHANGED)
 
-    HELD = "SELECT job_id, hash FROM holdings WHERE owner = ?"
+    HELD = "SELECT job_id, hash, gate FROM holdings WHERE owner = ?"
     HOLD = """
-        INSERT INTO holdings (job_id, owner, hash) VALUES (?, ?, ?)
-        ON CONFLICT (job_id, owner) DO UPDATE SET hash = excluded.hash"""
+        INSERT INTO holdings (job_id, owner, hash, gate) VALUES (?, ?, ?, ?)
+        ON CONFLICT (job_id, owner) DO UPDATE SET hash = excluded.hash, gate = excluded.gate"""
     DROP = "DELETE FROM holdings WHERE job_id = ? AND owner = ?"
 
-    def _hold(self, owner: str, hashes: Mapping[int, str]) -> list[int]:
-        """Make these the owner's holdings; returns the jobs of which it holds another or none now."""
-        held = dict(self._db.made(_pair, self.HELD, (owner,)))
-        dropped = [job_id for job_id in held if job_id not in hashes]
-        taken = [(job_id, owner, hash_) for job_id, hash_ in hashes.items() if held.get(job_id) != hash_]
+    def _hold(self, owner: str, wanted: Mapping[int, tuple[str, str | None]]) -> list[int]:
+        """Make these (hash, gate) the owner's holdings; returns the jobs of which it holds another."""
+        held = {job_id: (hash_, gate) for job_id, hash_, gate in self._db.rows(self.HELD, (owner,))}
+        dropped = [job_id for job_id in held if job_id not in wanted]
+        taken = [(job_id, owner, *what) for job_id, what in wanted.items() if held.get(job_id) != what]
         self._db.many(self.DROP, ((job_id, owner) for job_id in dropped))
         self._db.many(self.HOLD, taken)
-        return dropped + [job_id for job_id, _, _ in taken if job_id in held]
+        return dropped + [job_id for job_id, *_ in taken if job_id in held]
 
     FIND = "SELECT id FROM jobs WHERE name_key = ?"
 

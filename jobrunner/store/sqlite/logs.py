@@ -22,9 +22,15 @@ class Logs(Part):
         INSERT INTO logs (run_id, offset, data) VALUES (?, ?, ?)
         ON CONFLICT (run_id, offset) DO UPDATE SET data = excluded.data"""
 
-    def append_log(self, run_id: int, chunks: Sequence[LogChunk], cut: tuple[int, int] | None = None) -> None:
+    OURS = "SELECT 1 FROM runs WHERE id = ? AND owner = ? AND state = 'running'"
+
+    def append_log(
+        self, run_id: int, owner: str, chunks: Sequence[LogChunk], cut: tuple[int, int] | None = None
+    ) -> None:
         """See `Store.append_log`."""
         with self._db.transaction():
+            if self._db.row(self.OURS, (run_id, owner)) is None:
+                return
             if cut is not None:
                 self._db.rows(self.CUT, (run_id, *cut))
             self._db.many(self.APPEND, ((run_id, chunk.offset, bytes(chunk.data)) for chunk in chunks))

@@ -28,10 +28,10 @@ class Nodes(Part):
 
     SEEN = "UPDATE nodes SET seen_at = ?2 WHERE owner = ?1"
 
-    def seen(self, owner: str, now: Instant) -> None:
+    def seen(self, owner: str, now: Instant) -> bool:
         """See `Store.seen`."""
         with self._db.transaction():
-            self._db.rows(self.SEEN, (owner, now))
+            return self._db.change(self.SEEN, (owner, now)) == 1
 
     def leave(self, owner: str) -> None:
         """See `Store.leave`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 
 from jobrunner.store.faults import fault
@@ -35,6 +36,20 @@ def identity(path: str) -> Identity | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def refuse_second_name(path: str) -> None:
+    """Raise StateError for a file with several names: SQLite would keep a journal for each of them.
+
+    A file just made has two for an instant (`publish`), so it is looked at again.
+    """
+    for pause in (0.0, 0.05, 0.5):
+        time.sleep(pause)
+        if os.stat(path).st_nlink == 1:
+            return
+    raise fault(
+        "hard-link", f"{path} has a second name (a hard link)", hint="remove the link; a symbolic one is fine"
+    )
 
 
 def refuse_network(folder: Path) -> None:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, NodeFacts, Standing
+from jobrunner.model import Due, Job, NodeFacts, Reason, Standing
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.ledger import Ledger, Streak
 from jobrunner.store.sqlite.rows import Part
 
 
 class Schedule(Part):
-    """The verbs standings, consume, rewind and rekey."""
+    """The verbs standings, consume, rewind, give_up and rekey."""
 
     # In the sub-selects the first condition on the state is the one that the partial index runs_open has.
     STANDING = """
@@ -26,7 +26,9 @@ class Schedule(Part):
                (SELECT max(r.id) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
                 AND r.state IN ('pending', 'running', 'waiting')
                 AND r.state = 'pending' AND r.trigger = 'schedule' AND r.attempt = 1),
-               c.ended_at"""
+               c.ended_at,
+               EXISTS (SELECT 1 FROM holdings o WHERE o.job_id = h.job_id AND o.hash = h.hash
+                       AND o.gate IS NULL AND o.owner != h.owner)"""
     STANDINGS = f"""{STANDING}
         FROM holdings h
         JOIN jobs j ON j.id = h.job_id AND j.definition_hash = h.hash
@@ -68,7 +70,8 @@ class Schedule(Part):
         return True
 
     REWIND = """
-        UPDATE cursors SET consumed = :to, skip_reason = NULL, skip_count = 0, skip_run = NULL
+        UPDATE cursors SET consumed = :to, anchor = min(anchor, :to), ended_at = min(ended_at, :to),
+               skip_reason = NULL, skip_count = 0, skip_run = NULL
         WHERE job_id = :job_id AND scope = :scope AND consumed = :consumed AND schedule_key = :key
           AND consumed > :to"""
 
@@ -100,6 +103,15 @@ class Schedule(Part):
             count = job.schedule.count(first - 1, to, standing.anchor) or 1
         self._db.rows(self.SHORTEN, (run_id, last, count))
 
+    GIVE_UP = """
+        UPDATE runs SET state = 'skipped', reason = ?2, finished_at = ?3, node = ?4, machine = ?5
+        WHERE id = ?1 AND state = 'pending' AND trigger = 'schedule' AND attempt = 1"""
+
+    def give_up(self, run_id: int, reason: Reason, node: NodeFacts, now: Instant) -> bool:
+        """See `Store.give_up`."""
+        with self._db.transaction():
+            return self._db.change(self.GIVE_UP, (run_id, reason, now, node.node, node.machine)) == 1
+
     REKEY = """
         UPDATE cursors SET schedule_key = :new, consumed = :now, anchor = :now,
                skip_reason = NULL, skip_count = 0, skip_run = NULL
@@ -121,8 +133,11 @@ def _place(standing: Standing) -> dict[str, object]:
 
 
 def _standing(row: Row) -> Standing:
-    job_id, job, scope, key, consumed, anchor, executions, open_, pending, pending_id, ended_at = row
+    job_id, job, scope, key, consumed, anchor, executions, open_, pending, pending_id, ended_at, elsewhere = (
+        row
+    )
     return Standing(
         job_id=job_id, job=job, scope=scope, schedule_key=key, consumed=consumed, anchor=anchor,
         executions=executions, open=open_, pending=pending, pending_id=pending_id, ended_at=ended_at,
+        elsewhere=bool(elsewhere),
     )  # fmt: skip

@@ -63,6 +63,7 @@ CREATE TABLE holdings (                             -- which node has which defi
     job_id INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
     owner  TEXT    NOT NULL REFERENCES nodes ON DELETE CASCADE,
     hash   TEXT    NOT NULL,
+    gate   TEXT,                                    -- why it may not run on that node, or NULL
     PRIMARY KEY (job_id, owner),
     FOREIGN KEY (job_id, hash) REFERENCES definitions
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,202 @@
+"""The check verb of the probe: can the services be made, and can the job's function be called?
+
+Everything is resolved as in a run, by the same container, but no factory is called and nothing is made.
+The services are proved once; the proof of a job does not say again what is wrong with them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from jobrunner import body, failure, injection, provision
+from jobrunner.container import RESERVED, Container, Settle, unresolvable
+from jobrunner.errors import ConfigError, JobrunnerError, ResolutionError
+from jobrunner.injection import LATER, OWN, Key, Parameter, Resolution
+from jobrunner.provider import Provider, Target
+
+Answer = dict[str, Any]
+
+
+def unprovable(request: Answer) -> list[Answer]:
+    """Return what cannot work: in the services, or in the one job that the request names.
+
+    Raises what executing services.py or the job file raises.
+    """
+    spec: Any = {**request, "file": request["path"], "runId": 0}
+    if request["job"]:
+        return _of_job(spec)
+    root = body.Workshop().root
+    provision.Project(root, spec)
+    rehearsal = Rehearsal(root)
+    return rehearsal.broken_services(request["path"])
+
+
+class Rehearsal(Container):
+    """A container that resolves as a run's would, with the same errors, and calls no factory.
+
+    `broken` has each service that cannot be made, `lacking` what factories want and nobody registered:
+    a body or `virtualize` may still do so.
+    """
+
+    def __init__(self, real: Container | None = None) -> None:
+        super().__init__()
+        self.broken: dict[Key, BaseException] = {}
+        self.lacking: list[str] = []
+        for key, provider in (real.known() if real is not None else {}).items():
+            self._providers[key] = self._loaded(key, provider)
+        self.all_loaded = not self.broken
+
+    def open_run(self, drive: object = None) -> Rehearsal:
+        """Return the container of a run that will not be."""
+        run = Rehearsal()
+        run._root = self
+        run.broken, run.lacking = self.broken, self.lacking
+        for name in ("ctx", "params"):
+            run.provide(name, {})
+        return run
+
+    def broken_services(self, path: str) -> list[Answer]:
+        """Try each service; return each reason once, with the line where it is in the file at `path`."""
+        run = self.open_run()
+        for key in self._providers:
+            run.try_out(key)
+        first = {id(error): key for key, error in reversed(self.broken.items())}
+        return [
+            _broken(key, self.broken[key], self._providers[key], path) for key in reversed(first.values())
+        ]
+
+    def try_out(self, key: Key) -> None:
+        """Resolve a service; what goes wrong is in `broken` and `lacking`."""
+        with contextlib.suppress(BaseException):  # looking at users' classes may raise anything
+            self.resolve(key)
+
+    def _loaded(self, key: Key, provider: Provider) -> Provider:
+        if not isinstance(provider.thing, Target):
+            return provider
+        try:
+            return provider._replace(thing=_factory(provider.thing))
+        except BaseException as error:  # a module may raise anything
+            self.broken[key] = error
+            return provider._replace(thing=None, is_value=True)
+
+    async def _make(self, key: Key, provider: Provider, settle: Settle) -> Any:
+        if key in self.broken:
+            raise self.broken[key]
+        try:
+            return await super()._make(key, provider, settle)
+        except BaseException as error:
+            self.broken[key] = error
+            raise
+
+    async def _call(
+        self,
+        function: Callable[..., Any],
+        params: Mapping[str, Any],
+        given: Mapping[str, Any],
+        settle: Settle,
+    ) -> Any:
+        await self._arguments(function, params, given, settle)
+        try:
+            inspect.signature(function).bind_partial(**given)
+        except TypeError as error:
+            raise ConfigError(f"its args do not fit: {error}") from None
+
+    def _source(self, parameter: Parameter, params: Mapping[str, Any]) -> Resolution:
+        try:
+            return super()._source(parameter, params)
+        except ResolutionError:
+            found = injection.look_up(parameter, self, params)  # raises what is worse than missing
+            if parameter.name in RESERVED:
+                raise
+            self.lacking.append(unresolvable(found.problem or "", None).message)
+            return found._replace(source="default")  # go on, as if there were one
+
+
+def _factory(target: Target) -> Callable[..., Any]:
+    try:
+        found: object = target.load()
+    except BaseException as error:  # sys.exit included
+        raise ConfigError(
+            f"{target.address} cannot be loaded: {failure.in_short(error)}", hint=_CORRECT
+        ) from None
+    if not callable(found):
+        raise ConfigError(f"{target.address} is a {type(found).__name__}, and no factory", hint=_CORRECT)
+    return found
+
+
+_CORRECT = "correct `services:` in jobrunner.yaml; the project root is importable"
+
+
+def _broken(key: Key, error: BaseException, provider: Provider, path: str) -> Answer:
+    said = error.message if isinstance(error, JobrunnerError) else failure.in_short(error)
+    if not isinstance(error, ResolutionError):  # that one tells the chain of services itself
+        said = f"service {key if isinstance(key, str) else key.__qualname__!r}: {said}"
+    code = getattr(provider.thing, "__code__", None)
+    line = code.co_firstlineno if code is not None and code.co_filename == path else None
+    return {"message": said, "hint": getattr(error, "hint", None), "line": line}
+
+
+# -- one job -----------------------------------------------------------------------------------------
+
+
+def _of_job(spec: Any) -> list[Answer]:
+    try:
+        function, _ = body.load_function(spec)
+    except BaseException as error:
+        if failure.line_in(error, os.path.join(spec["root"], "services.py")):
+            return []  # the services' own proof says so
+        raise
+    body.refuse_generator(function)
+    body.refuse_runless(function)
+    line = getattr(getattr(function, "__code__", None), "co_firstlineno", None)
+    found = [*_hidden(spec["params"]), *_unresolved(function, spec)]
+    return [{"hint": None, "line": line, **one} for one in found]
+
+
+def _hidden(params: Iterable[str]) -> list[Answer]:
+    """Return the params that no parameter can get, because the harness comes first."""
+    return [
+        {
+            "message": f"{name!r} is both a param and the run's own {name}, which always comes first",
+            "hint": "rename the param",
+            "source": "params",
+        }
+        for name in OWN
+        if name in params
+    ]
+
+
+def _unresolved(function: Callable[..., Any], spec: Any) -> list[Answer]:
+    container, complete = _project(spec)
+    rehearsal = Rehearsal(container)
+    run = rehearsal.open_run()
+    found = injection.plan(function, run, spec["params"])
+    for one in found:
+        if one.source == "service":
+            run.try_out(one.key)
+    # What a hook, or a service that is broken now, may yet bring is not missing.
+    complete = complete and rehearsal.all_loaded
+    return [
+        {"message": one.problem, "source": _kind(one)}
+        for one in found
+        if one.problem and (complete or _kind(one) != "missing")
+    ] + [{"message": text, "source": "service"} for text in rehearsal.lacking if complete]
+
+
+def _project(spec: Any) -> tuple[Container, bool]:
+    """Return a container with the project's services, and whether it has all that a run's would have."""
+    root = body.Workshop().root
+    try:
+        provision.Project(root, spec)
+    except BaseException:
+        return root, False
+    return root, not hasattr(sys.modules.get("services"), "virtualize")
+
+
+def _kind(one: Resolution) -> str:
+    return "later" if one.source == "missing" and one.parameter.name in LATER else one.source

@@ -1,0 +1,54 @@
+"""Which values are JSON; what is wrong with one that is not, by the path to the part to blame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from jobrunner.settings.readers import shown
+
+DEPTH = 50
+HINT = "use text, finite numbers, True, False, None, lists and dicts"
+
+
+def flaw(value: object, path: str, depth: int = DEPTH) -> str | None:
+    """Return a sentence such as `params.d has the key 1, which is not a text`; None when all is well.
+
+    A tuple counts as the list that it becomes. A set does not: it has no order to keep.
+    """
+    if depth == 0:
+        return f"{path.partition('.')[0]} is nested more than {DEPTH} deep"
+    if isinstance(value, dict | list | tuple):
+        flaws = (flaw(part, each, depth - 1) for each, part in _parts(value, path))
+        return _bad_key(value, path) or next((each for each in flaws if each), None)
+    return _of_one(value, path)
+
+
+def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        return ((f"{path}.{key}", part) for key, part in value.items())
+    assert isinstance(value, list | tuple)
+    return ((f"{path}[{i}]", part) for i, part in enumerate(value))
+
+
+def _bad_key(value: object, path: str) -> str | None:
+    keys = value if isinstance(value, dict) else ()
+    odd = (f"{path} has the key {shown(key)}, which is not a text" for key in keys if not _is_text(key))
+    return next(odd, None)
+
+
+def _of_one(value: object, path: str) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{path} is {value}, which is no finite number"
+    if isinstance(value, str) and not _is_text(value):
+        return f"{path} is a text that UTF-8 cannot hold"
+    if value is None or isinstance(value, bool | int | float | str):
+        return None
+    return f"{path} is a {type(value).__name__}, which is not JSON"
+
+
+def _is_text(value: object) -> bool:
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
