@@ -68,7 +68,7 @@ class Registry:
         from jobrunner.model import Problem
 
         shown = shown_path(folder, os.getcwd())  # noqa: PTH109  (as people would write it here)
-        if not os.path.lexists(folder):  # noqa: PTH110
+        if not os.path.lexists(folder):
             hint = "create it and put a job file in, or name the right folder with --jobs"
             return Problem(shown, None, f"there is no folder {shown}", hint, path=folder)
         home = os.path.dirname(shown) or "."  # noqa: PTH120

@@ -103,7 +103,8 @@ def test_the_zone_that_TZ_names_is_the_default(home: Path, written: str, zone: s
 
 
 @pytest.mark.parametrize(
-    "written", ["Europe/Bogus", "CET-1CEST", "UTC-5", "CET-1CEST,M3.5.0,M10.5.0/3", "/etc/hostname", ":", "../x"]
+    "written",
+    ["Europe/Bogus", "CET-1CEST", "UTC-5", "CET-1CEST,M3.5.0,M10.5.0/3", "/etc/hostname", ":", "../x"],
 )
 def test_a_TZ_that_is_no_zone_is_refused_and_never_taken_for_UTC(home: Path, written: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -113,7 +114,9 @@ def test_a_TZ_that_is_no_zone_is_refused_and_never_taken_for_UTC(home: Path, wri
     assert (caught.value.exit_code, caught.value.key) == (3, "timezone")
 
 
-@pytest.mark.parametrize(("options", "environ"), [({"timezone": "UTC"}, {}), ({}, {"JOBRUNNER_TIMEZONE": "UTC"})])
+@pytest.mark.parametrize(
+    ("options", "environ"), [({"timezone": "UTC"}, {}), ({}, {"JOBRUNNER_TIMEZONE": "UTC"})]
+)
 def test_TZ_does_not_matter_where_a_zone_is_set(
     home: Path, options: dict[str, Any], environ: dict[str, str]
 ) -> None:

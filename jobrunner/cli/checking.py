@@ -38,12 +38,7 @@ def check(asked: Asked, name: str | None, strict: bool, static: bool, as_json: b
     Job files and services.py are executed in processes of their own, for 10 s at most. Exit code 1 when
     there are problems.
     """
-    settings = asked.settings()
-    known = Registry.load(settings)
-    jobs, problems = _of(name, known, lambda: asked.state(settings))
-    if not static:
-        problems += prove(jobs.values(), settings)
-    warnings = [] if name else crowds(jobs.values(), settings)
+    jobs, problems, warnings = _look(asked, name, static=static)
     if as_json:
         out.json_document(
             {
@@ -55,6 +50,23 @@ def check(asked: Asked, name: str | None, strict: bool, static: bool, as_json: b
     else:
         _print(jobs, problems, warnings)
     return 1 if problems or (strict and warnings) else 0
+
+
+def _look(
+    asked: Asked, name: str | None, *, static: bool
+) -> tuple[Mapping[str, Job], list[Problem], list[Problem]]:
+    """Return (jobs, problems, warnings); settings that cannot be used are a problem like any other."""
+    try:
+        settings = asked.settings()
+    except ConfigError as error:
+        if error.file is None:
+            raise
+        return {}, [Problem(error.file, error.line, error.message, error.hint)], []
+    known = Registry.load(settings)
+    jobs, problems = _of(name, known, lambda: asked.state(settings))
+    if not static:
+        problems += prove(jobs.values(), settings)
+    return jobs, problems, [] if name else crowds(jobs.values(), settings)
 
 
 def _of(
@@ -103,9 +115,7 @@ def prove(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
     """Return why services, or jobs with their parameters, could not run."""
     from jobrunner import probe
 
-    found = _services(settings)
-    if found:
-        return found  # nothing could be resolved, and each job would only say so again
+    found = _services(settings)  # what is wrong with them is said once, by no job again
     asked = [job for job in jobs if job.path]
     answers = probe.ask_all([_request(job, settings) for job in asked], settings.import_limit / SECOND)
     for job, answer in zip(asked, answers, strict=True):

@@ -73,8 +73,8 @@ def start(asked: Asked, /, until_done: bool, run_for: int | None, **options: Any
     _refuse_later(options)
     options["except"] = options.pop("exclude")
     settings = asked.settings(**options)
-    until_done = until_done or getattr(settings, "until_done", False)  # options here, settings elsewhere
-    run_for = run_for if run_for is not None else getattr(settings, "run_for", None)
+    until_done = until_done or settings.until_done
+    run_for = run_for if run_for is not None else settings.run_for
     log = Log(sys.stderr, SystemClock().now, settings.log_format)
     known = report.load_all(settings)
     jobs = report.chosen(known, settings)

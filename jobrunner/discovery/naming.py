@@ -11,7 +11,7 @@ _NAME = re.compile(r"""(["'])name\1\s*:\s*(["'])([^"'\n]*)\2""")
 
 
 def configs(source: bytes) -> str:
-    """Return the statements that seem to assign `config` or `configs`; what else is in the file may be broken."""
+    """Return the statements that seem to assign `config` or `configs`, whatever is broken around them."""
     text = source.decode("utf-8", "replace")
     return "\n".join(_statement(text, found.start(), found.end()) for found in _BEGIN.finditer(text))
 

@@ -197,7 +197,7 @@ def _note(key: ast.expr | None, lines: dict[str, int]) -> None:
 
 
 def _json(key: str, value: object, lines: dict[str, int]) -> Any:
-    said = flaw(value, key)
+    said = None if isinstance(value, float) else flaw(value, key)  # infinity: each key has its own words
     if said is not None:
         raise ConfigError(said, hint=HINT, line=lines[key], key=key)
     return plain(value)

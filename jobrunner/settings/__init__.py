@@ -23,13 +23,13 @@ class Settings:
 
     The field's name in capitals behind `JOBRUNNER_` is its environment variable; in jobrunner.yaml it
     may be written `log_limit`, `logLimit` or `log-limit`. `folders` is `--jobs`, `JOBRUNNER_JOBS`, and
-    `jobs:` or `folders:` in the file; `exclude` is `--except`.
+    `jobs:` or `folders:` in the file; `exclude` is `--except`, `run_for` is `--for`.
     """
 
     project: str  # the root: importable by jobs, home of jobrunner.yaml and .jobrunner
     folders: tuple[str, ...]  # default: <project>/jobs
     state: str  # default: sqlite:///<project>/.jobrunner/state.db
-    timezone: str  # default: the system's, else UTC
+    timezone: str  # default: what TZ says, else the system's, else UTC
     slots: int  # default: the number of cores, at least 4
     node: str  # default: the host's name
     machine: str  # default: /etc/machine-id, else the host's name
@@ -46,6 +46,8 @@ class Settings:
     paused: bool = False
     exclusive: bool = False
     strict: bool = False
+    until_done: bool = False
+    run_for: int | None = None  # how long `start` works
     services: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # the project's own
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # job name -> its keys
@@ -69,12 +71,13 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "log_limit": readers.size, "import_limit": readers.duration, "allow_network_fs": readers.flag,
     "log_format": readers.log_format,
     "only": readers.names, "exclude": readers.names, "tag": readers.listed, "paused": readers.flag,
-    "exclusive": readers.flag, "strict": readers.flag,
+    "exclusive": readers.flag, "strict": readers.flag, "until_done": readers.flag,
+    "run_for": readers.duration,
 }  # fmt: skip
 SECTIONS: dict[str, Callable[[Any], Any]] = {  # only in the file
     "services": readers.mapping, "settings": readers.mapping, "overrides": readers.overrides,
 }  # fmt: skip
-FIELD = {"jobs": "folders", "except": "exclude"}  # as people write it -> our name
+FIELD = {"jobs": "folders", "except": "exclude", "for": "run_for"}  # as people write it -> our name
 OPTION = {name: option for option, name in FIELD.items()}
 
 Given = tuple[Any, str]  # a value, and where it was written
@@ -184,7 +187,9 @@ def _written(file: str) -> tuple[dict[str, Any], Mapping[tuple[str, ...], int]]:
             raise ConfigError(
                 f"{name} is given twice", hint="keep one of them", file=FILE, line=line, key=key
             )
-        if value is not None:
+        if name == "overrides":
+            _check_overrides(value, lines)
+        if value is not None and not (name == "timezone" and _is_blank(value)):
             values[name] = _meant(name, key, value, os.path.dirname(file), line)
     return values, lines
 
@@ -203,6 +208,19 @@ def _known(key: str, value: object, line: int) -> str:
     near = get_close_matches(snake, sorted(known | FIELD.keys()), n=1)
     hint = f'did you mean "{near[0]}"?' if near else "remove it; values of your own belong under settings:"
     raise ConfigError(f"{shown(key)} is no setting", hint=hint, file=FILE, line=line, key=key)
+
+
+def _check_overrides(jobs: Mapping[str, Any], lines: Mapping[tuple[str, ...], int]) -> None:
+    for job, keys in jobs.items():
+        if keys is None or isinstance(keys, dict):
+            continue
+        said = f"jobs.{job} is {shown(keys)}, which is not a mapping of config keys to values"
+        hint = "write folders: at the top of the file, beside jobs:" if job in ("folders", "jobs") else None
+        raise ConfigError(said, hint=hint, file=FILE, line=lines["jobs", job], key="jobs")
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _meant(name: str, key: str, value: Any, root: str, line: int) -> Any:
@@ -257,8 +275,11 @@ def _machine() -> str:
 
 def _system_zone(environ: Mapping[str, str]) -> str:
     """Return the system's zone by name; the usual case without tzlocal, which takes 20 ms to import."""
+    asked = environ.get("TZ", "").strip()
+    if asked:
+        return _zone_of(asked)
     _, _, name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")
-    if name and not environ.get("TZ") and _line_of("/etc/timezone") in ("", name):
+    if name and _line_of("/etc/timezone") in ("", name):
         return name
     try:
         import tzlocal
@@ -266,3 +287,20 @@ def _system_zone(environ: Mapping[str, str]) -> str:
         return readers.zone(tzlocal.get_localzone_name())
     except Exception:  # whatever a misconfigured system makes tzlocal raise or warn
         return "UTC"
+
+
+def _zone_of(asked: str) -> str:
+    """Return the zone that TZ names, with or without a colon, or by its file.
+
+    A rule such as `CET-1CEST` has no name to show or to keep, and to take it for UTC would run every job
+    at another hour than its author meant.
+    """
+    path = asked.removeprefix(":")
+    name = path.partition("/zoneinfo/")[2] if path.startswith("/") else path
+    try:
+        return readers.zone(name)
+    except ValueError:
+        said = f"TZ is {shown(asked)}, which is no IANA zone such as Europe/Berlin"
+        raise ConfigError(
+            said, hint="correct it, or say which zone you mean with --timezone", key="timezone"
+        ) from None

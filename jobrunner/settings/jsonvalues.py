@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from jobrunner.settings.readers import shown
 
 DEPTH = 50
+BITS = 14_000  # of an integer: Python writes no more than 4,300 digits
 HINT = "use text, finite numbers, True, False, None, lists and dicts"
 
 
@@ -40,6 +41,8 @@ def _bad_key(value: object, path: str) -> str | None:
 def _of_one(value: object, path: str) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return f"{path} is {value}, which is no finite number"
+    if isinstance(value, int) and value.bit_length() > BITS:
+        return f"{path} is a number of too many digits, which is not JSON"
     if isinstance(value, str) and not _is_text(value):
         return f"{path} is a text that UTF-8 cannot hold"
     if value is None or isinstance(value, bool | int | float | str):

@@ -87,4 +87,4 @@ def _line(error: yaml.MarkedYAMLError) -> int | None:
 
 
 def _fail(message: str, line: int | None, hint: str | None) -> ConfigError:
-    return ConfigError(f"{FILE} {message}", file=FILE, line=line, hint=hint)
+    return ConfigError(f"the file {message}", file=FILE, line=line, hint=hint)

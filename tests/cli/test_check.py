@@ -185,3 +185,19 @@ def test_the_examples_of_the_repository_are_well(house: House) -> None:
     examples = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "jobs")
     done = house.process("check", "--jobs", examples)
     assert done.code == 0, done.out
+
+
+def test_a_setting_that_cannot_be_used_is_a_problem_with_file_and_line(house: House) -> None:
+    house.write("jobrunner.yaml", "slots: 4\ngrace: lots\n")
+    done = house.call("check")
+    assert done.code == 1
+    assert done.out.startswith("jobrunner.yaml:2: ")
+
+
+def test_broken_services_hide_no_problem_of_the_jobs(house: House) -> None:
+    house.write("services.py", "def register(container):\n    raise RuntimeError('no')\n")
+    house.write("jobs/a.py", "config = {'name': 'a', 'schedule': None}\ndef default(nobody): pass\n")
+    done = house.call("check")
+    assert done.code == 1
+    assert "services.py" in done.out
+    assert "nobody" in done.out

@@ -9,7 +9,7 @@ import pytest
 from jobrunner.errors import ConfigError, UnknownJob
 from tests.discovery.household import Project, write
 
-NAMED = {
+NAMED: dict[str, str | bytes] = {
     "a bracket never closed": 'config = {\n"name": "sync", "schedule": None\ndef default(): pass\n',
     "a broken body": 'config = {"name": "sync", "schedule": None}\ndef default():\n    return (\n',
     "a broken body below params with a name": 'config = {"name": "sync", "schedule": None, "params": {"name": "world"}}\ndef default():\n    retrun 1\n',

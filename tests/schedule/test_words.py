@@ -52,8 +52,8 @@ TABLE = {
     "0 0 */10 * 1,3#1": "at 00:00 on days 1, 11, 21 and 31 of the month, only if it is Monday or the first "
     "Wednesday of the month",
     "0 0 1 1 1": "at 00:00 in January, on day 1 of the month or on Monday",
-    "0 0 */2 1,2 1": "at 00:00 in January and February, on every 2nd day of the month from day 1, only if it is "
-    "Monday",
+    "0 0 */2 1,2 1": "at 00:00 in January and February, on every 2nd day of the month from day 1, "
+    "only if it is Monday",
     "0 0 */2 1 *": "at 00:00 on every 2nd day of the month from day 1 in January",
     "0 0 1 1 *": "at 00:00 on day 1 of the month in January",
     "0 0 * 6-8 *": "every day at 00:00 in June to August",
