@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from jobrunner import wire
+from jobrunner import processes, wire
 from jobrunner.errors import ConfigError, JobrunnerError
 
 if TYPE_CHECKING:
@@ -38,16 +38,25 @@ def ask(request: Mapping[str, Any], timeout: float = LIMIT) -> Answer:
 
     `timeout` is in seconds; the child and all of its process group are killed when it is over.
     """
+    with processes.adopting():
+        since = processes.now()
+        try:
+            return _ask(request, timeout)
+        finally:
+            processes.kill_strays(since)  # what left the child's group, and lost its parent with it
+
+
+def _ask(request: Mapping[str, Any], timeout: float) -> Answer:
     import subprocess
 
     reading, writing = os.pipe()
     child: subprocess.Popen[bytes] | None = None
     try:
-        child = subprocess.Popen(
+        child = processes.bear(lambda: subprocess.Popen(
             [sys.executable, "-P", "-m", "jobrunner.probe", str(writing)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             pass_fds=(writing,), start_new_session=True, env=_environment(),
-        )  # fmt: skip
+        ))  # fmt: skip
         os.close(writing)
         writing = -1
         return _Listener(child, reading).answer({**request, "limit": timeout}, time.monotonic() + timeout)
@@ -149,6 +158,7 @@ def _end(child: subprocess.Popen[bytes] | None) -> None:
     with suppress(OSError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    processes.forget(child.pid)
 
 
 def _problem(message: str, hint: str | None = None, line: int | None = None) -> Answer:
@@ -162,11 +172,13 @@ def main(descriptor: int) -> None:
     """Answer the one request on standard input, on `descriptor`; end at once."""
     import signal
 
+    processes.adopt_orphans()
     os.set_inheritable(descriptor, False)
     request = next(wire.Decoder().feed(sys.stdin.buffer.read()))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     signal.alarm(int(request["limit"]) + 5)  # should the parent be killed, an endless import still ends
     answer = _guarded(VERBS[request["verb"]], request)
+    processes.kill_children()
     _write(descriptor, _encoded(answer))
     os._exit(0)  # no atexit handler, no waiting for a thread that the file started
 

@@ -11,11 +11,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection
+from _thread import RLock
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_START, _SESSION = 19, 3  # fields of /proc/PID/stat, after the name
 _PATIENCE = 1.0  # seconds that killed strangers may take to go away
 
 # Looked up once and early: a forked child must not have to load a library to be safe.
@@ -31,14 +37,82 @@ def die_with(parent: int) -> None:
 
 
 def outlive_parent() -> None:
-    """Take `die_with` back."""
+    """Take `die_with` back; should we be stopped when the parent dies, we go on, and can clean up."""
     if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
+
+
+class _Adoption:
+    """Who wants orphans: somebody for good, and how many for a while."""
+
+    for_good = False
+    guests = 0
+
+
+_ours: set[int] = set()  # children that somebody here started and will reap
+_births = RLock()  # held while a child exists that is not in `_ours` yet, and while strays are looked for
 
 
 def adopt_orphans() -> bool:
     """Become the parent of descendants that lose theirs, however they hid; says whether it works here."""
-    return _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    _Adoption.for_good = True
+    return _adopt(True)
+
+
+@contextlib.contextmanager
+def adopting() -> Iterator[None]:
+    """Adopt orphans for a while; several threads may."""
+    with _births:
+        _Adoption.guests += 1
+        _adopt(True)
+    try:
+        yield
+    finally:
+        with _births:
+            _Adoption.guests -= 1
+            _adopt(_Adoption.for_good or _Adoption.guests > 0)
+
+
+def _adopt(whether: bool) -> bool:
+    return _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, int(whether), 0, 0, 0) == 0
+
+
+def bear(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Start a child that is no stray, until it is forgotten."""
+    with _births:
+        child = start()
+        _ours.add(child.pid)
+    return child
+
+
+def forget(pid: int) -> None:
+    """A child that was born here is over."""
+    _ours.discard(pid)
+
+
+def now() -> int:
+    """Return the time since the boot in the ticks in which the kernel notes the start of a process."""
+    if not LINUX:
+        return 0
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")) - 1
+
+
+def is_stray(pid: int, since: int) -> bool:
+    """Say whether a child came to us as an orphan: not born here, and in a session that is not ours.
+
+    All that we run on behalf of a user starts in a session of its own, and none can join ours.
+    """
+    try:
+        fields = _stat(pid)
+        alien = int(fields[_SESSION]) != os.getsid(0)
+        return alien and int(fields[_START]) >= since and pid not in _ours
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def kill_strays(since: int) -> int:
+    """Kill what was left to us by others since then, and all that it has."""
+    return kill_children(only=lambda pid: is_stray(pid, since))
 
 
 def offer_to_oom() -> None:
@@ -77,7 +151,8 @@ def kill_children(
     waiting = set(also)
     quiet, deadline = 0, time.monotonic() + _PATIENCE
     while quiet < 2 and time.monotonic() < deadline:
-        verdicts = {pid: only is None or only(pid) for pid in children() if pid not in keep}
+        with _births:
+            verdicts = {pid: only is None or only(pid) for pid in children() if pid not in keep}
         waiting |= {pid for pid, verdict in verdicts.items() if verdict}
         for pid in waiting:
             _kill(pid)

@@ -96,7 +96,8 @@ def encode(frame: Mapping[str, Any]) -> bytes:
 class Decoder:
     """Turns a stream of bytes, cut anywhere, back into frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LONGEST) -> None:
+        self._longest = longest
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
@@ -104,7 +105,7 @@ class Decoder:
         self._buffer += data
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
-            if length > LONGEST:
+            if length > self._longest:
                 raise WireError(f"a frame announces {length} bytes")
             end = _LENGTH.size + length
             if len(self._buffer) < end:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jobrunner import settings
 from jobrunner.errors import ConfigError
 from jobrunner.settings import OPTION, READERS, Settings, load
 
@@ -121,6 +122,30 @@ def test_TZ_does_not_matter_where_a_zone_is_set(
     home: Path, options: dict[str, Any], environ: dict[str, str]
 ) -> None:
     assert load(options, {"TZ": "Europe/Bogus", **environ}).timezone == "UTC"
+
+
+@pytest.mark.parametrize("written", [":/etc/localtime", "/etc/localtime"])
+def test_a_TZ_that_points_at_the_system_zone_means_it(home: Path, written: str) -> None:
+    assert load({}, {"TZ": written}).timezone == load({}, {}).timezone
+
+
+def test_a_TZ_that_is_a_link_to_a_zone_means_that_zone(home: Path) -> None:
+    link = home / "zone"
+    link.symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
+    assert load({}, {"TZ": f":{link}"}).timezone in ("Asia/Tokyo", "Japan")
+
+
+@pytest.mark.parametrize(("linked", "zone"), [("Asia/Tokyo", "Asia/Tokyo"), ("Asia/Bogus", "UTC")])
+def test_where_the_systems_files_disagree_the_one_that_its_clocks_follow_wins(
+    home: Path, monkeypatch: pytest.MonkeyPatch, linked: str, zone: str
+) -> None:
+    def contradict() -> str:
+        raise ValueError("the system has two zones")
+
+    monkeypatch.setattr(settings, "_linked", lambda path: linked)
+    monkeypatch.setattr(settings, "_line_of", lambda path: "Europe/Paris")
+    monkeypatch.setattr("tzlocal.get_localzone_name", contradict)
+    assert load({}, {}).timezone == zone
 
 
 def test_a_blank_TZ_and_a_blank_zone_in_the_file_count_as_unset(home: Path) -> None:

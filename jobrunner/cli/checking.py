@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import problem_object
 from jobrunner.cli.render import local, many
 from jobrunner.clock import DAY, MINUTE, SECOND, Instant, SystemClock
+from jobrunner.discovery.files import NOT_READ
 from jobrunner.errors import ConfigError
 from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
@@ -62,11 +64,13 @@ def _look(
         if error.file is None:
             raise
         return {}, [Problem(error.file, error.line, error.message, error.hint)], []
-    known = Registry.load(settings)
+    known = Registry.load(replace(settings, import_limit=0) if static else settings)
     jobs, problems = _of(name, known, lambda: asked.state(settings))
+    unread = [one for one in problems if one.message == NOT_READ]
+    problems = [one for one in problems if one.message != NOT_READ]
     if not static:
         problems += prove(jobs.values(), settings)
-    return jobs, problems, [] if name else crowds(jobs.values(), settings)
+    return jobs, problems, unread + ([] if name else crowds(jobs.values(), settings))
 
 
 def _of(

@@ -48,19 +48,29 @@ class Description:
     names: list[Any] = field(default_factory=list)  # as far as they are known without configs
 
 
+NOT_READ = "the config is computed, and nothing was executed to read it"
+
+
 def describe(found: Sequence[Found], limit: float = probe.LIMIT) -> list[Description]:
     """Return what each file says, in order. `limit` is the seconds a child may take to import one.
 
-    Files without a literal config are imported in children, as many at a time as there are cores.
+    Files without a literal config are imported in children, as many at a time as there are cores; with a
+    limit of 0 nothing is executed, and they say `NOT_READ`.
     """
     described = [_describe(each) for each in found]
     computed = [i for i, (_, said) in enumerate(described) if said is not None and said.configs is None]
-    answers = probe.ask_all([_request(found[i]) for i in computed], limit) if computed else []
+    answers = _ask([found[i] for i in computed], limit)
     for i, answer in zip(computed, answers, strict=True):
         description, said = described[i]
         assert said is not None
         _fill(description, said, answer, found[i])
     return [description for description, _ in described]
+
+
+def _ask(found: Sequence[Found], limit: float) -> list[dict[str, Any]]:
+    if not found or limit > 0:
+        return probe.ask_all([_request(each) for each in found], limit) if found else []
+    return [{"problem": {"message": NOT_READ, "hint": "run it without --static", "line": None}} for _ in found]
 
 
 def digest(path: str) -> str | None:

@@ -36,6 +36,7 @@ class ExecLauncher:
         self._mark = os.urandom(16).hex()
         self._environ = {**environ, MARK: self._mark}
         self._clock = clock
+        self._since = processes.now()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._pidfds: dict[int, int] = {}
         self.skipped: dict[str, str] = {}
@@ -48,11 +49,11 @@ class ExecLauncher:
         """Start an interpreter that becomes a child."""
         command = [sys.executable, "-P", "-m", "jobrunner.child"]
         try:
-            child = subprocess.Popen(
+            child = processes.bear(lambda: subprocess.Popen(
                 [*command, str(wire.fileno()), str(output), str(os.getpid())],
                 pass_fds=[wire.fileno(), output], env=self._environ, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            )  # fmt: skip
+            ))  # fmt: skip
         except OSError as error:
             self._family.exited(number, None, f"cannot start {sys.executable}: {error.strerror}")
             return
@@ -71,12 +72,12 @@ class ExecLauncher:
         with contextlib.suppress(OSError):
             os.killpg(child.pid, what)
 
-    def deadline(self) -> float | None:
+    def deadline(self, _: bool = False) -> float | None:
         """Return when to look again, where nothing tells us."""
         unwatched = len(self._pidfds) < len(self._children)
         return self._clock() + _LOOK_EVERY if unwatched else None
 
-    def tick(self, _: float) -> None:
+    def tick(self, _: float, __: bool = False) -> None:
         """Look who is gone."""
         for number in [one for one in self._children if one not in self._pidfds]:
             self._look(number)
@@ -90,15 +91,21 @@ class ExecLauncher:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(END_LIMIT)
             self._unwatch(number)
+            processes.forget(child.pid)
         self._children.clear()
-        kill_family(self._mark)
+        kill_family(self._mark, self._since)
 
     def _watch(self, number: int, pid: int) -> None:
         if not hasattr(os, "pidfd_open"):
             return
         with contextlib.suppress(OSError):
-            self._pidfds[number] = pidfd = os.pidfd_open(pid)
-            self._selector.register(pidfd, selectors.EVENT_READ, lambda *_: self._look(number))
+            pidfd = os.pidfd_open(pid)
+            try:
+                self._selector.register(pidfd, selectors.EVENT_READ, lambda *_: self._look(number))
+            except OSError:
+                os.close(pidfd)
+            else:
+                self._pidfds[number] = pidfd
 
     def _unwatch(self, number: int) -> None:
         pidfd = self._pidfds.pop(number, None)
@@ -114,6 +121,6 @@ class ExecLauncher:
         with contextlib.suppress(OSError):
             # Its group, while anybody is left in it; the number cannot have become another's before that.
             os.killpg(self._children[number].pid, signal.SIGKILL)
-        del self._children[number]
-        kill_family(self._mark, keep=[child.pid for child in self._children.values()])
+        processes.forget(self._children.pop(number).pid)
+        kill_family(self._mark, self._since, keep=[child.pid for child in self._children.values()])
         self._family.exited(number, code)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jobrunner.clock import SECOND
+from jobrunner.executor.happened import Asked as Request
 from jobrunner.model import Outcome, State
 from jobrunner.wire import WireError
 
@@ -18,6 +19,8 @@ _STATES: Mapping[str, State] = {
 }  # fmt: skip
 _LONGEST = 256 * 1024  # characters of a result or error; an honest child sends less
 _DEEPEST = 150
+_LONGEST_REQUEST = 16 * 1024  # characters of JSON; an honest child says a few numbers and a sentence
+_HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ def by_reply(reply: Any, asked: Asked | None) -> Outcome:
     state, error, digest = _STATES[reply["state"]], reply.get("error"), reply.get("fileHash", "")
     if not (error is None or isinstance(error, dict)) or not isinstance(digest, str):
         raise WireError("a reply of the wrong shape")
+    digest = digest if len(digest) == 64 and _HEX.issuperset(digest) else ""
     result, truncated = _clean(reply.get("result"), bool(reply.get("truncated")))
     error = _clean(error, False)[0]
     if state == "canceled" and asked is not None:
@@ -48,6 +52,32 @@ def by_reply(reply: Any, asked: Asked | None) -> Outcome:
     reason = "body" if state == "skipped" else None
     return Outcome(
         state=state, reason=reason, result=result, truncated=truncated, error=error, file_hash=digest
+    )
+
+
+def acceptable(request: Request) -> bool:
+    """Say whether a request may be passed on: the node keeps what the last one said.
+
+    Raises WireError when it has the wrong shape.
+    """
+    number, verb, payload = request.number, request.verb, request.payload
+    if not (isinstance(number, int) and isinstance(verb, str) and isinstance(payload, dict)):
+        raise WireError("a request of the wrong shape")
+    return len(json.dumps((number, verb, payload), ensure_ascii=False)) <= _LONGEST_REQUEST
+
+
+def never_began() -> Outcome:
+    """Return the outcome of a run for which there was no child."""
+    return Outcome(state="failed", error=crashed("its process died before the body began"))
+
+
+def unstorable(error: Exception) -> Outcome:
+    """Return the outcome of a run whose spec no child can be told."""
+    message = f"the run cannot be handed to a process: {error}"[:500]
+    kept = message.encode("utf-8", "replace").decode()
+    return Outcome(
+        state="failed",
+        error={"type": "Unstorable", "message": kept, "traceback": "", "phase": "import"},
     )
 
 

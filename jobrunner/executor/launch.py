@@ -19,6 +19,8 @@ from jobrunner.wire import Decoder, Frame, WireError, encode
 MARK = "JOBRUNNER_FAMILY"  # in the environment of every child: tells our orphans from strangers
 PRELOAD_LIMIT = 5.0  # seconds that one package may take to import
 END_LIMIT = 2.0  # seconds that a zygote may take to end
+PING_EVERY = 2.0  # seconds between two questions whether a zygote that has runs is still there
+SILENCE = 5.0  # seconds that it may take to answer; it may have been stopped, by a run of ours too
 RUNTIME = ("jobrunner.body", "jobrunner.logger")  # what every run needs, imported before the fork
 
 
@@ -55,11 +57,11 @@ class Launcher(Protocol):
         """Signal a child's process group, unless it is gone; KILL goes to all that descends from it."""
         ...
 
-    def deadline(self) -> float | None:
-        """Return when `tick` is needed, in monotonic seconds."""
+    def deadline(self, busy: bool = False) -> float | None:
+        """Return when `tick` is needed, in monotonic seconds; `busy` while there are runs."""
         ...
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float, busy: bool = False) -> None:
         """Do what is due."""
         ...
 
@@ -99,6 +101,8 @@ class ZygoteLauncher:
         self._control: socket.socket | None = None
         self._zygote: subprocess.Popen[bytes] | None = None
         self._pids: dict[int, int] = {}
+        self._since = processes.now()
+        self._pulse = Pulse(clock)
         self.skipped = dict(skipped)
 
     @property
@@ -109,16 +113,16 @@ class ZygoteLauncher:
     def start(self) -> None:
         """Exec the zygote in a session of its own: the terminal's Ctrl-C is for the node alone."""
         processes.adopt_orphans()  # if the zygote is killed, what its runs left behind comes to us
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        command = [sys.executable, "-P", "-m", "jobrunner.executor.zygote", str(theirs.fileno())]
-        with theirs:
-            self._zygote = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env=self._environ, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=_stderr(),
-            )  # fmt: skip
-        ours.setblocking(False)
+        with contextlib.ExitStack() as undo:
+            pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            ours, theirs = (undo.enter_context(end) for end in pair)
+            ours.setblocking(False)
+            self._selector.register(ours, selectors.EVENT_READ, self._on_news)
+            undo.callback(self._selector.unregister, ours)
+            self._zygote = processes.bear(lambda: self._exec(theirs.fileno()))
+            undo.pop_all()
+        theirs.close()
         self._control = ours
-        self._selector.register(ours, selectors.EVENT_READ, self._on_news)
         self._say({"start": self._first_words()})
 
     def launch(self, number: int, wire: socket.socket, output: int) -> None:
@@ -127,20 +131,42 @@ class ZygoteLauncher:
         with wire:
             self._say({"fork": number}, [wire.fileno(), output])
         os.close(output)
+        self._ping()
 
     def signal(self, number: int, what: int) -> None:
         """Have the zygote do it: it is the parent, so the pid cannot have become another's."""
         self._say({"kill": number, "signal": what})
+        self._ping()
 
-    def deadline(self) -> float | None:
-        """Return when a hanging import is given up."""
-        return self._deadline
+    def deadline(self, busy: bool = False) -> float | None:
+        """Return when a hanging import, or a zygote that says nothing, is given up; or to ask it again."""
+        return self._pulse.deadline(busy) if self._deadline is None else self._deadline
 
-    def tick(self, now: float) -> None:
-        """Give up a zygote that hangs while importing."""
-        if self._deadline is not None and now >= self._deadline:
-            self._blame(f"takes longer than {PRELOAD_LIMIT:g} s to import")
-            self._collapse()
+    def tick(self, now: float, busy: bool = False) -> None:
+        """Give up a zygote that hangs while importing, or does not answer."""
+        if self._deadline is not None:
+            if now >= self._deadline:
+                self._blame(f"takes longer than {PRELOAD_LIMIT:g} s to import")
+                self._collapse()
+        elif self._control is not None and self._pulse.silent(now):
+            self._on_news()  # it may have answered while we did something else
+            if self._pulse.silent(now):
+                self._collapse("its zygote did not answer")
+        elif busy and self._pulse.due(now):
+            self._ping()
+
+    def _ping(self) -> None:
+        """Ask for a sign of life; while it imports, its deadline sees to it that there is one."""
+        if self._deadline is None and not self._pulse.asked:
+            self._pulse.ask()
+            self._say({"ping": 1})
+
+    def _exec(self, control: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "jobrunner.executor.zygote", str(control)],
+            pass_fds=[control], env=self._environ, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=_stderr(),
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close our end; the zygote kills everything and follows."""
@@ -174,9 +200,14 @@ class ZygoteLauncher:
 
     def _on_news(self, *_: object) -> None:
         data = b""
-        assert self._control is not None
-        with contextlib.suppress(OSError):
+        if self._control is None:  # it collapsed while the loop dealt with other news
+            return
+        try:
             data = self._control.recv(65_536)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            pass
         if not data:
             self._collapse()
             return
@@ -191,6 +222,8 @@ class ZygoteLauncher:
         elif "forked" in frame:
             self._pids[frame["forked"]] = frame["pid"]
             self._family.forked(frame["forked"], frame["pid"])
+        elif "pong" in frame:
+            self._pulse.heard()
         else:
             self._hear_of_preload(frame)
 
@@ -206,13 +239,14 @@ class ZygoteLauncher:
             self._blame("starts a thread when it is imported")
         elif "started" in frame:
             self._deadline = None
+            self._ping()
 
     def _blame(self, problem: str) -> None:
         if self._importing is not None:
             self.skipped[self._importing] = problem
             self._importing = None
 
-    def _collapse(self) -> None:
+    def _collapse(self, problem: str = "its zygote died, and the run with it") -> None:
         """The zygote is dead, or has to be: make sure of it and of all that it had."""
         if not self._let_go():
             return
@@ -222,7 +256,7 @@ class ZygoteLauncher:
         self._bury()
         self._family.extinct(self)
         for number in list(self._pids):
-            self._family.exited(number, -signal.SIGKILL, "its zygote died, and the run with it")
+            self._family.exited(number, -signal.SIGKILL, problem)
 
     def _let_go(self) -> bool:
         if self._control is None:
@@ -240,18 +274,68 @@ class ZygoteLauncher:
             self._zygote.wait(END_LIMIT)
         except subprocess.TimeoutExpired:
             self._zygote.kill()
-            self._zygote.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel cannot end it: nor can we
+                self._zygote.wait(END_LIMIT)
+        processes.forget(self._zygote.pid)
         if not processes.LINUX:
             for pid in filter(None, self._pids.values()):
                 with contextlib.suppress(OSError):
                     os.killpg(pid, signal.SIGKILL)
-        kill_family(self._mark, known=self._pids.values())
+        orderly = self._zygote.returncode == 0  # then it has killed them all, by whatever they were
+        kill_family(self._mark, None if orderly else self._since, known=self._pids.values())
 
 
-def kill_family(mark: str, known: Collection[int] = (), keep: Collection[int] = ()) -> int:
-    """Kill and reap our children that are `known` or carry a launcher's mark; returns how many."""
+class Pulse:
+    """When a zygote was asked for a sign of life, and when it is taken for dead."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._heard_at = clock()
+        self._dead_at: float | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether an answer is due."""
+        return self._dead_at is not None
+
+    def ask(self) -> None:
+        """It was asked."""
+        self._dead_at = self._clock() + SILENCE
+
+    def heard(self) -> None:
+        """It answered."""
+        self._heard_at, self._dead_at = self._clock(), None
+
+    def deadline(self, busy: bool) -> float | None:
+        """Return when to look again."""
+        return self._dead_at or (self._heard_at + PING_EVERY if busy else None)
+
+    def due(self, now: float) -> bool:
+        """Say whether it is time to ask."""
+        return self._dead_at is None and now >= self._heard_at + PING_EVERY
+
+    def silent(self, now: float) -> bool:
+        """Say whether it is dead. Who comes late himself was away, and the zygote perhaps as well."""
+        if self._dead_at is None or now < self._dead_at:
+            return False
+        if now < self._dead_at + SILENCE / 2:
+            return True
+        self._dead_at = now + SILENCE
+        return False
+
+
+def kill_family(mark: str, since: int | None, known: Collection[int] = (), keep: Collection[int] = ()) -> int:
+    """Kill and reap our children that are `known`, strays `since`, or marked; returns how many.
+
+    The mark alone will not do: a run may start a program with an empty environment.
+    """
     sign = f"{MARK}={mark}".encode()
-    return processes.kill_children(keep, lambda pid: processes.carries(pid, sign), set(known) - {0})
+
+    def condemned(pid: int) -> bool | None:
+        stray = since is not None and processes.is_stray(pid, since)
+        return stray or processes.carries(pid, sign)
+
+    return processes.kill_children(keep, condemned, set(known) - {0})
 
 
 def _stderr() -> int:

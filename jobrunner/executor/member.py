@@ -18,6 +18,7 @@ from jobrunner.wire import LONGEST, Decoder, Frame, RunSpec, WireError, encode
 PIPE = 1024 * 1024  # bytes a run may be ahead of us with its output, where the system allows it
 REPLY_LIMIT = 2.0  # seconds from the reply to the end of the process
 READY_LIMIT = 30.0  # seconds that a child may take to be ready
+LONGEST_WORD = 1024 * 1024  # bytes of a frame; the longest honest reply, all of it escaped, is 0.8 MB
 WARM_LIMIT = 60.0  # seconds that a child which may serve more runs waits for one
 AT_ONCE = 256 * 1024  # bytes taken from one descriptor in one turn of the loop
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
@@ -59,7 +60,7 @@ class Member:
         self.problem: str | None = None
         self._selector = selector
         self._on_frame, self._on_output, self._on_broken = on_frame, on_output, on_broken
-        self._decoder = Decoder()
+        self._decoder = Decoder(LONGEST_WORD)
         self._outbox = bytearray()
         self._wire: socket.socket | None = None
         self._output = -1
@@ -79,18 +80,36 @@ class Member:
             return self.since + READY_LIMIT
         return None if self.key is None else self.since + WARM_LIMIT
 
+    @property
+    def deadline(self) -> float | None:
+        """When something has to be done about it."""
+        serving = self.serving
+        if serving is None:
+            return self.idle_deadline
+        if serving.over_by is not None:
+            return serving.over_by
+        return serving.escalation.due if serving.escalation is not None else serving.deadline
+
     def open(self) -> tuple[socket.socket, int]:
-        """Make wire and pipe; returns the child's ends, which the caller hands over and closes."""
-        ours, theirs = link.pair()
-        ours.setblocking(False)
-        self._wire = ours
-        self._output, pipe = os.pipe()
-        os.set_blocking(self._output, False)
+        """Make wire and pipe; returns the child's ends, which the caller hands over and closes.
+
+        Raises OSError when the system has no more of them; nothing is left open then.
+        """
+        with contextlib.ExitStack() as undo:
+            ours, theirs = (undo.enter_context(end) for end in link.pair())
+            output, pipe = os.pipe()
+            undo.callback(os.close, output)
+            undo.callback(os.close, pipe)
+            ours.setblocking(False)
+            os.set_blocking(output, False)
+            self._selector.register(ours, selectors.EVENT_READ, self._on_wire)
+            undo.callback(self._selector.unregister, ours)
+            self._selector.register(output, selectors.EVENT_READ, self._on_pipe)
+            undo.pop_all()
+        self._wire, self._output = ours, output
         if _SET_PIPE_SIZE is not None:
             with contextlib.suppress(OSError):  # beyond the user's limit: the default will do
                 fcntl.fcntl(pipe, _SET_PIPE_SIZE, PIPE)
-        self._selector.register(ours, selectors.EVENT_READ, self._on_wire)
-        self._selector.register(self._output, selectors.EVENT_READ, self._on_pipe)
         return theirs, pipe
 
     def close(self) -> None:
@@ -99,10 +118,14 @@ class Member:
         self._close_output()
 
     def send(self, frame: Mapping[str, Any]) -> None:
-        """Say something; what the child does not take at once is sent as it reads. Never fails."""
+        """Say something; what the child does not take at once is sent as it reads."""
+        self.post(encode(frame))
+
+    def post(self, data: bytes) -> None:
+        """Send an encoded frame. Never fails."""
         if self._wire is None:
             return
-        self._outbox += encode(frame)
+        self._outbox += data
         self._flush()
         if len(self._outbox) > 2 * LONGEST:
             self._break("does not read what it asked for")

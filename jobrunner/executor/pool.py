@@ -23,11 +23,11 @@ from jobrunner.executor.happened import Asked, Began, Ended, Happening, Output
 from jobrunner.executor.launch import Launcher, ZygoteLauncher
 from jobrunner.executor.member import REPLY_LIMIT, Member, Serving
 from jobrunner.executor.stopping import Escalation
+from jobrunner.executor.supply import CALM, BackOff
 from jobrunner.model import Outcome
-from jobrunner.wire import Frame, RunSpec, WireError
+from jobrunner.wire import Frame, RunSpec, WireError, encode
 
 SPARES = 8  # children in hand at most, however many slots there are
-CALM = 1.0  # seconds between restarts of a zygote that keeps dying
 
 
 class Pool:
@@ -66,6 +66,7 @@ class Pool:
         self._skipped: dict[str, str] = {}
         self._restart_at: float | None = None
         self._started_at = 0.0
+        self._back_off = BackOff()
         self._count = 0
         self._members: dict[int, Member] = {}
         self._runs: dict[int, Member] = {}
@@ -88,9 +89,17 @@ class Pool:
     def start(self) -> None:
         """Start the zygote, or what stands in for it, and ask for spares."""
         self._started_at, self._restart_at = self._clock.monotonic(), None
-        self._launcher = self._new_launcher()
-        self._launcher.start()
+        launcher = self._new_launcher()
+        launcher.start()
+        self._launcher = launcher
+        self._back_off.lift()
         self._replenish()
+
+    def _restart(self, now: float) -> None:
+        try:
+            self.start()
+        except OSError:  # no descriptors, no processes, no memory: there may be some in a moment
+            self._restart_at = now + CALM
 
     def run(self, spec: RunSpec, pid: int, timeout: int | None = None, runs_per_process: int = 1) -> int:
         """Hand a run to the spare `pid`, or to a child that is warm for this job; returns whose pid it is.
@@ -100,19 +109,25 @@ class Pool:
         """
         member = self._warm(spec) or self._spare(pid)
         deadline = None if timeout is None else self._clock.monotonic() + timeout / SECOND
+        left = (runs_per_process if member is None or member.runs_left is None else member.runs_left) - 1
+        try:
+            data = encode({"run": spec, "again": left > 0})
+        except (TypeError, ValueError, RecursionError) as error:
+            return self._refuse(spec, ending.unstorable(error))
         if member is None:
-            self._events.append(Ended(spec["runId"], _never_began(), 0))
-            return 0
-        if member.runs_left is None:
-            member.runs_left = runs_per_process
-        member.runs_left -= 1
+            return self._refuse(spec, ending.never_began())
+        member.runs_left = left
         member.key = spec["job"], spec["fileHash"]
         member.ready = False
         member.serving = Serving(spec, deadline, timeout)
         self._runs[spec["runId"]] = member
-        member.send({"run": spec, "again": member.runs_left > 0})
+        member.post(data)
         self._replenish()
         return member.pid
+
+    def _refuse(self, spec: RunSpec, outcome: Outcome) -> int:
+        self._events.append(Ended(spec["runId"], outcome, 0))
+        return 0
 
     def stop(self, run_id: int, state: StopState, reason: str | None, *, now: bool = False) -> None:
         """Bring a run to its end: ask, then TERM, then KILL; `now` kills at once. Idempotent.
@@ -138,16 +153,20 @@ class Pool:
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is needed, in monotonic seconds; None when only news can bring work."""
-        times = [self._restart_at, self._launcher.deadline() if self._launcher else None]
-        times += [self._deadline(member) for member in self._members.values()]
+        launcher = self._launcher.deadline(bool(self._runs)) if self._launcher else None
+        times = [self._restart_at, self._back_off.until, launcher]
+        times += [member.deadline for member in self._members.values()]
         return min((time for time in times if time is not None), default=None)
 
     def tick(self, now: float) -> None:
         """Do what is due: time-outs, the next step of each stop, restarts."""
         if self._restart_at is not None and now >= self._restart_at:
-            self.start()
+            self._restart(now)
+        if self._back_off.over(now):
+            self._back_off.lift()
+            self._replenish()
         if self._launcher is not None:
-            self._launcher.tick(now)
+            self._launcher.tick(now, bool(self._runs))
         for member in list(self._members.values()):
             self._tick(member, now)
 
@@ -158,6 +177,7 @@ class Pool:
         """
         launcher, self._launcher = self._launcher, None
         self._restart_at = None
+        self._back_off.lift()
         if not kill:
             self._wait_for_replies()
         if launcher is not None:
@@ -184,8 +204,11 @@ class Pool:
         member.close()
         serving = member.serving
         if serving is not None:
-            crashed = ending.by_exit(code, serving.asked, member.problem or problem)
-            self._end(member, serving, serving.reply or crashed)
+            # What somebody asked for before counts more than what became of the zygote meanwhile.
+            why = member.problem or (problem if serving.asked is None else None)
+            self._end(member, serving, serving.reply or ending.by_exit(code, serving.asked, why))
+        elif not member.ready and member.key is None and self._launcher is not None:
+            self._back_off.failed(self._clock.monotonic())
         self._replenish()
 
     def extinct(self, launcher: Launcher) -> None:
@@ -210,10 +233,9 @@ class Pool:
         elif "began" in frame:
             self._events.append(Began(serving.id, member.pid))
         elif "ask" in frame:
-            number, verb, payload = frame["ask"], frame["verb"], frame["payload"]
-            if not (isinstance(number, int) and isinstance(verb, str) and isinstance(payload, dict)):
-                raise WireError("a request of the wrong shape")
-            self._events.append(Asked(serving.id, number, verb, payload))
+            asked = Asked(serving.id, frame["ask"], frame["verb"], frame["payload"])
+            if ending.acceptable(asked):
+                self._events.append(asked)
 
     def _on_ready(self, member: Member) -> None:
         """A spare is ready, or a child has put its things in order after a run."""
@@ -223,6 +245,7 @@ class Pool:
                 raise WireError("it is ready out of turn")
             member.drain_output()
             self._end(member, serving, serving.reply)
+        self._back_off.succeeded()
         member.ready = True
         member.since = self._clock.monotonic()
         self._replenish()
@@ -250,7 +273,7 @@ class Pool:
 
     def _tick(self, member: Member, now: float) -> None:
         serving = member.serving
-        due = self._deadline(member)
+        due = member.deadline
         if due is None or now < due:
             return
         if serving is None:
@@ -262,14 +285,6 @@ class Pool:
             self._stop(member, serving, AskedToEnd("timed_out", None, serving.timeout))
         elif serving.escalation is not None:
             self._escalate(member, serving.asked, serving.escalation.next(now))
-
-    def _deadline(self, member: Member) -> float | None:
-        serving = member.serving
-        if serving is None:
-            return member.idle_deadline
-        if serving.over_by is not None:
-            return serving.over_by
-        return serving.escalation.due if serving.escalation is not None else serving.deadline
 
     def _stop(self, member: Member, serving: Serving, asked: AskedToEnd, *, now: bool = False) -> None:
         time = self._clock.monotonic()
@@ -307,7 +322,7 @@ class Pool:
         """Have as many spares, ready or on their way, as there may be runs soon."""
         wanted = min(self._slots - len(self._runs), SPARES)
         present = sum(one.spare for one in self._members.values())
-        while self._launcher is not None and present < wanted:
+        while self._launcher is not None and self._back_off.until is None and present < wanted:
             present += 1
             self._ask_for_one(self._launcher)
 
@@ -315,8 +330,13 @@ class Pool:
         self._count += 1
         member = Member(self._count, self._selector, self._on_frame, self._on_output, self._on_broken)
         member.since = self._clock.monotonic()
+        try:
+            ends = member.open()
+        except OSError:
+            self._back_off.refused(self._clock.monotonic())
+            return
         self._members[member.number] = member
-        launcher.launch(member.number, *member.open())
+        launcher.launch(member.number, *ends)
 
     def _spare(self, pid: int) -> Member | None:
         spares = [one for one in self._members.values() if one.spare and one.ready]
@@ -342,7 +362,3 @@ class Pool:
                 return
             for key, _ in self._selector.select(0.01):
                 key.data(key.fileobj)
-
-
-def _never_began() -> Outcome:
-    return Outcome(state="failed", error=ending.crashed("its process died before the body began"))

@@ -5,10 +5,11 @@ The node execs it; both talk in frames over one socket:
     node -> zygote    {"start": {"lock", "preload", "project", "packages"}}   the first
                       {"fork": n}       with two descriptors: the child's wire, its output pipe
                       {"kill": n, "signal": s}
+                      {"ping": n}       is answered once all that was said before is done
     zygote -> node    {"preloading": name}, {"preloaded": name, "problem": text or null}
                       {"threaded": name}   and it ends: forking with threads is not safe
                       {"started": pid}
-                      {"forked": n, "pid": pid}, {"exit": n, "code": c}
+                      {"forked": n, "pid": pid}, {"exit": n, "code": c}, {"pong": n}
 
 When the node's end closes, every run and everything that a run left behind is killed, within a second.
 Children inherit no descriptor but their own two; the lock stays with the zygote alone.
@@ -81,9 +82,11 @@ class Zygote:
 
     def _do(self, frame: Frame) -> None:
         if "fork" in frame:
-            self._fork(frame["fork"], self._fds.pop(0), self._fds.pop(0))
+            self._take_in(frame["fork"])
         elif "kill" in frame:
             self._kill(frame["kill"], frame["signal"])
+        elif "ping" in frame:
+            self._say({"pong": frame["ping"]})
         elif "start" in frame:
             self._start(frame["start"])
 
@@ -114,6 +117,16 @@ class Zygote:
         self._say({"preloaded": name, "problem": problem})
 
     # -- children ------------------------------------------------------------------------------------
+
+    def _take_in(self, number: int) -> None:
+        """Fork with the two descriptors that came along; the kernel drops what we have no room for."""
+        pair, self._fds = self._fds[:2], self._fds[2:]
+        if len(pair) == 2:
+            self._fork(number, *pair)
+            return
+        for descriptor in pair:
+            os.close(descriptor)
+        self._say({"exit": number, "code": None, "problem": "cannot fork: no descriptors left"})
 
     def _fork(self, number: int, wire: int, output: int) -> None:
         parent = os.getpid()

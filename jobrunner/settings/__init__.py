@@ -15,6 +15,10 @@ from jobrunner.settings import readers
 from jobrunner.settings.readers import NOBODY, Names, shown
 
 FILE = "jobrunner.yaml"
+LOCAL, ZONES = (
+    "/etc/localtime",
+    "/zoneinfo/",
+)  # the system's zone; what its name follows in the path it links to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,24 +105,18 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     values |= _missing(values, project, environ)
     values["project"], values["state"] = project, _absolute(values["state"], project)
     for name in ("services", "settings"):
-        _check_json(name, values.get(name), file, lines)
+        _check_json(name, values.get(name), lines)
     return Settings(**values, lines=lines, file=file if found else None, explicit=explicit)
 
 
-def _check_json(name: str, value: Any, file: str, lines: Mapping[tuple[str, ...], int]) -> None:
+def _check_json(name: str, value: Any, lines: Mapping[tuple[str, ...], int]) -> None:
     """Runs get these sections as JSON; YAML can say more than that (dates, sets, infinity)."""
-    import json
+    from jobrunner.settings.jsonvalues import HINT, flaw
 
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{name} holds a value that is not JSON ({error})",
-            hint='write dates as text in quotes: "2026-01-01"',
-            file=FILE,
-            line=lines.get((name,)),
-            key=name,
-        ) from None
+    said = flaw(value, name)
+    if said is not None:
+        hint = f'{HINT}; a date goes in quotes: "2026-01-01"'
+        raise ConfigError(said, hint=hint, file=FILE, line=lines.get((name,)), key=name)
 
 
 def _asked(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Given]:
@@ -273,12 +271,17 @@ def _machine() -> str:
     return _line_of("/etc/machine-id") or _host()
 
 
+def _linked(path: str) -> str:
+    """Return the name of the zone whose file a path leads to, or an empty text."""
+    return os.path.realpath(path).partition(ZONES)[2]
+
+
 def _system_zone(environ: Mapping[str, str]) -> str:
     """Return the system's zone by name; the usual case without tzlocal, which takes 20 ms to import."""
     asked = environ.get("TZ", "").strip()
-    if asked:
+    if asked and asked.removeprefix(":") != LOCAL:
         return _zone_of(asked)
-    _, _, name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")
+    name = _linked(LOCAL)
     if name and _line_of("/etc/timezone") in ("", name):
         return name
     try:
@@ -286,7 +289,14 @@ def _system_zone(environ: Mapping[str, str]) -> str:
 
         return readers.zone(tzlocal.get_localzone_name())
     except Exception:  # whatever a misconfigured system makes tzlocal raise or warn
-        return "UTC"
+        return name if _is_zone(name) else "UTC"  # the C library follows the link, too
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return bool(readers.zone(name))
+    except ValueError:
+        return False
 
 
 def _zone_of(asked: str) -> str:
@@ -296,7 +306,7 @@ def _zone_of(asked: str) -> str:
     at another hour than its author meant.
     """
     path = asked.removeprefix(":")
-    name = path.partition("/zoneinfo/")[2] if path.startswith("/") else path
+    name = path.partition(ZONES)[2] or _linked(path) if path.startswith("/") else path
     try:
         return readers.zone(name)
     except ValueError:

@@ -135,7 +135,7 @@ def state(value: object) -> str:
     scheme, mark, _ = address.partition("://")
     if mark and scheme.replace("+", "").isalnum():
         return address
-    raise ValueError("is not an address such as sqlite:////var/lib/app/state.db or postgresql://host/db")
+    raise ValueError("is not an address such as sqlite:////var/lib/app/state.db")
 
 
 def log_format(value: object) -> str:

@@ -196,8 +196,20 @@ def test_a_setting_that_cannot_be_used_is_a_problem_with_file_and_line(house: Ho
 
 def test_broken_services_hide_no_problem_of_the_jobs(house: House) -> None:
     house.write("services.py", "def register(container):\n    raise RuntimeError('no')\n")
-    house.write("jobs/a.py", "config = {'name': 'a', 'schedule': None}\ndef default(nobody): pass\n")
+    house.write("jobs/a.py", "import nobody\nconfig = {'name': 'a', 'schedule': None}\ndef default(): pass\n")
     done = house.call("check")
     assert done.code == 1
     assert "services.py" in done.out
     assert "nobody" in done.out
+
+
+def test_static_executes_nothing_at_all(house: House) -> None:
+    mark = house.root / "executed"
+    config = "name = 'a'\nconfig = {'name': name, 'schedule': None}\ndef default(): pass\n"
+    house.write("jobs/a.py", f"open({str(mark)!r}, 'w')\n{config}")
+    done = house.call("check", "--static")
+    assert done.code == 0
+    assert "jobs/a.py" in done.out and "computed" in done.out
+    assert not mark.exists()
+    assert house.call("check").code == 0
+    assert mark.exists()
