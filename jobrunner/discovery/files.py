@@ -70,7 +70,8 @@ def describe(found: Sequence[Found], limit: float = probe.LIMIT) -> list[Descrip
 def _ask(found: Sequence[Found], limit: float) -> list[dict[str, Any]]:
     if not found or limit > 0:
         return probe.ask_all([_request(each) for each in found], limit) if found else []
-    return [{"problem": {"message": NOT_READ, "hint": "run it without --static", "line": None}} for _ in found]
+    problem = {"message": NOT_READ, "hint": "run it without --static", "line": None}
+    return [{"problem": problem} for _ in found]
 
 
 def digest(path: str) -> str | None:
