@@ -112,6 +112,11 @@ class Member:
                 fcntl.fcntl(pipe, _SET_PIPE_SIZE, PIPE)
         return theirs, pipe
 
+    def retire(self, now: float) -> None:
+        """Send it home; it may be an idle child only."""
+        self.ready, self.retired, self.since = False, True, now
+        self.close()
+
     def close(self) -> None:
         """Let go of both descriptors; an idle child ends by that. Idempotent."""
         self._close_wire()
@@ -228,3 +233,15 @@ class Member:
             self._selector.unregister(self._output)
             os.close(self._output)
             self._output = -1
+
+
+def wait_for_replies(
+    selector: selectors.BaseSelector, runs: Mapping[int, Member], clock: Callable[[], float]
+) -> None:
+    """Turn the loop until those that have replied are over, or their time is."""
+    limit = clock() + REPLY_LIMIT
+    while any(run.serving and run.serving.reply for run in runs.values()):
+        if clock() >= limit:
+            return
+        for key, _ in selector.select(0.01):
+            key.data(key.fileobj)

@@ -8,6 +8,7 @@ over       a complete reply decides, else its exit; `Ended` once the process is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -21,7 +22,7 @@ from jobrunner.executor.ending import Asked as AskedToEnd
 from jobrunner.executor.ending import StopState
 from jobrunner.executor.happened import Asked, Began, Ended, Happening, Output
 from jobrunner.executor.launch import Launcher, ZygoteLauncher
-from jobrunner.executor.member import REPLY_LIMIT, Member, Serving
+from jobrunner.executor.member import REPLY_LIMIT, Member, Serving, wait_for_replies
 from jobrunner.executor.stopping import Escalation
 from jobrunner.executor.supply import CALM, BackOff
 from jobrunner.model import Outcome
@@ -88,18 +89,12 @@ class Pool:
 
     def start(self) -> None:
         """Start the zygote, or what stands in for it, and ask for spares."""
-        self._started_at, self._restart_at = self._clock.monotonic(), None
+        self._started_at = self._clock.monotonic()
         launcher = self._new_launcher()
         launcher.start()
-        self._launcher = launcher
+        self._launcher, self._restart_at = launcher, None
         self._back_off.lift()
         self._replenish()
-
-    def _restart(self, now: float) -> None:
-        try:
-            self.start()
-        except OSError:  # no descriptors, no processes, no memory: there may be some in a moment
-            self._restart_at = now + CALM
 
     def run(self, spec: RunSpec, pid: int, timeout: int | None = None, runs_per_process: int = 1) -> int:
         """Hand a run to the spare `pid`, or to a child that is warm for this job; returns whose pid it is.
@@ -161,7 +156,9 @@ class Pool:
     def tick(self, now: float) -> None:
         """Do what is due: time-outs, the next step of each stop, restarts."""
         if self._restart_at is not None and now >= self._restart_at:
-            self._restart(now)
+            self._restart_at = now + CALM  # so it stays if the system lets us have no process now
+            with contextlib.suppress(OSError):
+                self.start()
         if self._back_off.over(now):
             self._back_off.lift()
             self._replenish()
@@ -179,7 +176,7 @@ class Pool:
         self._restart_at = None
         self._back_off.lift()
         if not kill:
-            self._wait_for_replies()
+            wait_for_replies(self._selector, self._runs, self._clock.monotonic)
         if launcher is not None:
             self._skipped = dict(launcher.skipped)
             launcher.close()
@@ -277,7 +274,9 @@ class Pool:
         if due is None or now < due:
             return
         if serving is None:
-            self._retire(member, now)
+            if member.retired or not member.ready:  # it does not go, or never became ready
+                self._signal(member, signal.SIGKILL)
+            member.retire(now)
         elif serving.over_by is not None:
             serving.over_by = now + REPLY_LIMIT
             self._signal(member, signal.SIGKILL)
@@ -308,13 +307,6 @@ class Pool:
     def _signal(self, member: Member, what: int) -> None:
         if self._launcher is not None:
             self._launcher.signal(member.number, what)
-
-    def _retire(self, member: Member, now: float) -> None:
-        """Send an idle child home; one that does not go, or never became ready, is killed."""
-        if member.retired or not member.ready:
-            self._signal(member, signal.SIGKILL)
-        member.ready, member.retired, member.since = False, True, now
-        member.close()
 
     # -- spares --------------------------------------------------------------------------------------
 
@@ -354,11 +346,3 @@ class Pool:
             self, self._selector, environ=self._environ, preload=self._preload, skipped=self._skipped,
             project=self._project, lock_path=self._lock_path, clock=clock,
         )  # fmt: skip
-
-    def _wait_for_replies(self) -> None:
-        limit = self._clock.monotonic() + REPLY_LIMIT
-        while any(run.serving and run.serving.reply for run in self._runs.values()):
-            if self._clock.monotonic() >= limit:
-                return
-            for key, _ in self._selector.select(0.01):
-                key.data(key.fileobj)
