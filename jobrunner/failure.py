@@ -17,7 +17,7 @@ _ENGINES = (_HARNESS, f"{os.sep}asyncio{os.sep}", "<frozen ")
 def describe(error: BaseException, phase: str) -> ErrorInfo:
     """Return what is kept of an exception; never raises, however hostile the exception is."""
     info = ErrorInfo(
-        type=type(error).__qualname__,
+        type=shorten(type(error).__qualname__, 500),
         message=shorten(_message(error), LONGEST_MESSAGE),
         traceback=shorten(_traceback(error), LONGEST_TRACEBACK),
         phase=phase,
