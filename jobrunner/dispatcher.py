@@ -106,17 +106,14 @@ class Dispatcher:
         """The ids of runs whose end is not recorded."""
         return list(self._live)
 
-    def notice(self) -> bool:
-        """Take in what the executor saw; returns whether a run ended."""
-        ended = False
+    def notice(self) -> None:
+        """Take in what the executor saw."""
         for happening in self._executor.happened():
             live = self._live.get(happening.run_id)
             if live is not None:
                 self._notice(live, happening)
-                ended = ended or live.outcome is not None
         if self._dirty_since is None and any(live.dirty or live.asked for live in self._live.values()):
             self._dirty_since = self._clock.now()
-        return ended
 
     def _notice(self, live: Live, happening: Happening) -> None:
         match happening:
@@ -227,7 +224,6 @@ class Dispatcher:
             lost = self._store.recover(node.owner, now)
             events.append(NodeDied(node.node, node.pid))
             events += [Lost(run.id, run.job, node.node, run.began_at is not None) for run in lost]
-        self.backlog = self.backlog or bool(events)
         return events
 
     # -- after the commit ----------------------------------------------------------------------------

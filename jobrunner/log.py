@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import select
-import unicodedata
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from typing import Any, TextIO
@@ -225,8 +224,3 @@ def _fields(event: e.Event | str) -> dict[str, Any]:
     if isinstance(event, str) or not is_dataclass(event):
         return {"event": event if isinstance(event, str) else type(event).__name__}
     return {"event": type(event).__name__, "data": asdict(event)}
-
-
-def width(text: str) -> int:
-    """Return how many columns a printable text takes in a terminal."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

@@ -61,7 +61,7 @@ class Presence:
         if self._bell is not None:
             self._bell.close()
             self._bell = None
-        self._sweep(self.owner)
+        self.forget(self.owner)
         self._lock.release()
 
     def is_dead(self, node: NodeFacts) -> bool:
@@ -77,7 +77,8 @@ class Presence:
 
     def forget(self, owner: str) -> None:
         """Remove the files of an owner whose end is recorded."""
-        self._sweep(owner)
+        for suffix in ("bell", "zygote.lock", "lock"):
+            self._path(owner, suffix).unlink(missing_ok=True)
 
     def ring_all(self) -> None:
         """Wake every node that listens; the dead and the deaf are passed over."""
@@ -92,10 +93,6 @@ class Presence:
 
     def _path(self, owner: str, suffix: str) -> Path:
         return self.folder / f"{owner}.{suffix}"
-
-    def _sweep(self, owner: str) -> None:
-        for suffix in ("bell", "zygote.lock", "lock"):
-            self._path(owner, suffix).unlink(missing_ok=True)
 
     def _hang_bell(self) -> socket.socket:
         bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
