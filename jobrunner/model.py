@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from jobrunner.clock import HOUR, SECOND, Instant
+
 if TYPE_CHECKING:  # the nouns are cheap to import, calendars are not
-    from jobrunner.clock import Instant
     from jobrunner.schedule import Schedule
 
 State = Literal[
@@ -21,6 +22,20 @@ Reason = Literal[
 
 OPEN: frozenset[str] = frozenset({"pending", "running", "waiting"})
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "timed_out", "canceled", "skipped", "lost"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often a failed run is tried again, and when: durations in microseconds.
+
+    `jitter` is the most that is added to a delay; True means half of the delay.
+    """
+
+    max: int = 0
+    delay: int = SECOND
+    backoff: Literal["fixed", "exponential"] = "fixed"
+    max_delay: int = HOUR
+    jitter: int | bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +66,22 @@ class Job:
     environments: tuple[str, ...] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     timeout: int | None = None
+    retries: Retries = Retries()
     concurrency: str = "forbid"
     misfire: str = "once"
     misfire_grace: int | None = None
+    offset: int = 0  # from a nominal instant to the effective one: the job's own part of its jitter
+    priority: int = 0
     delivery: str = "at-most-once"
+    stop_on_error: int = 0  # after how many failures in a row it is disabled; 0: never
+    run_per_machine: bool = False
+    memory_limit: int | None = None  # bytes
+    group: str | None = None
+    group_limit: int | None = None
+    former_names: tuple[str, ...] = ()
+    cancellable: bool = True
+    stall_after: int | None = None
+    hooks: Mapping[str, str] = field(default_factory=dict)  # on_failure … -> "module:function" or ":function"
     hidden: bool = False
     runs_per_process: int = 1
     run_on_start: bool = False
@@ -70,6 +97,10 @@ class Job:
         zone = "" if self.schedule.text.startswith("every ") else self.timezone
         gap, fold = self.config.get("dstGap", ""), self.config.get("dstFold", "")
         return f"{self.schedule.text}|{zone}|{gap}|{fold}"
+
+    def scope(self, machine: str) -> str:
+        """Return what its occurrences are counted in: a machine for runPerMachine, else all together."""
+        return machine if self.run_per_machine else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +121,10 @@ class Standing:
 
     The cursor (`consumed`) lives apart from the runs, so that pruning forgets nothing. `open` counts
     rows that are pending, running or waiting, `pending` the scheduled first attempts among them that no
-    node has claimed yet, and `pending_id` is the newest of these. `anchor` is the start of interval
-    grids, `ended_at` the end of the last chain. `elsewhere`: another node holds the same definition and
-    nothing keeps the job from running there.
+    node has claimed yet, and `pending_id` is the newest of these; `occupant` is the oldest open run.
+    `catching_up`: one of them was late when it was planned. `anchor` is the start of interval grids,
+    `ended_at` the end of the last chain. `elsewhere`: another node holds the same definition and nothing
+    keeps the job from running there. `enabled` is what people or stopOnError said, None: nobody did.
     """
 
     job_id: int
@@ -105,16 +137,21 @@ class Standing:
     open: int = 0
     pending: int = 0
     pending_id: int | None = None
+    occupant: int | None = None
+    catching_up: bool = False
     ended_at: Instant | None = None
     elsewhere: bool = False
+    enabled: bool | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
     """One row to write for one or many due occurrences.
 
-    `skip` None: it shall run. Otherwise the reason why not; `count` > 1 then stands for all due
-    occurrences from `scheduled_for` to `last_for`.
+    `skip` None: it shall run, one after another with its like if `serial`. Otherwise the reason why not;
+    `count` > 1 then stands for all due occurrences from `scheduled_for` to `last_for`; `blocked_by` is
+    the run in the way of an overlap.
     """
 
     scheduled_for: Instant
@@ -122,6 +159,8 @@ class Due:
     skip: Reason | None = None
     count: int = 1
     last_for: Instant | None = None
+    blocked_by: int | None = None
+    serial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +199,10 @@ class Run:
     count: int = 1
     last_for: Instant | None = None
     log_bytes: int = 0
+    group: str | None = None
+    asked: str | None = None  # to end: canceled, or replaced by a newer occurrence
+    stalled: bool = False
+    blocked_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,11 +215,17 @@ class Outcome:
     truncated: bool = False
     error: Mapping[str, Any] | None = None
     file_hash: str = ""
+    cursor: Any = None
+    cursor_set: bool = False  # the body assigned ctx.cursor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
-    """What the store knows of a job, definition or none."""
+    """What the store knows of a job, definition or none.
+
+    `durations` are those of its last successes, oldest first; `overrides` what `set` changed;
+    `progress` and `running_since` are of its newest running run.
+    """
 
     id: int
     name: str
@@ -201,6 +250,10 @@ class JobFacts:
     last_result: Any = None
     last_error: Mapping[str, Any] | None = None
     cursor: Any = None
+    durations: tuple[int, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    progress: Mapping[str, Any] | None = None
+    running_since: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,3 +271,35 @@ class NodeFacts:
     started_at: Instant
     seen_at: Instant
     role: str = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A job's current definition as the store keeps it; `config` has canonical keys."""
+
+    job_id: int
+    name: str
+    hash: str
+    file: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Since when, by whom and why all schedules stand still."""
+
+    at: Instant
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A line of the audit trail: who did what, when; `job` None concerns all."""
+
+    id: int
+    at: Instant
+    actor: str
+    action: str
+    job: str | None
+    detail: str

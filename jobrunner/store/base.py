@@ -16,56 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing
+from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing, State
+from jobrunner.store.control import Control
+from jobrunner.store.values import Claim, Keep, LogChunk, Registration, RunFilter
+
+__all__ = ["Claim", "Control", "Keep", "LogChunk", "Registration", "RunFilter", "Store"]
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What `register` found new: names of jobs added, updated (definition), rescheduled (also updated)."""
-
-    added: tuple[str, ...]
-    updated: tuple[str, ...]
-    rescheduled: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A run that is now ours and running. `is_last`: no scheduled start follows (numberOfExecutions).
-
-    `last` is the outcome of the chain before ({"state", "result", "error", "finishedAt"}), or None;
-    `cursor` the job's own cursor value.
-    """
-
-    run: Run
-    is_last: bool
-    last: Mapping[str, Any] | None
-    cursor: Any
-
-
-@dataclass(frozen=True, slots=True)
-class LogChunk:
-    """A piece of a run's output, `offset` bytes from its beginning. A gap before it was cut."""
-
-    offset: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
-    """Which runs to list; None means any. `limit` counts rows, newest first."""
-
-    job: str | None = None
-    states: tuple[str, ...] | None = None
-    since: Instant | None = None
-    until: Instant | None = None
-    limit: int = 50
-
-
-class Store(Protocol):
+class Store(Control, Protocol):
     """The state of a project. One file, or one schema of a database."""
 
     url: str
@@ -87,7 +48,10 @@ class Store(Protocol):
         ...
 
     def definitions_changed(self) -> bool:
-        """Say whether which definitions are current may have changed since the last call; cheap."""
+        """Say whether what nodes go by may have changed since the last call; cheap.
+
+        That is: which definitions are current, what is enabled, overridden, paused, reset.
+        """
         ...
 
     def verify(self) -> None:
@@ -116,9 +80,13 @@ class Store(Protocol):
     # -- jobs ----------------------------------------------------------------------------------------
 
     def register(
-        self, owner: str, jobs: Sequence[Job], scope: str, now: Instant, gates: Mapping[str, str] = ...
+        self, owner: str, jobs: Sequence[Job], machine: str, now: Instant, gates: Mapping[str, str] = ...
     ) -> Registration:
         """Make `owner` hold exactly these definitions, and make them current.
+
+        A job's cursor is of the scope that it names for `machine` (`Job.scope`). Where a job is new and
+        the store knows one of its former names that nobody else bears, that row is renamed: history,
+        count and cursor stay.
 
         `gates` names jobs that may not run on this node, and why (environment, paused …): it claims none
         of their runs, and others can see whether somebody else may.
@@ -144,13 +112,16 @@ class Store(Protocol):
 
     # -- the schedule --------------------------------------------------------------------------------
 
-    def standings(self, owner: str, scope: str, job_ids: Sequence[int] | None = None) -> list[Standing]:
-        """Return where the jobs stand whose *current* definition `owner` holds; all of them, or these ids."""
+    def standings(self, owner: str, machine: str, job_ids: Sequence[int] | None = None) -> list[Standing]:
+        """Return where the jobs stand whose *current* definition `owner` holds; all of them, or these ids.
+
+        Each in the scope that it has on `machine`.
+        """
         ...
 
     def consume(
-        self, standing: Standing, until: Instant, due: Sequence[Due], *, job: Job, supersede: bool,
-        node: NodeFacts, now: Instant,
+        self, standing: Standing, until: Instant, due: Sequence[Due], *, job: Job,
+        supersede: Reason | None, node: NodeFacts, now: Instant,
     ) -> bool:  # fmt: skip
         """Move the cursor from `standing.consumed` to `until` and write `due`, as one.
 
@@ -158,10 +129,16 @@ class Store(Protocol):
         A Due without `skip` becomes a pending run of trigger schedule; one with it a skipped row, in
         which more than 100 consecutive skips of one reason become one row (scheduled_for first,
         last_for, count), extended in place. `supersede` turns the still pending run
-        `standing.pending_id` into skipped/missed first. Runs take `exclusive` (concurrency is not
-        allow), delivery and params from `job`; skipped rows keep the node that found them due. An
-        occurrence whose row exists already (a clock went back) is passed over.
+        `standing.pending_id` into a skipped one of that reason first. Runs take `exclusive` (concurrency
+        is not allow, or the Due is serial), delivery, priority, group and params from `job`; skipped
+        rows keep the node that found them due. An occurrence whose row exists already (a clock went
+        back) is passed over.
         """
+        ...
+
+    def replace(self, standing: Standing, now: Instant) -> list[Run]:
+        """Make way for a newer occurrence: ask the running runs of this job and scope to end, as
+        `replaced`, and end its waiting retries as canceled/replaced; returns these."""
         ...
 
     def rewind(self, standing: Standing, to: Instant, job: Job) -> bool:
@@ -189,12 +166,16 @@ class Store(Protocol):
     # -- runs ----------------------------------------------------------------------------------------
 
     def claim(self, node: NodeFacts, pids: Sequence[int], now: Instant) -> list[Claim]:
-        """Start up to len(pids) pending runs that are due, in order of priority, due time, id.
+        """Start up to len(pids) pending runs that are due, in the order of due time, in which a level of
+        priority counts as much as a minute of waiting; then by id.
 
         Only of jobs whose current definition the node holds; an exclusive one only while no other
-        exclusive run of its (job, scope) is running. Each gets the next fence, a pid, state running,
-        started_at = now. A first attempt of trigger schedule adds one to the count in the same
-        transaction; where the limit is reached it becomes skipped/limit instead and is not returned.
+        exclusive run of its (job, scope) is running and no other chain of it waits for its next attempt;
+        one of a group only while fewer than the job's group limit of that group run, anywhere; of a
+        scope, only on that machine. While all is paused, or the job is disabled, only manual runs
+        start. Each gets the next fence, a pid, state running, started_at = now. A first attempt of
+        trigger schedule adds one to the count in the same transaction; where the limit is reached it
+        becomes skipped/limit instead and is not returned.
         """
         ...
 
@@ -217,20 +198,46 @@ class Store(Protocol):
         """Store a running run's progress, if it is still ours."""
         ...
 
+    def stall(self, run_id: int, owner: str, stalled: bool) -> None:
+        """Mark a running run of ours as silent for longer than its stallAfter, or as alive again."""
+        ...
+
     def finish(self, run: Run, outcome: Outcome, log_bytes: int, now: Instant) -> bool:
         """End a running run WHERE id, owner and attempt are this claim's and its state is running.
 
-        Returns False and writes nothing otherwise. The job's row keeps last state, result, error and
-        the consecutive failures of chains.
+        Returns False and writes nothing otherwise. An outcome that has a cursor becomes the job's.
+        It is an attempt's end, not yet its chain's: `again` or `conclude` follows in the same transaction.
         """
+        ...
+
+    def again(self, run: Run, at: Instant, now: Instant) -> int:
+        """Write the next attempt of an ended run's chain, pending and due `at`; returns its id."""
+        ...
+
+    def conclude(self, run: Run, outcome: Outcome, now: Instant) -> int:
+        """Note in the job's row, which is never pruned, how a chain ended: last state, result, error,
+        duration; returns its failures in a row. A canceled or skipped chain changes none of them."""
         ...
 
     def recover(self, owner: str, now: Instant) -> list[Run]:
         """Remove a dead node, and end its running runs as lost; returns those runs, as they are now.
 
-        The caller has proof of the death. Error message: `no sign that the body began`, or `began`
-        with the time. Idempotent: of two callers one gets the runs.
+        The caller has proof of the death; `again` or `conclude` follows for each of them. Error message:
+        `no sign that the body began`, or `began` with the time. Idempotent: of two callers one gets the
+        runs.
         """
+        ...
+
+    def cancel(self, run_id: int, now: Instant) -> State | None:
+        """Ask a run to end: returns the state that it is in now, or None where there is no such run.
+
+        A pending one is canceled at once, and its chain concluded; of a running one its node hears
+        through `asked_to_end`, and it is still running. One that has ended stays as it is.
+        """
+        ...
+
+    def asked_to_end(self, owner: str) -> list[tuple[int, str]]:
+        """Return (run id, `canceled` or `replaced`) of a node's running runs that shall end; cheap."""
         ...
 
     def run(self, run_id: int) -> Run | None:
@@ -260,11 +267,11 @@ class Store(Protocol):
         """Return the kept chunks that begin at or after `offset`, in order."""
         ...
 
-    # -- the whole -----------------------------------------------------------------------------------
-
-    def note(self, actor: str, action: str, job: str | None, detail: str, now: Instant) -> None:
-        """Write a line of the audit trail."""
+    def add_to_log(self, run_id: int, data: bytes) -> None:
+        """Add to the log of a run that has ended, behind all of it: what its hooks said."""
         ...
+
+    # -- the whole -----------------------------------------------------------------------------------
 
     def info(self) -> Mapping[str, Any]:
         """Return version, min_reader, state id, size in bytes, journal mode and the library's version."""

@@ -1,0 +1,80 @@
+"""The verbs by which people, and housekeeping, change what nodes go by. Conditions as in `base`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from jobrunner.clock import Instant
+from jobrunner.model import Definition, Note, Pause
+from jobrunner.store.values import Keep, RunFilter
+
+
+class Control(Protocol):
+    """What is enabled, overridden, paused, kept; and who said so."""
+
+    def set_enabled(self, job_id: int, enabled: bool | None, reason: str | None, now: Instant) -> None:
+        """Keep that people (or stopOnError) enabled or disabled a job; None: its file decides again.
+
+        Enabling, also by None, sets the failures in a row to 0.
+        """
+        ...
+
+    def pause(self, by: str, reason: str | None, now: Instant) -> bool:
+        """Let all schedules stand still; False when they do already."""
+        ...
+
+    def resume(self, now: Instant) -> bool:
+        """End the pause; False when there is none."""
+        ...
+
+    def paused(self) -> Pause | None:
+        """Return the pause, or None."""
+        ...
+
+    def override(self, job_id: int, keys: Mapping[str, Any], now: Instant) -> None:
+        """Keep exactly these config keys as what `set` says of a job."""
+        ...
+
+    def overrides(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the overrides of every job that has some, by name."""
+        ...
+
+    def reset(self, job_id: int, now: Instant, *, schedule: bool = False) -> None:
+        """Start over: executions and failures in a row are 0, in every scope; with `schedule` the cursors
+        become `now`, too, and what was written about later moments without starting is forgotten."""
+        ...
+
+    def forget(self, job_id: int) -> None:
+        """Delete a job and all its rows. Raises `Refused` while one of its runs is running or waiting, or
+        while a living node holds a definition of it."""
+        ...
+
+    def definitions(self) -> list[Definition]:
+        """Return the current definition of every job that has one."""
+        ...
+
+    def executions_by_machine(self, job_id: int) -> Mapping[str, int]:
+        """Return the counts of a runPerMachine job; {} of any other."""
+        ...
+
+    def prune(self, keep: Keep, limit: int) -> int:
+        """Delete up to `limit` ended runs that `keep` leaves out, oldest first; returns how many.
+
+        What hangs on the audit trail goes by `failed_since`, too.
+        """
+        ...
+
+    def delete_runs(self, which: RunFilter, *, dry_run: bool = False) -> int:
+        """Delete ended runs that the filter names (all of them: `limit` has no meaning); return how many.
+        With `dry_run` only count."""
+        ...
+
+    def note(self, actor: str, action: str, job: str | None, detail: str, now: Instant) -> None:
+        """Write a line of the audit trail."""
+        ...
+
+    def notes(self, job: str | None = None, *, since: Instant | None = None, limit: int = 1000) -> list[Note]:
+        """Return the audit trail, newest first: all of it, or of one job (ignoring case) with what
+        concerns all jobs."""
+        ...

@@ -1,0 +1,62 @@
+"""What the verbs of a store take and give, beside the nouns of `model`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobrunner.clock import Instant
+from jobrunner.model import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What `register` found new: names of jobs added, updated (definition), rescheduled (also updated)."""
+
+    added: tuple[str, ...]
+    updated: tuple[str, ...]
+    rescheduled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that is now ours and running. `is_last`: no scheduled start follows (numberOfExecutions).
+
+    `last` is the outcome of the chain before ({"state", "result", "error", "finishedAt"}), or None;
+    `cursor` the job's own cursor value.
+    """
+
+    run: Run
+    is_last: bool
+    last: Mapping[str, Any] | None
+    cursor: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """A piece of a run's output, `offset` bytes from its beginning. A gap before it was cut."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs to list; None means any. `limit` counts rows, newest first."""
+
+    job: str | None = None
+    states: tuple[str, ...] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """What pruning leaves: rows that ended after `ended_since` (failed ones: `failed_since`), and of each
+    job the newest `rows`."""
+
+    ended_since: Instant
+    failed_since: Instant
+    rows: int
