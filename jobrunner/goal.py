@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jobrunner.model import Job, Standing
 from jobrunner.plan import exhausted, next_due
-from jobrunner.scheduler import gate
+from jobrunner.scheduler import gate, shut
 from jobrunner.settings import Settings
 
 
@@ -44,8 +44,9 @@ def _hindrance(job: Job, standing: Standing, settings: Settings) -> str | None:
     """Return why a job that has not finished never will, or None."""
     if exhausted(job, standing):
         return None
-    reason = gate(job, settings)
-    if reason is not None and not standing.elsewhere:
+    reason, ours_alone = shut(job, standing, gate(job, settings))
+    waits = standing.elsewhere if ours_alone else reason == "paused"
+    if reason is not None and not waits:
         return {"environment": "not in this environment"}.get(reason, reason)
     if job.schedule is None:
         return "it has no schedule"

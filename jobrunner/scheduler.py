@@ -9,11 +9,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from jobrunner.clock import DAY, MINUTE, SECOND, Instant
 from jobrunner.events import CursorAhead, CursorReset, DefinitionsOutdated, Event, Skipped
-from jobrunner.model import Due, Job, NodeFacts, Reason, Standing
-from jobrunner.plan import Plan, next_due, overtaken, plan, waits
+from jobrunner.model import Due, Job, NodeFacts, Outcome, Reason, Run, Standing
+from jobrunner.plan import Plan, Span, next_due, overtaken, plan, waits
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 
@@ -27,37 +28,65 @@ class Scheduler:
     def __init__(self, store: Store, me: NodeFacts, jobs: Mapping[str, Job], settings: Settings) -> None:
         self._store = store
         self._me = me
-        self._jobs = {name.casefold(): job for name, job in jobs.items()}
-        shut = {name: gate(job, settings) for name, job in self._jobs.items()}
-        self._gates: dict[str, Reason] = {name: reason for name, reason in shut.items() if reason is not None}
+        self._settings = settings
         self._heap: list[tuple[Instant, int]] = []
+        self._names: dict[int, str] = {}
         self._warned: set[int] = set()
         self._outdated: frozenset[str] = frozenset()
+        self._shut: dict[str, Reason] = {}  # why nothing of a job may start, as of the last load
+        self.slept: Span | None = None  # when the machine last slept
         self.closed = False  # plan nothing any more
         self.halted = False  # plan nothing for now
         self.stale = False  # the heap holds what a transaction that failed would have made true
+        self.adopt(jobs)
+
+    def adopt(self, jobs: Mapping[str, Job], broken: Mapping[str, Job] = MappingProxyType({})) -> None:
+        """Hold these definitions from now on; of the `broken` ones nothing runs, and that is recorded.
+
+        The caller registers them, and then calls `load`.
+        """
+        self._jobs = {name.casefold(): job for name, job in (*broken.items(), *jobs.items())}
+        shut = {name: gate(job, self._settings) for name, job in self._jobs.items()}
+        shut |= {name.casefold(): "broken-file" for name in broken if name not in jobs}
+        self._gates: dict[str, Reason] = {name: reason for name, reason in shut.items() if reason is not None}
 
     @property
     def gates(self) -> Mapping[str, Reason]:
-        """Why jobs of ours may not run on this node, by name, case folded."""
+        """Why jobs of ours may not run on this node, by name, case folded; what holds everywhere is not here."""
         return self._gates
 
-    def job(self, name: str) -> Job:
+    @property
+    def held(self) -> list[Job]:
+        """What this node holds."""
+        return list(self._jobs.values())
+
+    def job(self, name: str) -> Job | None:
         """Return a held job by its stored name."""
-        return self._jobs[name.casefold()]
+        return self._jobs.get(name.casefold())
 
     def load(self, now: Instant) -> list[Event]:
         """Read where all our jobs stand and arm them anew. Returns warnings about cursors in the future."""
         self._heap, self.stale = [], False
+        self._shut = dict(self._gates)
         events: list[Event] = []
         ours: set[str] = set()
-        for standing in self._store.standings(self._me.owner, ""):
-            current = self._rekeyed(standing, now)
-            warnings, consumed = self._check_ahead(current, now)
+        for standing in self._standings():
+            job = self._jobs[standing.job.casefold()]
+            current = self._rekeyed(standing, job, now)
+            warnings, consumed = self._check_ahead(current, job, now)
             events += warnings
             self._arm(replace(current, consumed=consumed, anchor=min(current.anchor, consumed)), now)
             ours.add(standing.job.casefold())
+            reason, _ = self._gate(job, standing)
+            if reason is not None:
+                self._shut[standing.job.casefold()] = reason
         return events + self._check_outdated(frozenset(self._jobs.keys() - ours))
+
+    def _standings(self, ids: Sequence[int] | None = None) -> Iterator[Standing]:
+        """Yield where our jobs stand; one that bears a name we do not know has just been renamed."""
+        for standing in self._store.standings(self._me.owner, self._me.machine, ids):
+            if standing.job.casefold() in self._jobs:
+                yield standing
 
     def next_due(self) -> Instant | None:
         """Return when this node must look next; None when it has nothing to wait for."""
@@ -65,19 +94,24 @@ class Scheduler:
             return 0
         return self._heap[0][0] if self._heap and not self.closed and not self.halted else None
 
+    def upcoming(self, number: int) -> tuple[tuple[str, Instant], ...]:
+        """Return the next moments that this node waits for, soonest first: (job id's name, instant)."""
+        return tuple((self._names[job_id], at) for at, job_id in heapq.nsmallest(number, self._heap))
+
     def turn(self, now: Instant) -> list[Event]:
         """Consume all that is due, inside the caller's transaction; mark us stale if that one fails."""
         events = self.load(now) if self.stale else []
         ids = [] if self.closed or self.halted else [job_id for _, job_id in self._pop(now)]
         if not ids:
             return events
-        for standing in self._store.standings(self._me.owner, "", ids):
+        for standing in self._standings(ids):
             events += self._consume(standing, now)
         return events
 
-    def give_up_overtaken(self, now: Instant, *, outage: bool) -> list[Event]:
-        """Let pending runs that are too late to start end as skipped, inside the caller's transaction."""
-        if not outage and all(job.misfire_grace is None for job in self._jobs.values()):
+    def give_up(self, now: Instant, *, outage: bool) -> list[Event]:
+        """Let pending runs that must not start any more end, inside the caller's transaction: those that
+        are too late, and those of jobs that are shut. What waits for its next attempt waits out a pause."""
+        if not outage and not self._shut and all(job.misfire_grace is None for job in self._jobs.values()):
             return []
         events: list[Event] = []
         newest: set[int] = set()
@@ -85,20 +119,31 @@ class Scheduler:
             job = self._jobs.get(run.job.casefold())
             if job is None or run.state != "pending" or run.scheduled_for is None:
                 continue
-            last = run.job_id not in newest
-            newest.add(run.job_id)
-            reason = self._gate(job) or overtaken(job, run.effective_at, now, outage=outage, last=last)
-            if reason is not None and self._store.give_up(run.id, reason, self._me, now):
-                events.append(Skipped(job.name, run.scheduled_for, reason, 1))
+            reason = self._shut.get(run.job.casefold())
+            if run.attempt > 1:
+                reason = "disabled" if reason == "disabled" else None
+            elif reason is None:
+                last = run.job_id not in newest
+                newest.add(run.job_id)
+                reason = overtaken(job, run.effective_at, now, outage=outage, last=last)
+            if reason is not None:
+                events += self._give_up(run, reason, now)
         return events
+
+    def _give_up(self, run: Run, reason: Reason, now: Instant) -> list[Event]:
+        if not self._store.give_up(run.id, reason, self._me, now):
+            return []
+        if run.attempt > 1:
+            self._store.conclude(run, Outcome(state="canceled", reason=reason), now)
+        return [Skipped(run.job, run.scheduled_for or run.effective_at, reason, 1)]
 
     def start_at_once(self, names: Sequence[str], now: Instant) -> None:
         """Enqueue the one extra occurrence of new jobs with runOnStart, where they are first registered."""
-        wanted = {name.casefold() for name in names if self.job(name).run_on_start}
-        for standing in self._store.standings(self._me.owner, ""):
+        wanted = {name.casefold() for name in names if self._jobs[name.casefold()].run_on_start}
+        for standing in self._standings() if wanted else ():
             if standing.job.casefold() in wanted:
-                job, anchor = self.job(standing.job), standing.anchor
-                skip = self._gate(job)
+                job, anchor = self._jobs[standing.job.casefold()], standing.anchor
+                skip, _ = self._gate(job, standing)
                 rows = Plan(anchor, (Due(scheduled_for=anchor, effective_at=anchor, skip=skip),))
                 self._write(standing, rows, job, now)
 
@@ -107,18 +152,24 @@ class Scheduler:
             yield heapq.heappop(self._heap)
 
     def _consume(self, standing: Standing, now: Instant) -> list[Event]:
-        job = self.job(standing.job)
-        reason = self._gate(job)
-        if reason is not None and standing.elsewhere:  # where it may run it is planned, and recorded
+        job = self._jobs[standing.job.casefold()]
+        reason, ours_alone = self._gate(job, standing)
+        if ours_alone and standing.elsewhere:  # where it may run it is planned, and recorded
             self._arm(standing, now, lost=True)
             return []
-        todo = plan(job, standing, now, reason)
-        if todo is not None and self._write(standing, todo, job, now):
-            standing = moved(standing, todo)
-            self._arm(standing, now)
-            return [Skipped(job.name, due.scheduled_for, due.skip, due.count) for due in todo.due if due.skip]
-        self._arm(standing, now, lost=todo is not None)
-        return []
+        todo = plan(job, standing, now, reason, self.slept)
+        if todo is None or not self._write(standing, todo, job, now):
+            self._arm(standing, now, lost=todo is not None)
+            return []
+        if todo.replace:
+            self._make_way(standing, now)
+        self._arm(moved(standing, todo), now)
+        return [Skipped(job.name, due.scheduled_for, due.skip, due.count) for due in todo.due if due.skip]
+
+    def _make_way(self, standing: Standing, now: Instant) -> None:
+        """Let the newer occurrence be the next: what runs is asked to end, what waits to be tried again ends."""
+        for run in self._store.replace(standing, now):
+            self._store.conclude(run, Outcome(state="canceled", reason="replaced"), now)
 
     def _write(self, standing: Standing, todo: Plan, job: Job, now: Instant) -> bool:
         return self._store.consume(
@@ -126,12 +177,14 @@ class Scheduler:
         )
 
     def _arm(self, standing: Standing, now: Instant, *, lost: bool = False) -> None:
-        job = self.job(standing.job)
-        instant = next_due(job, standing)
-        if instant is None:
+        job = self._jobs[standing.job.casefold()]
+        nominal = next_due(job, standing)
+        if nominal is None:
             return
+        instant = nominal + job.offset
         if lost or (waits(job, standing) and instant <= now):
             instant = now + LOOK_AGAIN
+        self._names[standing.job_id] = job.name
         heapq.heappush(self._heap, (instant, standing.job_id))
 
     def _check_outdated(self, names: frozenset[str]) -> list[Event]:
@@ -139,36 +192,50 @@ class Scheduler:
         new, self._outdated = names - self._outdated, names
         return [DefinitionsOutdated(tuple(sorted(self._jobs[name].name for name in new)))] if new else []
 
-    def _rekeyed(self, standing: Standing, now: Instant) -> Standing:
+    def _rekeyed(self, standing: Standing, job: Job, now: Instant) -> Standing:
         """A rollback: the cursor is of a schedule whose last holder is gone. Ours starts from now."""
-        key = self.job(standing.job).schedule_key
+        key = job.schedule_key
         if standing.schedule_key == key or not self._store.rekey(standing, key, now):
             return standing
         return replace(standing, schedule_key=key, consumed=now, anchor=now)
 
-    def _check_ahead(self, standing: Standing, now: Instant) -> tuple[list[Event], Instant]:
+    def _check_ahead(self, standing: Standing, job: Job, now: Instant) -> tuple[list[Event], Instant]:
         """A cursor in the future means that a clock was wrong. A day is waited for, more is set back."""
         ahead = standing.consumed - now
         if ahead > DAY:
-            self._store.rewind(standing, now, self.job(standing.job))
-            self._store.note("node", "cursor-reset", standing.job, f"stood at {standing.consumed}", now)
+            self._store.rewind(standing, now, job)
+            self._store.note(self._me.node, "cursor-reset", standing.job, f"stood at {standing.consumed}", now)
             return [CursorReset(standing.job, standing.consumed)], now
         if ahead > AHEAD and standing.job_id not in self._warned:
             self._warned.add(standing.job_id)
             return [CursorAhead(standing.job, standing.consumed)], standing.consumed
         return [], standing.consumed
 
-    def _gate(self, job: Job) -> Reason | None:
-        return self._gates.get(job.name.casefold())
+    def _gate(self, job: Job, standing: Standing) -> tuple[Reason | None, bool]:
+        return shut(job, standing, self._gates.get(job.name.casefold()))
 
 
 def gate(job: Job, settings: Settings) -> Reason | None:
-    """Return why a job may not run here at all by its definition and the environment, or None."""
-    if not job.enabled or job.name in settings.disabled:
+    """Return why a job may not run on this node by what its environment says, or None."""
+    if job.name in settings.disabled:
         return "disabled"
     if job.environments is not None and settings.env not in job.environments:
         return "environment"
     return "paused" if settings.paused else None
+
+
+def shut(job: Job, standing: Standing, here: Reason | None) -> tuple[Reason | None, bool]:
+    """Return why nothing of a job may start, if so, and whether that is so on this node alone.
+
+    `here` is what `gate` says of this node.
+    """
+    if here in ("broken-file", "disabled"):
+        return here, True
+    if not (job.enabled if standing.enabled is None else standing.enabled):
+        return "disabled", False
+    if here is not None:
+        return here, True
+    return ("paused" if standing.paused else None), False
 
 
 def moved(standing: Standing, todo: Plan) -> Standing:

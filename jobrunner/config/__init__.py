@@ -199,10 +199,22 @@ class _Reader:
             environments=value("environments"),
             params=value("params"),
             timeout=value("timeout"),
+            retries=value("retries"),
             concurrency=value("concurrency"),
             misfire=value("misfire"),
             misfire_grace=value("misfireGrace"),
+            offset=_offset(value("name"), value("jitter")),
+            priority=value("priority"),
             delivery=value("delivery"),
+            stop_on_error=value("stopOnError"),
+            run_per_machine=value("runPerMachine"),
+            memory_limit=value("memoryLimit"),
+            group=value("group"),
+            group_limit=value("groupLimit") or (1 if value("group") else None),
+            former_names=value("formerNames"),
+            cancellable=value("cancellable"),
+            stall_after=value("stallAfter"),
+            hooks=value("hooks"),
             hidden=value("hidden"),
             runs_per_process=value("runsPerProcess"),
             run_on_start=value("runOnStart"),
@@ -224,6 +236,11 @@ def _instead(key: str) -> str | None:
 def parsed(value: object, zone: str, gap: str, fold: str) -> Schedule:
     """Return a schedule; thousands of jobs share few texts, and a schedule is an immutable value."""
     return schedules.parse(value, zone=zone, dst_gap=gap, dst_fold=fold)
+
+
+def _offset(name: str, jitter: int) -> int:
+    """Return a job's own part of its jitter: always the same, spread evenly over many jobs."""
+    return int.from_bytes(sha256(name.casefold().encode()).digest()[:8]) % jitter if jitter else 0
 
 
 def _hash(content: str, config: Mapping[str, Any], zone: str) -> str:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobrunner.config import values as v
+from jobrunner.model import Retries
+
+DELIVERIES = ("at-most-once", "at-least-once")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +45,23 @@ KEYS: dict[str, Key] = {
     "environments": Key(v.some_words),
     "params": Key(v.params, {}),
     "timeout": Key(v.duration(1)),
-    "retries": later(v.retries, 0),
-    "concurrency": Key(v.one_of("forbid", "allow", "queue", "replace"), "forbid", ("forbid", "allow")),
-    "misfire": Key(v.one_of("once", "skip", "all"), "once", ("once", "skip")),
+    "retries": Key(v.retries, Retries()),
+    "concurrency": Key(v.one_of("forbid", "allow", "queue", "replace"), "forbid"),
+    "misfire": Key(v.one_of("once", "skip", "all"), "once"),
     "misfireGrace": Key(v.duration()),
-    "jitter": later(v.duration(), 0),
-    "priority": later(v.priority, "normal"),
-    "delivery": later(v.one_of("at-most-once", "at-least-once", "exactly-once"), "at-most-once"),
-    "stopOnError": later(v.stop_on_error, False),
-    "runPerMachine": later(v.flag, False),
+    "jitter": Key(v.duration(), 0),
+    "priority": Key(v.priority, 0),
+    "delivery": Key(v.one_of("at-most-once", "at-least-once", "exactly-once"), "at-most-once", DELIVERIES),
+    "stopOnError": Key(v.stop_on_error, 0),
+    "runPerMachine": Key(v.flag, False),
     "hidden": Key(v.flag, False),
     "runsPerProcess": Key(v.whole(1), 1),
-    "memoryLimit": later(v.memory),
-    "group": later(v.word),
-    "groupLimit": later(v.whole(1)),
+    "memoryLimit": Key(v.memory),
+    "group": Key(v.word),
+    "groupLimit": Key(v.whole(1)),
     "startAt": Key(v.instant),
     "endAt": Key(v.instant),
-    "formerNames": later(v.names, ()),
+    "formerNames": Key(v.names, ()),
     "dstGap": Key(v.one_of("run-after", "skip"), "run-after"),
     "dstFold": Key(v.one_of("first", "second", "both"), "first"),
     "runsOn": later(v.word_or_words, ()),
@@ -67,8 +70,9 @@ KEYS: dict[str, Key] = {
     "onlyOn": later(v.word_or_words, ()),
     "shift": later(v.one_of("next-business-day", "previous-business-day")),
     "runOnStart": Key(v.flag, False),
-    "cancellable": later(v.flag, True),
-    "stallAfter": later(v.duration(1)),
+    "cancellable": Key(v.flag, True),
+    "stallAfter": Key(v.duration(1)),
+    "hooks": Key(v.hooks, {}),
 }
 # fmt: on
 REQUIRED = ("name", "schedule")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobrunner import clock, durations
+from jobrunner.model import Retries
 from jobrunner.settings import jsonvalues, readers
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
@@ -189,15 +190,20 @@ def params(value: object) -> dict[str, Any]:
     return value
 
 
-def retries(value: object) -> Any:
-    """Return how often to try again: a number, or a dict of max, delay, backoff, maxDelay and jitter."""
+def retries(value: object) -> Retries:
+    """Return how often to try again: from a number, or a dict of max, delay, backoff, maxDelay and jitter."""
     if not isinstance(value, dict):
-        return whole(0)(value)
+        return Retries(max=whole(0)(value))
     unknown = value.keys() - RETRIES.keys()
     if unknown or "max" not in value:
         said = f"has no {min(unknown)}" if unknown else "lacks max"
         raise Invalid(said, 'write a number, or {"max": 3, "delay": "10s", "backoff": "exponential"}')
-    return {key: RETRIES[key](each) for key, each in value.items()}
+    read = {key: RETRIES[key](each) for key, each in value.items()}
+    if "maxDelay" in read:
+        read["max_delay"] = read.pop("maxDelay")
+    elif "delay" in read:
+        read["max_delay"] = max(read["delay"], Retries().max_delay)
+    return Retries(**read)
 
 
 RETRIES: dict[str, Reader] = {
@@ -209,18 +215,42 @@ RETRIES: dict[str, Reader] = {
 }
 
 
-def priority(value: object) -> str | int:
-    """Return high, normal, low or a number."""
+PRIORITIES = {"high": 1, "normal": 0, "low": -1}
+
+
+def priority(value: object) -> int:
+    """Return the level of high, normal or low, or a number as it is: each is worth a minute of waiting."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31:
         return value
-    if isinstance(value, str) and value in ("high", "normal", "low"):
-        return value
+    if isinstance(value, str) and value in PRIORITIES:
+        return PRIORITIES[value]
     raise Invalid("is no priority", 'write "high", "normal", "low" or a whole number')
 
 
-def stop_on_error(value: object) -> bool | int:
-    """Return true, false, or after how many failures in a row."""
-    return value if isinstance(value, bool) else int(whole(1)(value))
+def stop_on_error(value: object) -> int:
+    """Return after how many failures in a row; true is 1, and false 0: never."""
+    return int(value) if isinstance(value, bool) else int(whole(1)(value))
+
+
+HOOKS = ("on_start", "on_success", "on_failure", "on_skip", "on_finish")
+HOOK = re.compile(r"(?:[A-Za-z_][\w.]*)?:[A-Za-z_]\w*")
+
+
+def hooks(value: object) -> dict[str, str]:
+    """Return which function hears of what: on_failure -> "package.module:function", ":function" for one
+    of the job's own file."""
+    if not isinstance(value, dict):
+        raise Invalid("is not a dict", 'write {"on_failure": "alerts:page"}')
+    found = {}
+    for key, target in value.items():
+        name = "".join("_" + each.lower() if each.isupper() else each for each in str(key))
+        if name not in HOOKS:
+            raise Invalid(f"has {readers.shown(key)}, which is no hook", f"write one of {', '.join(HOOKS)}")
+        if not isinstance(target, str) or not HOOK.fullmatch(target):
+            said = f"hooks.{key} is {readers.shown(target)}, which names no function"
+            raise Invalid("", 'write "alerts:page", or ":page" for a function of this file', said)
+        found[name] = target
+    return found
 
 
 def memory(value: object) -> int:

@@ -179,6 +179,10 @@ class Store(Control, Protocol):
         """
         ...
 
+    def next_pending(self, now: Instant) -> Instant | None:
+        """Return when the first of the pending runs that are not due at `now` is; None when all are. Cheap."""
+        ...
+
     def run_here(
         self, job_id: int, job: Job, node: NodeFacts, pid: int, params: Mapping[str, Any], *,
         identity: str, force: bool, now: Instant,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,66 +18,60 @@ FAILURES = frozenset({"failed", "timed_out", "lost"})
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A pending run that may start, and its job's limit of scheduled starts."""
+    """A pending run that may start, and its job's limits: of scheduled starts, and of its group."""
 
     id: int
     job_id: int
     scope: str
     exclusive: bool
     counts: bool
-    scheduled_for: Instant | None
     limit: int | None
+    group: str | None
+    group_limit: int | None
 
 
 class Claims(Part):
-    """The verbs claim and run_here."""
+    """The verbs claim, next_pending and run_here."""
 
     def claim(self, node: NodeFacts, pids: Sequence[int], now: Instant) -> list[Claim]:
-        """See `Store.claim`. A higher priority goes first.
+        """See `Store.claim`.
 
         What was looked up may be used up by the claims before it (the next run of a busy job, the last one
-        of a limit), so it looks again until all pids are taken or nothing can start.
+        of a limit or a group), so it looks again until all pids are taken or nothing can start.
         """
         claims: list[Claim] = []
         with self._db.transaction():
             while len(claims) < len(pids):
-                found = self._candidates(node.owner, len(pids) - len(claims), now)
+                found = self._candidates(node, len(pids) - len(claims), now)
                 if not found:
                     break
                 claims += self._start_all(found, node, pids[len(claims) :], now)
         return claims
 
-    # one priority after the other, so that the index gives the due ones in order and no row is sorted
-    NEXT_PRIORITY = "SELECT max(priority) FROM runs WHERE state = 'pending' AND priority < ?"
-
-    def _candidates(self, owner: str, wanted: int, now: Instant) -> list[Candidate]:
-        found: list[Candidate] = []
-        for priority in self._priorities():
-            values = (priority, now, owner, wanted - len(found))
-            found += self._db.made(_candidate, self.CANDIDATES, values)
-            if len(found) == wanted:
-                break
-        return found
-
-    def _priorities(self) -> Iterator[int]:
-        row = self._db.row(self.NEXT_PRIORITY, (2**62,))
-        while row is not None and row[0] is not None:
-            yield row[0]
-            row = self._db.row(self.NEXT_PRIORITY, (row[0],))
-
+    # The order is the index's. Of two chains of a job that both wait to be tried again the older goes first.
     CANDIDATES = """
         SELECT r.id, r.job_id, r.scope, r.exclusive, r.trigger = 'schedule' AND r.attempt = 1,
-               r.scheduled_for, d.execution_limit
+               d.execution_limit, r.run_group, d.group_limit
         FROM runs r
         CROSS JOIN jobs j ON j.id = r.job_id
-        CROSS JOIN holdings h ON h.job_id = r.job_id AND h.owner = ?3 AND h.hash = j.definition_hash
-             AND h.gate IS NULL
+        CROSS JOIN holdings h ON h.job_id = r.job_id AND h.owner = :owner AND h.hash = j.definition_hash
         CROSS JOIN definitions d ON d.job_id = h.job_id AND d.hash = h.hash
-        WHERE r.state = 'pending' AND r.priority = ?1 AND r.effective_at <= ?2
+        WHERE r.state = 'pending' AND r.effective_at <= :now AND (r.scope = '' OR r.scope = :machine)
+          AND CASE WHEN r.trigger = 'manual' THEN coalesce(h.gate, '') NOT IN ('environment', 'broken-file')
+              ELSE h.gate IS NULL AND coalesce(j.enabled_override, d.enabled)
+                   AND (SELECT paused_at IS NULL FROM meta) END
           AND (r.exclusive = 0 OR NOT EXISTS (
-              SELECT 1 FROM runs busy WHERE busy.job_id = r.job_id AND busy.scope = r.scope
-              AND busy.state IN ('running', 'waiting') AND busy.exclusive = 1))
-        ORDER BY r.effective_at, r.id LIMIT ?4"""
+              SELECT 1 FROM runs o WHERE o.job_id = r.job_id AND o.scope = r.scope
+              AND o.state IN ('pending', 'running', 'waiting')
+              AND iif(o.state = 'pending', o.attempt > 1 AND o.root_id < coalesce(r.root_id, r.id),
+                      o.exclusive = 1)))
+          AND (r.run_group IS NULL OR d.group_limit > (
+              SELECT count(*) FROM runs g WHERE g.run_group = r.run_group AND g.state = 'running'))
+        ORDER BY r.effective_at - r.priority * 60000000, r.id LIMIT :wanted"""
+
+    def _candidates(self, node: NodeFacts, wanted: int, now: Instant) -> list[Candidate]:
+        values = {"owner": node.owner, "machine": node.machine, "now": now, "wanted": wanted}
+        return self._db.made(_candidate, self.CANDIDATES, values)
 
     def _start_all(
         self, found: Sequence[Candidate], node: NodeFacts, pids: Sequence[int], now: Instant
@@ -88,12 +82,27 @@ class Claims(Part):
         for each in found:
             if each.exclusive and (each.job_id, each.scope) in busy:
                 continue
-            if each.counts and not self._count(each, now):
+            if self._full(each.group, each.group_limit) or (each.counts and not self._count(each, now)):
                 continue
             busy.add((each.job_id, each.scope))
             fence += 1
             claims.append(self._start(each, node, pids[len(claims)], fence, now))
         return claims
+
+    IN_GROUP = "SELECT count(*) FROM runs WHERE run_group = ? AND state = 'running'"
+
+    def _full(self, group: str | None, limit: int | None) -> bool:
+        if group is None or limit is None:
+            return False
+        row = self._db.row(self.IN_GROUP, (group,))
+        return row is not None and row[0] >= limit
+
+    NEXT_PENDING = "SELECT min(effective_at) FROM runs WHERE state = 'pending' AND effective_at > ?"
+
+    def next_pending(self, now: Instant) -> Instant | None:
+        """See `Store.next_pending`."""
+        row = self._db.row(self.NEXT_PENDING, (now,))
+        return row[0] if row is not None else None
 
     FENCES = "UPDATE meta SET fence = fence + ? RETURNING fence"
 
@@ -151,10 +160,10 @@ class Claims(Part):
     # -- by hand -------------------------------------------------------------------------------------
 
     RUN_HERE = f"""
-        INSERT INTO runs (job_id, trigger, effective_at, state, exclusive, delivery, params, identity,
-                          created_at, started_at, owner, node, machine, pid, fence)
-        VALUES (:job_id, 'manual', :now, 'running', :exclusive, :delivery, :params, :identity,
-                :now, :now, :owner, :node, :machine, :pid, :fence)
+        INSERT INTO runs (job_id, trigger, scope, effective_at, state, exclusive, priority, run_group,
+                          delivery, params, identity, created_at, started_at, owner, node, machine, pid, fence)
+        VALUES (:job_id, 'manual', :scope, :now, 'running', :exclusive, :priority, :group,
+                :delivery, :params, :identity, :now, :now, :owner, :node, :machine, :pid, :fence)
         RETURNING {COLUMNS}"""  # noqa: S608
 
     def run_here(
@@ -164,21 +173,28 @@ class Claims(Part):
         """See `Store.run_here`. `params` are kept as given; the job's defaults are the caller's to add."""
         alone = job.concurrency != "allow" and not force
         text = dumps(dict(params))
+        scope = job.scope(node.machine)
         with self._db.transaction():
             if alone:
-                self._refuse_if_busy(job_id, job)
-            own = {"job_id": job_id, "exclusive": int(alone), "delivery": job.delivery}
+                self._refuse_if_busy(job_id, job, scope)
+            if not force and self._full(job.group, job.group_limit):
+                said = f"{job.name} is in group {job.group}, of which {job.group_limit} may run at once"
+                raise Refused(said, hint="wait for their end, or use --force to run beside them")
+            own = {
+                "job_id": job_id, "scope": scope, "exclusive": int(alone), "delivery": job.delivery,
+                "priority": job.priority, "group": job.group,
+            }  # fmt: skip
             who = _who(node, pid, self._fences(1) + 1, now)
             row = self._db.row(self.RUN_HERE, {**own, **who, "params": text, "identity": identity})
             return self._claimed(row, job.number_of_executions, now)
 
     OCCUPANT = """
         SELECT id, state, coalesce(started_at, effective_at) FROM runs
-        WHERE job_id = ? AND state IN ('pending', 'running', 'waiting')
+        WHERE job_id = ? AND scope = ? AND state IN ('pending', 'running', 'waiting')
         ORDER BY state = 'pending', id LIMIT 1"""
 
-    def _refuse_if_busy(self, job_id: int, job: Job) -> None:
-        found = self._db.row(self.OCCUPANT, (job_id,))
+    def _refuse_if_busy(self, job_id: int, job: Job, scope: str) -> None:
+        found = self._db.row(self.OCCUPANT, (job_id, scope))
         if found is not None:
             run_id, state, since = found
             raise Refused(
@@ -188,8 +204,8 @@ class Claims(Part):
 
 
 def _candidate(row: Row) -> Candidate:
-    run_id, job_id, scope, exclusive, counts, scheduled_for, limit = row
-    return Candidate(run_id, job_id, scope, bool(exclusive), bool(counts), scheduled_for, limit)
+    run_id, job_id, scope, exclusive, counts, limit, group, group_limit = row
+    return Candidate(run_id, job_id, scope, bool(exclusive), bool(counts), limit, group, group_limit)
 
 
 def _who(node: NodeFacts, pid: int, fence: int, now: Instant) -> dict[str, object]:

@@ -9,8 +9,9 @@ from jobrunner.store.sqlite.connection import Database
 
 # Beside max() SQLite takes the other columns from the row that has the maximum.
 FALL_BACK = """
-    UPDATE jobs SET definition_hash = latest.hash, file = latest.file
-    FROM (SELECT h.job_id, h.hash, d.file, max(n.registration)
+    UPDATE OR IGNORE jobs SET definition_hash = latest.hash, file = latest.file,
+           name = latest.name, name_key = lower(latest.name)
+    FROM (SELECT h.job_id, h.hash, d.file, json_extract(d.config, '$.name') AS name, max(n.registration)
           FROM json_each(?1) AS touched
           CROSS JOIN holdings h ON h.job_id = touched.value
           JOIN nodes n ON n.owner = h.owner

@@ -25,7 +25,7 @@ class Jobs(Part):
         WHERE owner = ?"""
 
     def register(
-        self, owner: str, jobs: Sequence[Job], scope: str, now: Instant, gates: Mapping[str, str] = NO_GATES
+        self, owner: str, jobs: Sequence[Job], machine: str, now: Instant, gates: Mapping[str, str] = NO_GATES
     ) -> Registration:
         """See `Store.register`. `owner` must have joined; of two names that are equal the last one counts."""
         wanted = {job.name.casefold(): job for job in jobs}
@@ -34,9 +34,10 @@ class Jobs(Part):
                 raise fault(
                     "unknown-node", f"{self._db.path} does not know this node any more", hint="start it again"
                 )
+            self._rename(wanted)
             before = self._known()
             known = self._with_rows(wanted, before, now)
-            rescheduled = self._set_cursors(wanted, known, scope, now)
+            rescheduled = self._set_cursors(wanted, known, machine, now)
             changed = {key: job for key, job in wanted.items() if known[key][1] != job.hash}
             self._define(changed, known)
             shut = {name.casefold(): gate for name, gate in gates.items()}
@@ -50,6 +51,15 @@ class Jobs(Part):
 
     def _known(self) -> Known:
         return {key: (job_id, hash_) for key, job_id, hash_ in self._db.rows(self.KNOWN)}
+
+    RENAME = "UPDATE OR IGNORE jobs SET name = ?2, name_key = ?3 WHERE name_key = ?1"
+
+    def _rename(self, wanted: Mapping[str, Job]) -> None:
+        """Let history and counts follow a job to its new name, where no other job bears the old one."""
+        for key, job in wanted.items():
+            for former in job.former_names:
+                if former.casefold() not in wanted:
+                    self._db.rows(self.RENAME, (former.casefold(), job.name, key))
 
     def _with_rows(self, wanted: Mapping[str, Job], known: Known, now: Instant) -> Known:
         new = {key: (self._insert(job, now), "") for key, job in wanted.items() if key not in known}
@@ -65,18 +75,17 @@ class Jobs(Part):
         assert row is not None
         return int(row[0])
 
-    CURSORS = "SELECT job_id, schedule_key FROM cursors WHERE scope = ?"
+    CURSORS = "SELECT job_id, scope, schedule_key FROM cursors WHERE scope IN ('', ?)"
 
     def _set_cursors(
-        self, wanted: Mapping[str, Job], known: Known, scope: str, now: Instant
+        self, wanted: Mapping[str, Job], known: Known, machine: str, now: Instant
     ) -> frozenset[str]:
         """Give every job a cursor of its present schedule; returns the keys whose schedule was another."""
-        stored = dict(self._db.made(_pair, self.CURSORS, (scope,)))
-        differing = [key for key, job in wanted.items() if stored.get(known[key][0]) != job.schedule_key]
-        self._db.many(
-            self.SET_CURSOR, ((known[key][0], scope, wanted[key].schedule_key, now) for key in differing)
-        )
-        return frozenset(key for key in differing if known[key][0] in stored)
+        stored = {(job_id, scope): key for job_id, scope, key in self._db.rows(self.CURSORS, (machine,))}
+        places = {key: (known[key][0], job.scope(machine)) for key, job in wanted.items()}
+        differing = [key for key, job in wanted.items() if stored.get(places[key]) != job.schedule_key]
+        self._db.many(self.SET_CURSOR, ((*places[key], wanted[key].schedule_key, now) for key in differing))
+        return frozenset(key for key in differing if places[key] in stored)
 
     # a streak of skips ends here: its occurrences were another schedule's
     SET_CURSOR = """
@@ -86,7 +95,8 @@ class Jobs(Part):
             skip_reason = NULL, skip_count = 0, skip_run = NULL"""
 
     DEFINE = """
-        INSERT INTO definitions (job_id, hash, file, config, execution_limit) VALUES (?, ?, ?, ?, ?)
+        INSERT INTO definitions (job_id, hash, file, config, execution_limit, enabled, per_machine, group_limit)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (job_id, hash) DO NOTHING"""
     MAKE_CURRENT = "UPDATE jobs SET definition_hash = ?2, file = ?3, name = ?4 WHERE id = ?1"
     CURRENTS_CHANGED = "UPDATE meta SET currents = currents + 1"
@@ -95,8 +105,8 @@ class Jobs(Part):
         """Keep these definitions and make them the current ones."""
         for key, job in changed.items():
             job_id, file = known[key][0], plain(job.file)
-            limit = job.number_of_executions
-            self._db.rows(self.DEFINE, (job_id, job.hash, file, dumps(dict(job.config)), limit))
+            rules = job.number_of_executions, int(job.enabled), int(job.run_per_machine), job.group_limit
+            self._db.rows(self.DEFINE, (job_id, job.hash, file, dumps(dict(job.config)), *rules))
             self._db.rows(self.MAKE_CURRENT, (job_id, job.hash, file, job.name))
         if changed:
             self._db.rows(self.CURRENTS_CHANGED)
@@ -121,6 +131,7 @@ class Jobs(Part):
     def enroll(self, job: Job, now: Instant) -> int:
         """See `Store.enroll`. Until a node registers the job its current hash is empty."""
         with self._db.transaction():
+            self._rename({job.name.casefold(): job})
             found = self._db.row(self.FIND, (job.name.casefold(),))
             return int(found[0]) if found else self._insert(job, now)
 
@@ -150,10 +161,6 @@ class Jobs(Part):
         """See `Store.job`."""
         found = self._db.made(_facts, self.ONE_JOB, (name.casefold(),))
         return found[0] if found else None
-
-
-def _pair(row: Row) -> tuple[int, str]:
-    return row[0], row[1]
 
 
 def _registration(

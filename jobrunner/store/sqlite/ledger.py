@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, NodeFacts, Standing
+from jobrunner.model import Due, Job, NodeFacts, Reason, Standing
 from jobrunner.store.sqlite.connection import Database, Row
 from jobrunner.store.sqlite.rows import dumps
 
@@ -44,15 +44,13 @@ class Ledger:
         self._params = dumps(dict(job.params))
 
     SUPERSEDE = """
-        UPDATE runs SET state = 'skipped', reason = 'missed', finished_at = ?3, node = ?4, machine = ?5
+        UPDATE runs SET state = 'skipped', reason = ?6, finished_at = ?3, node = ?4, machine = ?5
         WHERE id = ?1 AND job_id = ?2 AND state = 'pending'"""
 
-    def supersede(self, run_id: int) -> None:
-        """Turn a pending run into a missed one. It stays a row of its own, before any streak."""
-        self._db.rows(
-            self.SUPERSEDE,
-            (run_id, self._standing.job_id, self._now, self._node.node, self._node.machine),
-        )
+    def supersede(self, run_id: int, reason: Reason) -> None:
+        """Turn a pending run into a skipped one. It stays a row of its own, before any streak."""
+        who = self._node.node, self._node.machine
+        self._db.rows(self.SUPERSEDE, (run_id, self._standing.job_id, self._now, *who, reason))
 
     SAVE = (
         "UPDATE cursors SET skip_reason = ?3, skip_count = ?4, skip_run = ?5 WHERE job_id = ?1 AND scope = ?2"
@@ -104,21 +102,25 @@ class Ledger:
 
     INSERT = """
         INSERT INTO runs (job_id, trigger, scope, scheduled_for, effective_at, state, reason, exclusive,
-                          delivery, params, created_at, finished_at, node, machine, count, last_for)
+                          priority, run_group, delivery, params, created_at, finished_at, node, machine,
+                          count, last_for, blocked_by)
         VALUES (:job_id, 'schedule', :scope, :scheduled_for, :effective_at, :state, :reason, :exclusive,
-                :delivery, :params, :now, :finished_at, :node, :machine, :count, :last_for)
+                :priority, :group, :delivery, :params, :now, :finished_at, :node, :machine,
+                :count, :last_for, :blocked_by)
         RETURNING id"""
 
     def _insert(self, due: Due) -> int:
-        row = self._db.row(self.INSERT, {**self._of_job(), **_of_due(due), **self._of_end(due)})
+        row = self._db.row(self.INSERT, {**self._of_job(due), **_of_due(due), **self._of_end(due)})
         assert row is not None
         return int(row[0])
 
-    def _of_job(self) -> dict[str, object]:
+    def _of_job(self, due: Due) -> dict[str, object]:
         return {
             "job_id": self._standing.job_id,
             "scope": self._standing.scope,
-            "exclusive": int(self._job.concurrency != "allow"),
+            "exclusive": int(self._job.concurrency != "allow" or due.serial),
+            "priority": self._job.priority,
+            "group": self._job.group,
             "delivery": self._job.delivery,
             "params": self._params,
             "now": self._now,
@@ -192,6 +194,7 @@ def _of_due(due: Due) -> dict[str, object]:
         "reason": due.skip,
         "count": due.count,
         "last_for": _last(due) if due.count > 1 else None,
+        "blocked_by": due.blocked_by,
     }
 
 

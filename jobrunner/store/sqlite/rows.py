@@ -45,7 +45,7 @@ COLUMNS = """
 id, job_id, (SELECT name FROM jobs WHERE jobs.id = runs.job_id), trigger, scope, scheduled_for, effective_at,
 state, attempt, coalesce(root_id, id), parent_id, reason, created_at, began_at, started_at, finished_at,
 owner, node, machine, pid, fence, identity, file_hash, delivery, count, last_for, log_bytes, truncated,
-params, result, error, progress
+params, result, error, progress, run_group, asked, stalled, blocked_by
 """
 
 
@@ -55,6 +55,7 @@ def run_of(row: Row) -> Run:
         id_, job_id, job, trigger, scope, scheduled_for, effective_at, state, attempt, root_id, parent_id,
         reason, created_at, began_at, started_at, finished_at, owner, node, machine, pid, fence, identity,
         file_hash, delivery, count, last_for, log_bytes, truncated, params, result, error, progress,
+        group, asked, stalled, blocked_by,
     ) = row  # fmt: skip
     return Run(
         id=id_, job_id=job_id, job=job, trigger=trigger, scope=scope, scheduled_for=scheduled_for,
@@ -63,5 +64,6 @@ def run_of(row: Row) -> Run:
         finished_at=finished_at, owner=owner, node=node, machine=machine, pid=pid, fence=fence,
         identity=identity, file_hash=file_hash, delivery=delivery, count=count, last_for=last_for,
         log_bytes=log_bytes, truncated=bool(truncated), params={} if params == "{}" else json.loads(params),
-        result=loads(result), error=loads(error), progress=loads(progress),
+        result=loads(result), error=loads(error), progress=loads(progress), group=group, asked=asked,
+        stalled=bool(stalled), blocked_by=blocked_by,
     )  # fmt: skip

@@ -13,8 +13,14 @@ from jobrunner.store.sqlite.nodes import Nodes
 from jobrunner.store.sqlite.rows import COLUMNS, dumps, dumps_or_null, run_of
 
 
+DURATIONS = 30  # how many are kept of each job
+
+
 class Runs(Nodes):
-    """The verbs begun, progress, finish, recover, run, runs and open_runs; recover removes a node too."""
+    """The verbs begun, progress, stall, finish, again, conclude, recover, run, runs and open_runs.
+
+    Recover removes a node, too.
+    """
 
     BEGUN = """
         UPDATE runs SET began_at = ?3, pid = ?4
@@ -35,13 +41,22 @@ class Runs(Nodes):
         with self._db.transaction():
             return self._db.change(self.PROGRESS, (run_id, owner, attempt, text)) == 1
 
+    STALL = "UPDATE runs SET stalled = ?3 WHERE id = ?1 AND owner = ?2 AND state = 'running'"
+
+    def stall(self, run_id: int, owner: str, stalled: bool) -> None:
+        """See `Store.stall`."""
+        with self._db.transaction():
+            self._db.rows(self.STALL, (run_id, owner, int(stalled)))
+
     # -- the end -------------------------------------------------------------------------------------
 
     # only what is still ours: whoever was taken for dead and is not must not overwrite what followed
     FINISH = """
         UPDATE runs SET state = :state, reason = :reason, result = :result, truncated = :truncated,
-                        error = :error, file_hash = :file_hash, log_bytes = :log_bytes, finished_at = :now
+                        error = :error, file_hash = :file_hash, log_bytes = :log_bytes, finished_at = :now,
+                        stalled = 0
         WHERE id = :id AND owner = :owner AND attempt = :attempt AND fence = :fence AND state = 'running'"""
+    CURSOR = "UPDATE jobs SET cursor = ?2 WHERE id = ?1"
 
     def finish(self, run: Run, outcome: Outcome, log_bytes: int, now: Instant) -> bool:
         """See `Store.finish`."""
@@ -53,11 +68,26 @@ class Runs(Nodes):
         }  # fmt: skip
         with self._db.transaction():
             ours = self._db.change(self.FINISH, {**claim, **end}) == 1
-            if ours:
-                self._note_end(run.job_id, run.scope, end)
+            if ours and outcome.cursor_set:
+                self._db.rows(self.CURSOR, (run.job_id, dumps(outcome.cursor)))
         return ours
 
-    # A cancelled or skipped run says nothing about the job's health: the failures in a row stay.
+    AGAIN = """
+        INSERT INTO runs (job_id, trigger, scope, scheduled_for, effective_at, attempt, root_id, parent_id,
+                          state, priority, exclusive, run_group, delivery, created_at, params, identity)
+        SELECT job_id, trigger, scope, scheduled_for, ?2, attempt + 1, coalesce(root_id, id), parent_id,
+               'pending', priority, exclusive, run_group, delivery, ?3, params, identity
+        FROM runs WHERE id = ?1
+        RETURNING id"""
+
+    def again(self, run: Run, at: Instant, now: Instant) -> int:
+        """See `Store.again`."""
+        with self._db.transaction():
+            row = self._db.row(self.AGAIN, (run.id, at, now))
+        assert row is not None
+        return int(row[0])
+
+    # A cancelled or skipped chain says nothing about the job's health: the failures in a row stay.
     JOB_ENDED = """
         UPDATE jobs SET
             last_state = :state,
@@ -70,23 +100,32 @@ class Runs(Nodes):
             consecutive_failures = CASE
                 WHEN :state IN ('failed', 'timed_out', 'lost') THEN consecutive_failures + 1
                 WHEN :state = 'succeeded' THEN 0
-                ELSE consecutive_failures END
-        WHERE id = :job_id"""
+                ELSE consecutive_failures END,
+            durations = CASE WHEN :took IS NULL THEN durations
+                ELSE json_insert(iif(json_array_length(durations) < :most, durations,
+                                     json_remove(durations, '$[0]')), '$[#]', :took) END
+        WHERE id = :job_id
+        RETURNING consecutive_failures"""
     CHAIN_ENDED = "UPDATE cursors SET ended_at = ?3 WHERE job_id = ?1 AND scope = ?2"
 
-    def _note_end(self, job_id: int, scope: str, end: Mapping[str, Any]) -> None:
-        """Keep in the job's row, which is never pruned, how its last chain ended."""
-        facts = {name: end[name] for name in ("state", "result", "error", "now")}
-        self._db.rows(self.JOB_ENDED, {**facts, "job_id": job_id})
-        self._db.rows(self.CHAIN_ENDED, (job_id, scope, end["now"]))
+    def conclude(self, run: Run, outcome: Outcome, now: Instant) -> int:
+        """See `Store.conclude`."""
+        succeeded = outcome.state == "succeeded" and run.started_at is not None
+        end = {
+            "job_id": run.job_id, "state": outcome.state, "result": dumps_or_null(outcome.result),
+            "error": dumps_or_null(outcome.error), "now": now, "most": DURATIONS,
+            "took": now - (run.started_at or now) if succeeded else None,
+        }  # fmt: skip
+        with self._db.transaction():
+            row = self._db.row(self.JOB_ENDED, end)
+            self._db.rows(self.CHAIN_ENDED, (run.job_id, run.scope, now))
+        return int(row[0]) if row is not None else 0
 
     # -- the dead ------------------------------------------------------------------------------------
 
-    RUNNING_OF = (
-        "SELECT id, job_id, scope, began_at FROM runs WHERE owner = ? AND state = 'running' ORDER BY id"
-    )
+    RUNNING_OF = "SELECT id, began_at FROM runs WHERE owner = ? AND state = 'running' ORDER BY id"
     LOSE = f"""
-        UPDATE runs SET state = 'lost', error = ?2, finished_at = ?3
+        UPDATE runs SET state = 'lost', error = ?2, finished_at = ?3, stalled = 0
         WHERE id = ?1 AND state = 'running'
         RETURNING {COLUMNS}"""  # noqa: S608
 
@@ -96,11 +135,8 @@ class Runs(Nodes):
             self._remove(owner)
             return [self._lose(*row, now=now) for row in self._db.rows(self.RUNNING_OF, (owner,))]
 
-    def _lose(self, run_id: int, job_id: int, scope: str, began_at: Instant | None, *, now: Instant) -> Run:
-        error = dumps(lost_error(began_at))
-        lost = self._db.made(run_of, self.LOSE, (run_id, error, now))
-        self._note_end(job_id, scope, {"state": "lost", "result": None, "error": error, "now": now})
-        return lost[0]
+    def _lose(self, run_id: int, began_at: Instant | None, *, now: Instant) -> Run:
+        return self._db.made(run_of, self.LOSE, (run_id, dumps(lost_error(began_at)), now))[0]
 
     # -- to read -------------------------------------------------------------------------------------
 

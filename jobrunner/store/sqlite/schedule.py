@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, NodeFacts, Reason, Standing
+from jobrunner.model import Due, Job, NodeFacts, Reason, Run, Standing
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.ledger import Ledger, Streak
-from jobrunner.store.sqlite.rows import Part
+from jobrunner.store.sqlite.rows import COLUMNS, Part, run_of
 
 
 class Schedule(Part):
-    """The verbs standings, consume, rewind, give_up and rekey."""
+    """The verbs standings, consume, replace, rewind, give_up and rekey."""
 
     # In the sub-selects the first condition on the state is the one that the partial index runs_open has.
     STANDING = """
@@ -26,26 +26,34 @@ class Schedule(Part):
                (SELECT max(r.id) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
                 AND r.state IN ('pending', 'running', 'waiting')
                 AND r.state = 'pending' AND r.trigger = 'schedule' AND r.attempt = 1),
+               (SELECT min(r.id) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
+                AND r.state IN ('pending', 'running', 'waiting')),
+               EXISTS (SELECT 1 FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
+                AND r.state IN ('pending', 'running', 'waiting') AND r.trigger = 'schedule'
+                AND r.created_at - r.effective_at > 5000000),
                c.ended_at,
                EXISTS (SELECT 1 FROM holdings o WHERE o.job_id = h.job_id AND o.hash = h.hash
-                       AND o.gate IS NULL AND o.owner != h.owner)"""
+                       AND o.gate IS NULL AND o.owner != h.owner),
+               j.enabled_override, (SELECT paused_at IS NOT NULL FROM meta)"""
     STANDINGS = f"""{STANDING}
         FROM holdings h
         JOIN jobs j ON j.id = h.job_id AND j.definition_hash = h.hash
-        JOIN cursors c ON c.job_id = h.job_id AND c.scope = ?2
+        JOIN definitions d ON d.job_id = h.job_id AND d.hash = h.hash
+        JOIN cursors c ON c.job_id = h.job_id AND c.scope = iif(d.per_machine, ?2, '')
         WHERE h.owner = ?1 ORDER BY h.job_id"""
     STANDINGS_OF = f"""{STANDING}
         FROM (SELECT DISTINCT value AS job_id FROM json_each(?3)) AS asked
         CROSS JOIN holdings h ON h.job_id = asked.job_id AND h.owner = ?1
         JOIN jobs j ON j.id = h.job_id AND j.definition_hash = h.hash
-        JOIN cursors c ON c.job_id = h.job_id AND c.scope = ?2
+        JOIN definitions d ON d.job_id = h.job_id AND d.hash = h.hash
+        JOIN cursors c ON c.job_id = h.job_id AND c.scope = iif(d.per_machine, ?2, '')
         ORDER BY h.job_id"""  # noqa: S608
 
-    def standings(self, owner: str, scope: str, job_ids: Sequence[int] | None = None) -> list[Standing]:
+    def standings(self, owner: str, machine: str, job_ids: Sequence[int] | None = None) -> list[Standing]:
         """See `Store.standings`; by job id."""
         if job_ids is None:
-            return self._db.made(_standing, self.STANDINGS, (owner, scope))
-        return self._db.made(_standing, self.STANDINGS_OF, (owner, scope, json.dumps(list(job_ids))))
+            return self._db.made(_standing, self.STANDINGS, (owner, machine))
+        return self._db.made(_standing, self.STANDINGS_OF, (owner, machine, json.dumps(list(job_ids))))
 
     # `consumed` is what makes two nodes one; the key, that it still is the schedule that was planned by
     MOVE = """
@@ -55,8 +63,8 @@ class Schedule(Part):
         RETURNING skip_reason, skip_count, skip_run"""
 
     def consume(
-        self, standing: Standing, until: Instant, due: Sequence[Due], *, job: Job, supersede: bool,
-        node: NodeFacts, now: Instant,
+        self, standing: Standing, until: Instant, due: Sequence[Due], *, job: Job,
+        supersede: Reason | None, node: NodeFacts, now: Instant,
     ) -> bool:  # fmt: skip
         """See `Store.consume`."""
         with self._db.transaction():
@@ -65,9 +73,24 @@ class Schedule(Part):
                 return False
             ledger = Ledger(self._db, standing, job, node, now, Streak(*cursor))
             if supersede and standing.pending_id is not None:
-                ledger.supersede(standing.pending_id)
+                ledger.supersede(standing.pending_id, supersede)
             ledger.write(due)
         return True
+
+    ASK_ALL = """
+        UPDATE runs SET asked = 'replaced'
+        WHERE job_id = ?1 AND scope = ?2 AND state = 'running' AND asked IS NULL"""
+    END_RETRIES = f"""
+        UPDATE runs SET state = 'canceled', reason = 'replaced', finished_at = ?3
+        WHERE job_id = ?1 AND scope = ?2 AND state = 'pending' AND attempt > 1
+        RETURNING {COLUMNS}"""  # noqa: S608
+
+    def replace(self, standing: Standing, now: Instant) -> list[Run]:
+        """See `Store.replace`."""
+        place = (standing.job_id, standing.scope)
+        with self._db.transaction():
+            self._db.rows(self.ASK_ALL, place)
+            return self._db.made(run_of, self.END_RETRIES, (*place, now))
 
     REWIND = """
         UPDATE cursors SET consumed = :to, anchor = min(anchor, :to), ended_at = min(ended_at, :to),
@@ -104,8 +127,9 @@ class Schedule(Part):
         self._db.rows(self.SHORTEN, (run_id, last, count))
 
     GIVE_UP = """
-        UPDATE runs SET state = 'skipped', reason = ?2, finished_at = ?3, node = ?4, machine = ?5
-        WHERE id = ?1 AND state = 'pending' AND trigger = 'schedule' AND attempt = 1"""
+        UPDATE runs SET state = iif(attempt = 1, 'skipped', 'canceled'), reason = ?2, finished_at = ?3,
+                        node = ?4, machine = ?5
+        WHERE id = ?1 AND state = 'pending' AND trigger = 'schedule'"""
 
     def give_up(self, run_id: int, reason: Reason, node: NodeFacts, now: Instant) -> bool:
         """See `Store.give_up`."""
@@ -133,11 +157,13 @@ def _place(standing: Standing) -> dict[str, object]:
 
 
 def _standing(row: Row) -> Standing:
-    job_id, job, scope, key, consumed, anchor, executions, open_, pending, pending_id, ended_at, elsewhere = (
-        row
-    )
+    (
+        job_id, job, scope, key, consumed, anchor, executions, open_, pending, pending_id, occupant,
+        catching_up, ended_at, elsewhere, enabled, paused,
+    ) = row  # fmt: skip
     return Standing(
         job_id=job_id, job=job, scope=scope, schedule_key=key, consumed=consumed, anchor=anchor,
-        executions=executions, open=open_, pending=pending, pending_id=pending_id, ended_at=ended_at,
-        elsewhere=bool(elsewhere),
+        executions=executions, open=open_, pending=pending, pending_id=pending_id, occupant=occupant,
+        catching_up=bool(catching_up), ended_at=ended_at, elsewhere=bool(elsewhere),
+        enabled=None if enabled is None else bool(enabled), paused=bool(paused),
     )  # fmt: skip

@@ -21,6 +21,7 @@ ALTER TABLE runs ADD COLUMN blocked_by INTEGER;               -- of skips for ov
 -- Who waits is ordered by due time, and a level of priority is worth a minute of it: nobody starves.
 DROP INDEX runs_pending;
 CREATE INDEX runs_pending ON runs (effective_at - priority * 60000000, id) WHERE state = 'pending';
+CREATE INDEX runs_due ON runs (effective_at) WHERE state = 'pending';
 CREATE INDEX runs_of_group ON runs (run_group) WHERE state = 'running' AND run_group IS NOT NULL;
 CREATE INDEX runs_asked ON runs (owner) WHERE state = 'running' AND asked IS NOT NULL;
 
