@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -14,7 +14,7 @@ from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import problem_object
 from jobrunner.cli.render import local, many
-from jobrunner.clock import DAY, MINUTE, SECOND, Instant, SystemClock
+from jobrunner.clock import HOUR, SECOND, Instant, SystemClock
 from jobrunner.discovery.files import NOT_READ
 from jobrunner.errors import ConfigError
 from jobrunner.log import one_line
@@ -25,7 +25,10 @@ from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 
 SERVICES = "services.py"
-CROWD = 10  # jobs in the same second that are worth a word
+CROWD = 10  # more jobs than this in the same second are worth a word
+NAMED = 3  # so many of them are named
+SPAN = 25 * HOUR  # a day, also when the clock is set back in it
+LOOKS = 500_000  # occurrences, half a second's work
 
 
 @click.command(cls=Verb, epilog="jobrunner check\njobrunner check --static --json")
@@ -170,30 +173,78 @@ def _problem(said: Mapping[str, Any], file: str, name: str | None, line: int | N
 # -- what is no mistake, but better otherwise ----------------------------------------------------------
 
 
-def crowds(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
-    """Return a warning about the second of the coming day in which most jobs start, if they are many."""
-    now = SystemClock().now()
-    schedules = {job.schedule_key: job.schedule for job in jobs if job.schedule is not None}
-    weights = Counter(job.schedule_key for job in jobs if job.schedule is not None)
-    starts: Counter[Instant] = Counter()
-    for key, schedule in schedules.items():
-        for second in _seconds(schedule, now):
-            starts[second] += weights[key]
-    second, number = max(starts.items(), key=lambda item: (item[1], -item[0]), default=(0, 0))
-    if number <= CROWD:
+class Group(NamedTuple):
+    """Jobs that are due together: of one schedule, within one span, as many seconds after its instants."""
+
+    schedule: Schedule
+    after: Instant
+    until: Instant
+    seconds: int
+    jobs: list[Job]
+
+
+def crowds(
+    jobs: Iterable[Job], settings: Settings, offset_of: Callable[[Job], int] = lambda job: 0
+) -> list[Problem]:
+    """Return a warning about the second of the coming day in which most jobs are due, if they are many.
+
+    `offset_of` tells how many microseconds after its instants a job starts. Intervals, alone or in a list,
+    are left out: their grids begin at moments of their own. So are, where all are too many to be looked
+    at, the schedules that fire most often.
+    """
+    due = _due(_groups(jobs, SystemClock().now(), offset_of))
+    sizes = {second: sum(len(group.jobs) for group in groups) for second, groups in due.items()}
+    worst = max(sizes, key=lambda second: (sizes[second], -second), default=None)
+    if worst is None or sizes[worst] <= CROWD:
         return []
-    at = local(second, settings.timezone)
-    hint = "spread them: other minutes, or seconds in front of the five fields"
-    return [Problem("", None, f"{number} jobs start in the same second, for example at {at}", hint)]
+    alike = [second for second, groups in due.items() if groups == due[worst]]
+    names = sorted((job.name for group in due[worst] for job in group.jobs), key=str.casefold)
+    who = ", ".join(names[:NAMED]) + f" and {len(names) - NAMED} more"
+    said = f"{len(names)} jobs are due in the same second, {_pattern(alike, settings.timezone)}: {who}"
+    return [Problem("", None, said, "give them jitter, or spread them over other minutes")]
 
 
-def _seconds(schedule: Schedule, now: Instant) -> set[Instant]:
-    """Return the seconds of the coming day in which it fires. Grids begin at their own moments: none."""
-    found: set[Instant] = set()
-    if schedule.text.startswith("every ") or schedule.shortest() < MINUTE:
-        return found
-    instant = schedule.next_after(now, now)
-    while instant is not None and instant <= now + DAY:
-        found.add(instant // SECOND * SECOND)
-        instant = schedule.next_after(instant, now)
-    return found
+def _groups(jobs: Iterable[Job], now: Instant, offset_of: Callable[[Job], int]) -> list[Group]:
+    """Return the jobs that will be due, in groups; those that are due least often come first."""
+    found: dict[tuple[object, ...], Group] = {}
+    for job in jobs:
+        if job.schedule is None or not job.enabled or "every " in job.schedule.text:
+            continue
+        after = now if job.start_at is None else max(now, job.start_at - 1)
+        until = now + SPAN if job.end_at is None else min(now + SPAN, job.end_at)
+        span = after, until, offset_of(job) // SECOND
+        found.setdefault((job.schedule_key, *span), Group(job.schedule, *span, [])).jobs.append(job)
+    return sorted(found.values(), key=_looks)
+
+
+def _looks(group: Group) -> int:
+    return group.schedule.count(group.after, group.until, 0)
+
+
+def _due(groups: Iterable[Group]) -> dict[int, list[Group]]:
+    """Return which groups are due in each second, as far as `LOOKS` suffices."""
+    due: dict[int, list[Group]] = defaultdict(list)
+    left = LOOKS
+    for group in groups:
+        left -= _looks(group)
+        if left < 0:
+            break
+        instant = group.schedule.next_after(group.after, 0)
+        while instant is not None and instant <= group.until:
+            due[instant // SECOND + group.seconds].append(group)
+            instant = group.schedule.next_after(instant, 0)
+    return due
+
+
+def _pattern(seconds: Iterable[int], zone: str) -> str:
+    """Return when these seconds are, as the zone's clock shows it: `at :05:00 of every hour`."""
+    clocks = sorted({local(second * SECOND, zone, "%H:%M:%S") for second in seconds})
+    for number, start, unit in ((24, 2, "hour"), (24 * 60, 5, "minute")):
+        if len(clocks) == number and len({clock[start:] for clock in clocks}) == 1:
+            return f"at {clocks[0][start:]} of every {unit}"
+    rest = len(clocks) - NAMED
+    return (
+        f"at {', '.join(clocks[:NAMED])}"
+        + (f" and {many(rest, 'other time')}" if rest > 0 else "")
+        + f" ({zone})"
+    )

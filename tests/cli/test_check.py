@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 import pytest
 
+from jobrunner.cli import checking
+from jobrunner.cli.checking import crowds
+from jobrunner.clock import HOUR, MINUTE, SECOND, SystemClock
+from jobrunner.model import Job
+from jobrunner.settings import load
 from tests.cli.house import House
+from tests.fakes import a_job
 
 
 def test_all_well_is_one_line(house: House) -> None:
@@ -147,10 +154,78 @@ def test_a_crowded_second_is_a_warning_and_with_strict_a_problem(house: House) -
         house.job(f"job-{number}", schedule="0 9 * * *")
     done = house.call("check", "--static")
     assert done.code == 0
-    assert "warning: 11 jobs start in the same second" in done.out
+    assert done.out.splitlines()[0] == (
+        "warning: 11 jobs are due in the same second, at 09:00:00 (UTC): job-0, job-1, job-10 and 8 more"
+        " — give them jitter, or spread them over other minutes"
+    )
     assert house.call("check", "--static", "--strict").code == 1
     (house.root / "jobs" / "job-0.py").unlink()
     assert "warning" not in house.call("check", "--static", "--strict").out
+
+
+def crowd(*jobs: Job, **options: Any) -> str:
+    """Return what is said of a second that many of these share; nothing if none do."""
+    return "".join(problem.message for problem in crowds(jobs, load({"timezone": "UTC"}, {}), **options))
+
+
+def eleven(*schedules: object, **fields: Any) -> list[Job]:
+    """Return so many jobs that one less would be no crowd; they take turns with the schedules."""
+    return [a_job(f"job-{n}", schedules[n % len(schedules)], **fields) for n in range(11)]
+
+
+@pytest.mark.parametrize(
+    ("schedules", "pattern"),
+    [
+        (["0 9 * * *"], "at 09:00:00 (UTC)"),
+        (["0 9,12,15 * * *"], "at 09:00:00, 12:00:00, 15:00:00 (UTC)"),
+        (["*/30 * * * *"], "at 00:00:00, 00:30:00, 01:00:00 and 45 other times (UTC)"),
+        (["5 * * * *"], "at :05:00 of every hour"),
+        (["* * * * *"], "at :00 of every minute"),
+        (["15 * * * * *"], "at :15 of every minute"),
+        (["*/30 * * * * *", "* * * * *"], "at :00 of every minute"),
+        (["0 9 * * *", "*/5 * * * *"], "at 09:00:00 (UTC)"),
+        ([["0 9 * * *", "0 10 * * *"], "0 10 * * *"], "at 10:00:00 (UTC)"),
+    ],
+)
+def test_a_crowd_is_said_with_its_pattern(schedules: list[object], pattern: str) -> None:
+    assert f"same second, {pattern}: job-0, job-1, job-10 and 8 more" in crowd(*eleven(*schedules))
+
+
+def test_the_same_second_is_the_same_in_all_zones() -> None:
+    jobs = eleven("0 9 * * *", timezone="Asia/Kolkata")[1:]
+    assert "at 03:30:00 (UTC)" in crowd(*jobs, a_job("job-0", "30 3 * * *"))
+    assert not crowd(*jobs, a_job("job-0", "0 9 * * *"))
+
+
+def test_jobs_that_start_some_seconds_later_are_counted_there() -> None:
+    jobs = eleven("0 9 * * *")
+    assert not crowd(*jobs, offset_of=lambda job: SECOND * (job.name == "job-3"))
+    assert "at 09:00:07 (UTC)" in crowd(*jobs, offset_of=lambda job: 7 * SECOND + len(job.name))
+    early = a_job("early", "59 8 * * *")
+    assert not crowd(early, *jobs[1:])
+    assert "11 jobs" in crowd(early, *jobs[1:], offset_of=lambda job: MINUTE * (job is early))
+
+
+def test_jobs_that_will_not_be_due_are_no_crowd() -> None:
+    now, jobs = SystemClock().now(), eleven("* * * * *")[1:]
+    assert crowd(*jobs, a_job("job-0", "* * * * *"))
+    assert not crowd(*jobs, a_job("job-0", "* * * * *", enabled=False))
+    assert not crowd(*jobs, a_job("job-0", "* * * * *", end_at=now - HOUR))
+    assert not crowd(*jobs, a_job("job-0", "* * * * *", start_at=now + 30 * HOUR))
+    assert not crowd(*jobs, a_job("job-0", None))
+
+
+def test_intervals_are_no_crowd_for_each_begins_at_a_moment_of_its_own() -> None:
+    assert not crowd(*eleven("every 5m"))
+    assert not crowd(*eleven("every 5m after end"))
+    assert not crowd(*eleven(["every 5m", "0 9 * * *"]))
+
+
+def test_of_too_many_occurrences_those_of_rare_jobs_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [*eleven("* * * * *"), *(a_job(f"daily-{n}", "0 9 * * *") for n in range(12))]
+    assert "23 jobs" in crowd(*jobs)
+    monkeypatch.setattr(checking, "LOOKS", 1000)
+    assert "12 jobs" in crowd(*jobs)
 
 
 def test_a_missing_folder_is_a_problem(house: House) -> None:
