@@ -24,7 +24,8 @@ class ClockWatch:
         wall, monotonic, boot = (new - old for new, old in zip(self._last, before, strict=True))
         events: list[Event] = []
         if boot - monotonic > JUMP:
-            events.append(Slept(round((boot - monotonic) * SECOND)))
+            since, until = (round(clocks[0] * SECOND) for clocks in (before, self._last))
+            events.append(Slept(round((boot - monotonic) * SECOND), since, until))
         if abs(wall - boot) > JUMP:
             events.append(ClockJumped(round((wall - boot) * SECOND)))
         return events

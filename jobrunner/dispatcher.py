@@ -7,19 +7,27 @@ stays in the outbox, nothing was claimed, and the next turn says it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from jobrunner import failpoints
+from jobrunner.aftermath import Aftermath
 from jobrunner.clock import MILLISECOND, Clock, Instant
 from jobrunner.errors import StateError
-from jobrunner.events import ClaimLost, Event, Finished, JobFinished, Lost, NodeDied, Output, Started
-from jobrunner.executor import Asked, Began, Ended, Happening, LogWindow
+from jobrunner.events import (
+    ChainEnded, ClaimLost, Ending, Event, Finished, JobFinished, Output, Progressed,
+    Skipped, Stalled, Started,
+)  # fmt: skip
+from jobrunner.executor import Asked, Began, Ended, Happening, HookEnded, HookOutput, LogWindow
 from jobrunner.executor import Output as RunOutput
-from jobrunner.model import Job, NodeFacts, Outcome, Run
-from jobrunner.presence import Presence
+from jobrunner.handout import run_spec
+from jobrunner.hooks import Hooks
+from jobrunner.masking import Masker
+from jobrunner.model import Job, NodeFacts, Outcome
+from jobrunner.recovery import given_up, recover
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
-from jobrunner.store.base import Claim, LogChunk, Store
+from jobrunner.store.base import Claim, Store
+from jobrunner.underway import Live
 from jobrunner.wire import RunSpec
 
 FLUSH_EVERY = 250 * MILLISECOND  # how stale the stored log and progress of a running run may be
@@ -39,6 +47,14 @@ class Executor(Protocol):
         """Hand a committed claim to a child and return its pid; an impossible start is an Ended."""
         ...
 
+    def run_hook(self, spec: RunSpec, number: int) -> bool:
+        """Hand a hook to a child; False when none is in hand."""
+        ...
+
+    def stop(self, run_id: int, state: Literal["canceled", "timed_out"], reason: str | None) -> None:
+        """Bring a run to its end: ask, then TERM, then KILL."""
+        ...
+
     def happened(self) -> list[Happening]:
         """Return and forget what happened since the last call."""
         ...
@@ -48,35 +64,12 @@ class Executor(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Live:
-    """A run of ours that has not been recorded as ended."""
-
-    claim: Claim
-    log: LogWindow
-    pid: int = 0
-    began: bool = False
-    began_stored: bool = False
-    progress: dict[str, Any] | None = None
-    asked: list[int] = field(default_factory=list)
-    outcome: Outcome | None = None
-    ended_at: Instant = 0
-
-    def spoil(self, error: StateError, log_limit: int) -> None:
-        """Keep of it only what can surely be stored: how it ended, and why the rest is missing."""
-        self.log, self.progress = LogWindow(log_limit), None
-        if self.outcome is not None:
-            told = {"type": "Unstorable", "message": error.message, "traceback": "", "phase": "result"}
-            self.outcome = Outcome(state=self.outcome.state, reason=self.outcome.reason, error=told)
-
-    @property
-    def dirty(self) -> bool:
-        """Whether something of it is not in the store yet."""
-        return (self.began and not self.began_stored) or self.progress is not None or self.log.pending > 0
-
-
 class Dispatcher:
-    """Carries runs from the store to the executor and their outcomes back."""
+    """Carries runs from the store to the executor and their outcomes back.
+
+    `restore` finds the definition of a job that this node does not hold; `source` the text of a file
+    that was broken since.
+    """
 
     def __init__(
         self,
@@ -87,6 +80,11 @@ class Dispatcher:
         settings: Settings,
         clock: Clock,
         emit: Callable[[Event], None],
+        *,
+        masker: Masker | None = None,
+        hooks: frozenset[str] = frozenset(),
+        restore: Callable[[str], Job | None] = lambda _: None,
+        source: Callable[[Job], str | None] = lambda _: None,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -95,9 +93,16 @@ class Dispatcher:
         self._settings = settings
         self._clock = clock
         self._emit = emit
+        self._masker = masker or Masker(())
+        self._source = source
+        self._restore = restore
+        self._aftermath = Aftermath(store, self._find, me.node)
         self._live: dict[int, Live] = {}
+        self._postscripts: list[tuple[int, bytes]] = []  # what hooks said of runs that have ended
         self._dirty_since: Instant | None = None
         self._alive_at = clock.now()
+        self._pending_at: Instant | None = None  # when the next pending run is due
+        self.hooks = Hooks(executor, settings, self._masker, hooks)
         self.backlog = True  # there may be pending runs that nobody has claimed
         self.claiming = True  # off while draining
 
@@ -106,47 +111,102 @@ class Dispatcher:
         """The ids of runs whose end is not recorded."""
         return list(self._live)
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to wait for before the node may go."""
+        return bool(self._live or self._postscripts or self.hooks.busy)
+
+    def _find(self, name: str) -> Job | None:
+        return self._scheduler.job(name) or self._restore(name)
+
+    # -- what the executor saw -----------------------------------------------------------------------
+
     def notice(self) -> None:
-        """Take in what the executor saw."""
+        """Take in what the executor saw, and start the hooks that wait."""
         for happening in self._executor.happened():
-            live = self._live.get(happening.run_id)
-            if live is not None:
+            if isinstance(happening, HookOutput | HookEnded):
+                self._hear_hook(happening)
+            elif (live := self._live.get(happening.run_id)) is not None:
                 self._notice(live, happening)
+        self.hooks.pump()
         if self._dirty_since is None and any(live.dirty or live.asked for live in self._live.values()):
             self._dirty_since = self._clock.now()
 
-    def _notice(self, live: Live, happening: Happening) -> None:
+    def _notice(self, live: Live, happening: Began | RunOutput | Asked | Ended) -> None:
         match happening:
             case Began(pid=pid):
                 live.began, live.pid = True, pid
+                failpoints.reach("body")
             case RunOutput(run_id=run_id, data=data):
-                live.log.feed(data)
-                self._emit(Output(run_id, data))
+                self._emit(Output(run_id, live.hear(data)))
             case Asked(number=number, verb=verb, payload=payload):
                 self._asked(live, number, verb, payload)
             case Ended(outcome=outcome):
-                live.outcome, live.ended_at = outcome, self._clock.now()
+                rest = live.end(outcome, self._masker, self._clock.now())
+                if rest:
+                    self._emit(Output(live.claim.run.id, rest))
+                failpoints.reach("after-reply")
 
     def _asked(self, live: Live, number: int, verb: str, payload: Mapping[str, Any]) -> None:
+        run = live.claim.run
         if verb not in ("progress", "heartbeat"):
-            refusal = {"error": f"this version knows no request {verb!r}"}
-            self._executor.answer(live.claim.run.id, number, refusal)
+            self._executor.answer(run.id, number, {"error": f"this version knows no request {verb!r}"})
             return
         if verb == "progress":
-            live.progress = dict(payload)
+            live.progress = self._masker.data(dict(payload))
+            self._emit(Progressed(run.id, run.job, live.progress or {}))
+        live.sign(self._clock.monotonic())
         live.asked.append(number)
 
-    def next_flush(self) -> Instant | None:
-        """Return when what running runs have said must be in the store; None when it is."""
-        return None if self._dirty_since is None else self._dirty_since + FLUSH_EVERY
+    def _hear_hook(self, happening: HookOutput | HookEnded) -> None:
+        for run, log, event in self.hooks.hear(happening):
+            if (live := self._live.get(run.id)) is not None:
+                live.log.feed(log)
+            elif run.id and log:
+                self._postscripts.append((run.id, log))
+            if event is not None:
+                self._emit(event)
+
+    # -- once a second -------------------------------------------------------------------------------
+
+    def heed(self) -> None:
+        """Bring runs of ours to their end that somebody, anywhere, has asked to end."""
+        for run_id, reason in self._store.asked_to_end(self._me.owner):
+            live = self._live.get(run_id)
+            if live is not None and not live.stopped:
+                live.stopped = True
+                self._emit(Ending(run_id, live.claim.run.job, reason))
+                self._executor.stop(run_id, "canceled", None if reason == "canceled" else reason)
+
+    def check_stalls(self) -> None:
+        """Say which runs have been silent for too long."""
+        for live in self._live.values():
+            silent = live.silence(self._clock.monotonic())
+            if silent is not None:
+                self._emit(Stalled(live.claim.run.id, live.claim.run.job, silent))
+
+    def look_for_pending(self) -> None:
+        """Others may have written what is due later: know when to wake."""
+        self.backlog = True
+        self._pending_at = self._store.next_pending(self._clock.now())
+
+    def next_wake(self) -> Instant | None:
+        """Return when a turn is due though nothing happens: what runs have said must be stored, or a
+        pending run is due."""
+        flush = None if self._dirty_since is None else self._dirty_since + FLUSH_EVERY
+        pending = self._pending_at if self.claiming else None
+        return min((moment for moment in (flush, pending) if moment is not None), default=None)
+
+    # -- the turn ------------------------------------------------------------------------------------
 
     def must_turn(self, now: Instant) -> bool:
         """Say whether a transaction is worth its cost now."""
         due = self._scheduler.next_due()
         return (
             any(live.outcome is not None for live in self._live.values())
+            or bool(self._postscripts)
             or (self.claiming and due is not None and due <= now)
-            or (self.claiming and self.backlog and bool(self._executor.ready))
+            or (self.claiming and self._pending_due(now) and bool(self._executor.ready))
             or self._flush_due(now)
             or not 0 <= now - self._alive_at < ALIVE_EVERY
         )
@@ -158,33 +218,60 @@ class Dispatcher:
                 now = self._clock.now()  # not before: the lock may have been waited for
                 flush = self._flush_due(now)
                 events = self._record(now, flush) + self._recover(dead, now)
-                ready = self._executor.ready if self.claiming else []
+                failpoints.reach("before-plan")
                 events += self._scheduler.turn(now) if self.claiming else []
-                claims = self._store.claim(self._me, ready, now) if ready else []
+                failpoints.reach("after-enqueue")
+                ready, claims = self._claim(now)
+                self._pending_at = self._store.next_pending(now)
                 if not self._store.seen(self._me.owner, now):
                     raise given_up(self._me)
+                failpoints.reach("before-commit")
         except BaseException:
             self._scheduler.stale = True
             raise
+        failpoints.reach("after-commit")
         self._alive_at = now
-        self.backlog = len(claims) == len(ready) and (bool(ready) or self.backlog)
+        self.backlog = len(claims) == len(ready)
         self._forget_recorded(flush)
         for event in events:
-            self._emit(event)
+            self._tell(event)
         for claim in claims:
             self.hand_out(claim)
+        self.hooks.pump()
+
+    def _claim(self, now: Instant) -> tuple[Sequence[int], list[Claim]]:
+        ready = self._executor.ready if self.claiming else []
+        failpoints.reach("before-claim")
+        claims = self._store.claim(self._me, ready, now) if ready else []
+        if claims:
+            failpoints.reach("after-claim")
+        return ready, claims
 
     def hand_out(self, claim: Claim) -> None:
         """Give a committed claim to its child."""
         run, job = claim.run, self._scheduler.job(claim.run.job)
-        self._live[run.id] = Live(claim, LogWindow(self._settings.log_limit))
-        self._executor.run(
-            run_spec(claim, job, self._settings), run.pid or 0, job.timeout, job.runs_per_process
-        )
+        assert job is not None  # a claim is of a definition that we hold
+        log = LogWindow(self._settings.log_limit)
+        live = Live(claim, job, log, self._masker.stream(), self._clock.monotonic())
+        self._live[run.id] = live
+        failpoints.reach("after-claim-commit")
+        failpoints.reach("before-go")
+        spec = run_spec(claim, job, self._settings, self._source(job))
+        self._executor.run(spec, run.pid or 0, job.timeout, job.runs_per_process)
+        failpoints.reach("after-go")
         late = None if run.scheduled_for is None else (run.started_at or 0) - run.effective_at
         self._emit(Started(run.id, run.job, run.attempt, late))
-        if claim.is_last and run.trigger == "schedule":
+        self.hooks.started(run, job)
+        if claim.is_last and run.trigger == "schedule" and run.attempt == 1:
             self._emit(JobFinished(run.job, job.number_of_executions or 0))
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case ChainEnded(run=run, outcome=outcome):
+                self.hooks.ended(run, outcome, self._find(run.job))
+            case Skipped(job=job):
+                self.hooks.skipped(event, self._find(job))
+        self._emit(event)
 
     # -- what goes into the transaction --------------------------------------------------------------
 
@@ -193,104 +280,49 @@ class Dispatcher:
         for live in self._live.values():
             try:
                 if live.outcome is not None or (flush and live.dirty):
-                    self._write(live, now)
+                    live.write(self._store, self._me.owner, now)
                 if live.outcome is not None:
-                    events.append(self._finish(live, live.outcome))
+                    events += self._finish(live, live.outcome, now)
             except StateError as error:
                 if error.code in POISON:  # else this one would fail every turn to come
                     live.spoil(error, self._settings.log_limit)
                 raise
+        for run_id, data in self._postscripts:
+            self._store.add_to_log(run_id, data)
         return events
 
-    def _write(self, live: Live, now: Instant) -> None:
-        run = live.claim.run
-        if live.began and not live.began_stored:
-            self._store.begun(run.id, self._me.owner, live.pid, now)
-        if live.progress is not None:
-            self._store.progress(run.id, self._me.owner, run.attempt, live.progress, now)
-        chunks, cut = live.log.peek()
-        if chunks or cut:
-            self._store.append_log(run.id, self._me.owner, [LogChunk(at, data) for at, data in chunks], cut)
-
-    def _finish(self, live: Live, outcome: Outcome) -> Event:
+    def _finish(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:
         run = live.claim.run
         if not self._store.finish(run, outcome, live.log.total, live.ended_at):
-            return ClaimLost(run.id, run.job)
-        return Finished(run.id, run.job, outcome, live.ended_at - (run.started_at or live.ended_at))
+            return [ClaimLost(run.id, run.job)]
+        took = live.ended_at - (run.started_at or live.ended_at)
+        ended: Event = Finished(run.id, run.job, outcome, took)
+        return [ended, *self._aftermath.settle(run, outcome, live.ended_at, asked=live.stopped)]
 
     def _recover(self, dead: Iterable[NodeFacts], now: Instant) -> list[Event]:
-        events: list[Event] = []
-        for node in dead:
-            lost = self._store.recover(node.owner, now)
-            events.append(NodeDied(node.node, node.pid))
-            events += [Lost(run.id, run.job, node.node, run.began_at is not None) for run in lost]
-        return events
+        return [event for node in dead for event in recover(self._store, node, self._aftermath, now)]
 
     # -- after the commit ----------------------------------------------------------------------------
 
     def _forget_recorded(self, flushed: bool) -> None:
         """Drop what the commit has made true from memory, and answer those who waited for it."""
+        self._postscripts.clear()
         for run_id, live in list(self._live.items()):
             if live.outcome is not None:
                 del self._live[run_id]
+                failpoints.reach("reaped")
             elif flushed:
-                self._settle(run_id, live)
+                for number in live.settle():
+                    self._executor.answer(run_id, number, {})
         if flushed:
             self._dirty_since = None
 
-    def _settle(self, run_id: int, live: Live) -> None:
-        live.began_stored = live.began
-        live.progress = None
-        live.log.commit()
-        for number in live.asked:
-            self._executor.answer(run_id, number, {})
-        live.asked.clear()
+    def _pending_due(self, now: Instant) -> bool:
+        if self._pending_at is not None and self._pending_at <= now:
+            self._pending_at, self.backlog = None, True
+        return self.backlog
 
     def _flush_due(self, now: Instant) -> bool:
         """Short runs must not pay for this: what they say goes with their end."""
         since = self._dirty_since
         return since is not None and not 0 <= now - since < FLUSH_EVERY
-
-
-def run_spec(claim: Claim, job: Job, settings: Settings) -> RunSpec:
-    """Return what a child needs to know to run this claim."""
-    run: Run = claim.run
-    return RunSpec(
-        runId=run.id,
-        job=run.job,
-        file=job.path,
-        target=job.target,
-        folder=job.folder,
-        root=settings.project,
-        fileHash=job.content_hash,
-        config=job.config,
-        params={**job.params, **run.params},
-        settings=settings.settings,
-        services=settings.services,
-        trigger=run.trigger,
-        scheduledFor=run.scheduled_for,
-        startedAt=run.started_at or 0,
-        attempt=run.attempt,
-        rootId=run.root_id,
-        node=run.node or "",
-        identity=run.identity,
-        fence=run.fence,
-        isLast=claim.is_last,
-        last=claim.last,
-        cursor=claim.cursor,
-    )
-
-
-def deaths(store: Store, presence: Presence, me: NodeFacts) -> list[NodeFacts]:
-    """Return the other nodes that are proven dead."""
-    return [node for node in store.nodes() if node.owner != me.owner and presence.is_dead(node)]
-
-
-def given_up(me: NodeFacts) -> StateError:
-    """Return what a node says that others took for dead: it must not go on, its runs are lost already."""
-    error = StateError(
-        f"this node (pid {me.pid}) was given up by another, which has recorded its runs as lost",
-        hint="were its lock files in the folder nodes removed? start it again",
-    )
-    error.code = "given-up"
-    return error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jobrunner.clock import Instant
-from jobrunner.model import Outcome, Problem
+from jobrunner.model import Outcome, Problem, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,100 @@ class Finished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Retrying(Event):
+    """A run failed and its chain goes on: `attempt` is the next one's number, due `at`."""
+
+    run_id: int
+    job: str
+    attempt: int
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed(Event):
+    """A running run said how far it is: `value`, `max` and `message`, each may be None."""
+
+    run_id: int
+    job: str
+    progress: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(Event):
+    """The node looked around, as it does once a second; `upcoming` are the next due (job, instant)."""
+
+    upcoming: tuple[tuple[str, Instant], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainEnded(Event):
+    """A chain has come to its final outcome; `run` is its last attempt, as it was before that."""
+
+    run: Run
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class JobDisabled(Event):
+    """A job failed as often in a row as its stopOnError allows, and is disabled now."""
+
+    job: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending(Event):
+    """A running run was asked to end: `reason` is canceled, or replaced by a newer occurrence."""
+
+    run_id: int
+    job: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled(Event):
+    """A running run has said nothing for longer than its stallAfter; `silent` in microseconds."""
+
+    run_id: int
+    job: str
+    silent: int
+
+
+@dataclass(frozen=True, slots=True)
+class HookFailed(Event):
+    """A hook could not do its work; the run that it was about is what it was."""
+
+    run_id: int
+    job: str
+    hook: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Event):
+    """Job files or settings changed, and what they say now holds; names of jobs."""
+
+    added: tuple[str, ...]
+    updated: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOld(Event):
+    """A file was edited and cannot be used now; its job goes on as it was."""
+
+    job: str
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulesPaused(Event):
+    """Somebody paused all schedules, or ended the pause."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimLost(Event):
     """A run ended here, but was no longer ours to finish."""
 
@@ -130,9 +226,11 @@ class ClockNotSet(Event):
 
 @dataclass(frozen=True, slots=True)
 class Slept(Event):
-    """The machine was suspended for about `micros`."""
+    """The machine was suspended for about `micros`, somewhere between `since` and `until`."""
 
     micros: int
+    since: Instant
+    until: Instant
 
 
 @dataclass(frozen=True, slots=True)

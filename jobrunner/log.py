@@ -62,6 +62,10 @@ def sentence(event: e.Event) -> Say | None:
     return say(event) if say else None
 
 
+def _retrying(event: e.Retrying) -> Say:
+    return "warning", f"{event.job} #{event.run_id}: attempt {event.attempt} follows at {to_iso(event.at)[11:19]}Z"
+
+
 def _finished(event: e.Finished) -> Say:
     outcome, took = event.outcome, brief(max(event.took, 1000))
     head = f"{event.job} #{event.run_id} {outcome.state.replace('_', ' ')}"
@@ -95,7 +99,7 @@ def _skipped(event: e.Skipped) -> Say:
     return "info", f"{event.job} skipped {many}{to_iso(event.scheduled_for)}: {event.reason}"
 
 
-def _broken(event: e.FileBroken) -> Say:
+def _broken(event: e.FileBroken | e.KeptOld) -> Say:
     problem = event.problem
     where = f"{problem.file}:{problem.line}" if problem.line else problem.file
     hint = f"; {problem.hint}" if problem.hint else ""
@@ -112,9 +116,14 @@ def _jumped(event: e.ClockJumped) -> Say:
     return "warning", f"the clock was set {direction} by {brief(abs(event.micros))}"
 
 
-def _outdated(event: e.DefinitionsOutdated) -> Say:
-    names = ", ".join(event.jobs[:5]) + (" …" if len(event.jobs) > 5 else "")
-    return "warning", f"another node has other definitions of {names} and plans them now; this one does not"
+def _reloaded(event: e.Reloaded) -> Say:
+    said = (("new", event.added), ("changed", event.updated), ("gone", event.removed))
+    parts = [f"{word}: {_few(names)}" for word, names in said if names]
+    return "info", "reloaded; " + ("; ".join(parts) if parts else "no job is another")
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
 
 
 def _draining(event: e.Draining) -> Say:
@@ -150,7 +159,20 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
         "error",
         f"the clock is not set (it says {to_iso(v.now)}): nothing is planned until it is",
     ),
-    e.DefinitionsOutdated: _outdated,
+    e.Retrying: _retrying,
+    e.JobDisabled: lambda v: ("error", f"{v.job} is disabled {v.reason}; `jobrunner enable {v.job}`"),
+    e.Ending: lambda v: ("info", f"{v.job} #{v.run_id} is asked to end: {v.reason}"),
+    e.Stalled: lambda v: (
+        "warning",
+        f"{v.job} #{v.run_id} has said nothing for {brief(v.silent)}: is it stuck?",
+    ),
+    e.HookFailed: lambda v: (
+        "error",
+        f"{v.job} #{v.run_id}: its hook {v.hook} failed: {one_line(v.message)[:500]}",
+    ),
+    e.Reloaded: _reloaded,
+    e.KeptOld: lambda v: ("error", f"{_broken(v)[1]}; {v.job} goes on as it was"),
+    e.SchedulesPaused: lambda v: ("info", "all schedules are paused" if v.paused else "schedules go on"),
     e.Slept: lambda v: ("warning", f"the machine slept for {brief(v.micros)}"),
     e.CursorReset: lambda v: (
         "warning",
@@ -162,7 +184,7 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
     ),
     e.DefinitionsOutdated: lambda v: (
         "warning",
-        f"another node has a different definition of {', '.join(v.jobs)}, and runs it from now on;"
+        f"another node has a different definition of {_few(v.jobs)}, and runs it from now on;"
         " start this one again to hold the same",
     ),
     e.Draining: _draining,

@@ -1,0 +1,45 @@
+"""What follows when an attempt has ended: another one, or its chain's end, and what that means for the job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jobrunner.clock import Instant
+from jobrunner.events import ChainEnded, Event, JobDisabled, Retrying
+from jobrunner.model import Job, Outcome, Run
+from jobrunner.retry import next_attempt
+from jobrunner.store.base import Store
+
+FAILED = frozenset({"failed", "timed_out", "lost"})
+
+
+class Aftermath:
+    """Settles ended attempts, inside the transaction in which they end.
+
+    `find` returns a job's definition by its stored name, also of one that only the store knows, or
+    None. `actor` is who the audit trail names.
+    """
+
+    def __init__(self, store: Store, find: Callable[[str], Job | None], actor: str) -> None:
+        self._store = store
+        self._find = find
+        self._actor = actor
+
+    def settle(self, run: Run, outcome: Outcome, now: Instant, *, asked: bool = False) -> list[Event]:
+        """Write the next attempt, or conclude the chain. A run that was `asked` to end is not repeated."""
+        job = self._find(run.job)
+        at = next_attempt(job, run, outcome, now) if job is not None and not asked else None
+        if at is not None:
+            self._store.again(run, at, now)
+            return [Retrying(run.id, run.job, run.attempt + 1, at)]
+        failures = self._store.conclude(run, outcome, now)
+        events: list[Event] = [ChainEnded(run, outcome)]
+        if job is not None and outcome.state in FAILED and 0 < job.stop_on_error <= failures:
+            events.append(self._disable(run, failures, now))
+        return events
+
+    def _disable(self, run: Run, failures: int, now: Instant) -> JobDisabled:
+        times = "after a failure" if failures == 1 else f"after {failures} failures in a row"
+        self._store.set_enabled(run.job_id, False, times, now)
+        self._store.note(self._actor, "disabled", run.job, times, now)
+        return JobDisabled(run.job, times)

@@ -1,0 +1,146 @@
+"""WHO IS TOLD: the project's hooks, called after the commit, in a process of their own, at most once.
+
+Nothing here is stored: what a node had not called when it died is not called again. What a hook prints,
+and how it fails, goes to the log of its run; the run itself is what it was.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Protocol
+
+from jobrunner.clock import Instant
+from jobrunner.events import Event, HookFailed, Skipped
+from jobrunner.executor import HookEnded, HookOutput
+from jobrunner.handout import hook_spec
+from jobrunner.masking import Masker
+from jobrunner.model import Job, Outcome, Run
+from jobrunner.record import run_object
+from jobrunner.settings import Settings
+from jobrunner.wire import HookCall, RunSpec
+
+BACKLOG = 1000  # calls that may wait; the oldest are dropped beyond
+LONGEST = 64 * 1024  # bytes of one hook's output that are kept
+AT_THE_END = {
+    "succeeded": ("on_success", "on_finish"),
+    "failed": ("on_failure", "on_finish"),
+    "timed_out": ("on_failure", "on_finish"),
+    "lost": ("on_failure", "on_finish"),
+    "canceled": ("on_finish",),
+    "skipped": ("on_skip", "on_finish"),
+}
+
+
+class Callers(Protocol):
+    """What runs hooks."""
+
+    def run_hook(self, spec: RunSpec, number: int) -> bool:
+        """Start a hook; False when it has to be tried again later."""
+        ...
+
+
+@dataclass(slots=True)
+class Call:
+    """A hook that is to be called, or under way."""
+
+    hook: str
+    run: Run
+    spec: RunSpec
+    output: bytearray = field(default_factory=bytearray)
+
+
+class Hooks:
+    """The calls of one node. `named` are the hooks that the project's hooks.py has."""
+
+    def __init__(self, callers: Callers, settings: Settings, masker: Masker, named: frozenset[str]) -> None:
+        self._callers = callers
+        self._settings = settings
+        self._masker = masker
+        self._numbers = count(1)
+        self._waiting: deque[Call] = deque(maxlen=BACKLOG)
+        self._under_way: dict[int, Call] = {}
+        self.named = named
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call waits or is under way."""
+        return bool(self._waiting or self._under_way)
+
+    def drop(self) -> None:
+        """Call nothing more."""
+        self._waiting.clear()
+
+    def started(self, run: Run, job: Job) -> None:
+        """A chain has begun."""
+        if run.attempt == 1:
+            self._call("on_start", run, job)
+
+    def ended(self, run: Run, outcome: Outcome, job: Job | None) -> None:
+        """A chain has come to its final outcome; of a job that nobody defines any more nobody is told."""
+        if job is None:
+            return
+        told = replace(
+            run, state=outcome.state, reason=outcome.reason, result=outcome.result, error=outcome.error
+        )
+        for hook in AT_THE_END[outcome.state]:
+            self._call(hook, told, job)
+
+    def skipped(self, event: Skipped, job: Job | None) -> None:
+        """Occurrences do not run; they have no run to speak of."""
+        if job is not None:
+            self._call("on_skip", _of_skip(event, job), job)
+
+    def pump(self) -> None:
+        """Start what waits, as long as there are processes for it."""
+        while self._waiting:
+            number = next(self._numbers)
+            if not self._callers.run_hook(self._waiting[0].spec, number):
+                return
+            self._under_way[number] = self._waiting.popleft()
+
+    def hear(self, happening: HookOutput | HookEnded) -> Iterator[tuple[Run, bytes, Event | None]]:
+        """Take in what became of a call; yields (run, what belongs in its log, event) when it is over."""
+        call = self._under_way.get(happening.number)
+        if call is None:
+            return
+        if isinstance(happening, HookOutput):
+            call.output += happening.data[: LONGEST - len(call.output)]
+            return
+        del self._under_way[happening.number]
+        said = self._masker.stream()
+        log = said.feed(bytes(call.output)) + said.end()
+        failure = self._failure(call, happening.outcome)
+        if failure is not None:
+            log += f"hook {call.hook} failed: {failure}\n".encode()
+        yield call.run, log, HookFailed(call.run.id, call.run.job, call.hook, failure) if failure else None
+
+    def _failure(self, call: Call, outcome: Outcome) -> str | None:
+        if outcome.state in ("succeeded", "skipped"):
+            return None
+        if outcome.state == "timed_out":
+            return "it took longer than its 30 s"
+        error = self._masker.data(outcome.error or {})
+        return str(error.get("traceback") or f"{error.get('type')}: {error.get('message')}").strip()
+
+    def _call(self, hook: str, run: Run, job: Job) -> None:
+        for target in self._targets(hook, job):
+            facts = run_object(run)
+            call = HookCall(name=hook, target=target, run=facts)
+            self._waiting.append(Call(hook, run, hook_spec(run, job, self._settings, call)))
+
+    def _targets(self, hook: str, job: Job) -> Iterator[str]:
+        if hook in self.named:
+            yield "hooks.py"
+        if hook in job.hooks:
+            yield job.hooks[hook]
+
+
+def _of_skip(event: Skipped, job: Job) -> Run:
+    at: Instant = event.scheduled_for
+    return Run(
+        id=0, job_id=0, job=job.name, trigger="schedule", scope="", scheduled_for=at, effective_at=at,
+        state="skipped", attempt=1, root_id=0, reason=event.reason, created_at=at, count=event.count,
+    )  # fmt: skip

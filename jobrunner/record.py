@@ -1,0 +1,58 @@
+"""A run as JSON has it, wherever it is told: camelCase, times ISO-8601 UTC with milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobrunner.clock import Instant, to_iso
+from jobrunner.model import Run
+
+Object = dict[str, Any]
+
+
+def iso(instant: Instant | None) -> str | None:
+    """Return an instant as text."""
+    return None if instant is None else to_iso(instant)
+
+
+def run_object(run: Run) -> Object:
+    """Return a run as JSON has it."""
+    return {
+        "id": run.id,
+        "job": run.job,
+        "trigger": run.trigger,
+        "scheduledFor": iso(run.scheduled_for),
+        "effectiveAt": iso(run.effective_at),
+        "startedAt": iso(run.started_at),
+        "finishedAt": iso(run.finished_at),
+        "state": run.state,
+        "reason": run.reason,
+        "attempt": run.attempt,
+        "node": run.node,
+        "machine": run.machine,
+        "pid": run.pid,
+        "identity": run.identity,
+        "params": dict(run.params),
+        "progress": run.progress,
+        "stalled": run.stalled,
+        "result": run.result,
+        "truncated": run.truncated,
+        "error": run.error,
+        "rootId": run.root_id,
+        "parentId": run.parent_id,
+        "blockedBy": run.blocked_by,
+        "cancelAsked": run.asked is not None and run.finished_at is None,
+        "log": {"bytes": run.log_bytes},
+        **_counted(run),
+    }
+
+
+def _counted(run: Run) -> Object:
+    """Return what a row stands for: one run, or many skips in a row for the same reason."""
+    if run.state != "skipped":
+        return {"count": 1, "firstFor": None, "lastFor": None}
+    return {
+        "count": run.count,
+        "firstFor": iso(run.scheduled_for),
+        "lastFor": iso(run.last_for or run.scheduled_for),
+    }

@@ -1,0 +1,39 @@
+"""What becomes of the dead: who is proven to be, and what their runs are from then on."""
+
+from __future__ import annotations
+
+from jobrunner.aftermath import Aftermath
+from jobrunner.clock import Instant, to_iso
+from jobrunner.errors import StateError
+from jobrunner.events import Event, Lost, NodeDied
+from jobrunner.model import NodeFacts, Outcome
+from jobrunner.presence import Presence
+from jobrunner.store.base import Store
+
+
+def recover(store: Store, node: NodeFacts, aftermath: Aftermath, now: Instant) -> list[Event]:
+    """Take a dead node's runs over, inside the caller's transaction: each is lost, and tried again or not."""
+    lost: list[Run] = store.recover(node.owner, now)
+    if node.role != "run":
+        store.note(node.node, "node-died", None, f"{to_iso(node.seen_at)} pid {node.pid}", now)
+    events: list[Event] = [NodeDied(node.node, node.pid)]
+    for run in lost:
+        events.append(Lost(run.id, run.job, node.node, run.began_at is not None))
+        outcome = Outcome(state="lost", error=run.error)
+        events += aftermath.settle(run, outcome, now, asked=run.asked is not None)
+    return events
+
+
+def deaths(store: Store, presence: Presence, me: NodeFacts) -> list[NodeFacts]:
+    """Return the other nodes that are proven dead."""
+    return [node for node in store.nodes() if node.owner != me.owner and presence.is_dead(node)]
+
+
+def given_up(me: NodeFacts) -> StateError:
+    """Return what a node says that others took for dead: it must not go on, its runs are lost already."""
+    error = StateError(
+        f"this node (pid {me.pid}) was given up by another, which has recorded its runs as lost",
+        hint="were its lock files in the folder nodes removed? start it again",
+    )
+    error.code = "given-up"
+    return error

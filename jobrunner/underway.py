@@ -1,0 +1,97 @@
+"""The runs of ours whose end is not recorded: what they have said, and what of it is in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jobrunner.clock import SECOND, Instant
+from jobrunner.errors import StateError
+from jobrunner.executor import LogWindow
+from jobrunner.masking import Masker, Stream
+from jobrunner.model import Job, Outcome
+from jobrunner.store.base import Claim, LogChunk, Store
+
+
+@dataclass(slots=True)
+class Live:
+    """A run that has not been recorded as ended. `heard_at` is monotonic seconds: the last sign of life."""
+
+    claim: Claim
+    job: Job
+    log: LogWindow
+    stream: Stream
+    heard_at: float
+    pid: int = 0
+    began: bool = False
+    began_stored: bool = False
+    progress: dict[str, Any] | None = None
+    stalled: bool = False
+    stalled_stored: bool = False
+    stopped: bool = False  # somebody asked it to end
+    asked: list[int] = field(default_factory=list)
+    outcome: Outcome | None = None
+    ended_at: Instant = 0
+
+    def hear(self, data: bytes) -> bytes:
+        """Take in output; returns what of it may be shown."""
+        shown = self.stream.feed(data)
+        self.log.feed(shown)
+        return shown
+
+    def sign(self, monotonic: float) -> None:
+        """Note a sign of life that counts against stallAfter."""
+        self.heard_at, self.stalled = monotonic, False
+
+    def silence(self, monotonic: float) -> int | None:
+        """Return for how many microseconds it has said nothing, when that has just become too long."""
+        limit = self.job.stall_after
+        silent = round((monotonic - self.heard_at) * SECOND)
+        if limit is None or self.stalled or self.outcome is not None or silent <= limit:
+            return None
+        self.stalled = True
+        return silent
+
+    def end(self, outcome: Outcome, masker: Masker, now: Instant) -> bytes:
+        """Note how it ended; returns the last of its output that may be shown."""
+        result = masker.data(outcome.result) if outcome.reason == "body" else outcome.result
+        self.outcome = replace(outcome, error=masker.data(outcome.error), result=result)
+        self.ended_at = now
+        rest = self.stream.end()
+        self.log.feed(rest)
+        return rest
+
+    def spoil(self, error: StateError, log_limit: int) -> None:
+        """Keep of it only what can surely be stored: how it ended, and why the rest is missing."""
+        self.log, self.progress = LogWindow(log_limit), None
+        if self.outcome is not None:
+            told = {"type": "Unstorable", "message": error.message, "traceback": "", "phase": "result"}
+            self.outcome = Outcome(state=self.outcome.state, reason=self.outcome.reason, error=told)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something of it is not in the store yet."""
+        told = (self.began and not self.began_stored) or self.stalled != self.stalled_stored
+        return told or self.progress is not None or self.log.pending > 0
+
+    def write(self, store: Store, owner: str, now: Instant) -> None:
+        """Put what is new into the store, inside the caller's transaction."""
+        run = self.claim.run
+        if self.began and not self.began_stored:
+            store.begun(run.id, owner, self.pid, now)
+        if self.progress is not None:
+            store.progress(run.id, owner, run.attempt, self.progress, now)
+        if self.stalled != self.stalled_stored:
+            store.stall(run.id, owner, self.stalled)
+        chunks, cut = self.log.peek()
+        if chunks or cut:
+            store.append_log(run.id, owner, [LogChunk(at, data) for at, data in chunks], cut)
+
+    def settle(self) -> list[int]:
+        """What `write` wrote is committed: keep it no longer; returns the requests that wait for that."""
+        self.began_stored = self.began
+        self.stalled_stored = self.stalled
+        self.progress = None
+        self.log.commit()
+        asked, self.asked = self.asked, []
+        return asked
