@@ -101,8 +101,8 @@ def _parts(value: object, path: str, named: frozenset[str]) -> Iterator[str]:
 def _leaves(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, int) and not isinstance(value, bool):
-        yield str(value)  # what YAML makes of a password of digits
+    elif isinstance(value, int):
+        yield str(value)  # what YAML makes of a password of digits; `True` is among the words left out
     elif isinstance(value, Mapping):
         for part in value.values():
             yield from _leaves(part)
@@ -207,9 +207,8 @@ class Stream:
         told = [(0, self._covered)] if self._covered else []
         spans = [each for each in _spans(data, self._secrets, told) if each[0] < upto]
         self._covered = max(0, spans[-1][1] - upto) if spans else 0
-        if not spans:
-            return data if upto == len(data) else data[:upto]
-        return _masked(data[: max(upto, spans[-1][1])], spans, HIDDEN.encode(), told=bool(told))
+        decided = data[:upto]
+        return _masked(decided, spans, HIDDEN.encode(), told=bool(told)) if spans else decided
 
 
 Span = tuple[int, int]  # from, up to
