@@ -39,6 +39,7 @@ class Settings:
     machine: str  # default: /etc/machine-id, else the host's name
     env: str | None = None  # which of a job's `environments` this is
     disabled: Names = NOBODY
+    secrets: Names = NOBODY  # variables, and dotted paths into `settings`, that `masking` hides
     grace: int = 30 * SECOND  # how long a run may go on after it was asked to end
     log_limit: int = 1_000_000  # kept of a run's output
     import_limit: int = 10 * SECOND  # for a child that imports a job file
@@ -71,7 +72,7 @@ class Settings:
 READERS: dict[str, Callable[[Any], Any]] = {
     "project": readers.text, "folders": readers.folders, "state": readers.state,
     "timezone": readers.zone, "slots": readers.whole(1), "node": readers.text, "machine": readers.text,
-    "env": readers.text, "disabled": readers.names, "grace": readers.duration,
+    "env": readers.text, "disabled": readers.names, "secrets": readers.names, "grace": readers.duration,
     "log_limit": readers.size, "import_limit": readers.duration, "allow_network_fs": readers.flag,
     "log_format": readers.log_format,
     "only": readers.names, "exclude": readers.names, "tag": readers.listed, "paused": readers.flag,

@@ -21,7 +21,7 @@ FLAGS = {
 
 
 class Names(frozenset[str]):
-    """Job names; `in` ignores case, as names do everywhere."""
+    """Names of jobs or of secrets; `in` ignores case, as names do everywhere."""
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.casefold() in {each.casefold() for each in self}
@@ -95,7 +95,7 @@ def listed(value: object) -> tuple[str, ...]:
 
 
 def names(value: object) -> Names:
-    """Return job names, written as for `listed`."""
+    """Return names, written as for `listed`."""
     return Names(listed(value))
 
 
