@@ -7,22 +7,32 @@ wait            for a child, the doorbell, a signal, or the next due moment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from jobrunner.clock import SECOND, Clock, SystemClock
+from jobrunner.clock import SECOND, Clock, SystemClock, to_iso
 from jobrunner.clockwatch import ClockWatch
-from jobrunner.dispatcher import Dispatcher, deaths
-from jobrunner.errors import BadRequest, Refused, StateError
-from jobrunner.events import ClockNotSet, Event, JobAdded, JobUpdated, StoreRecovered, StoreTroubled
+from jobrunner.definitions import Definitions
+from jobrunner.discovery import hooksfile
+from jobrunner.dispatcher import Dispatcher
+from jobrunner.errors import BadRequest, StateError
+from jobrunner.events import (
+    ClockNotSet, Event, FileBroken, Looked, SchedulesPaused, Slept, StoreRecovered, StoreTroubled,
+)  # fmt: skip
 from jobrunner.goal import progress
+from jobrunner.joining import Joining, restored
+from jobrunner.masking import Masker, secrets_of
 from jobrunner.model import Job, NodeFacts
+from jobrunner.recovery import deaths
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.stopping import Stage, Stop
 from jobrunner.store.base import Store
 from jobrunner.workplace import Workplace, who_am_i
 
+UPCOMING = 5
 LOOK_EVERY = 1.0  # seconds; the longest that anything goes unnoticed
 PATIENCE = (0.1, 5.0)  # seconds between tries while the state cannot be written: first, longest
 HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new", "given-up"}  # no later try can mend these
@@ -36,40 +46,47 @@ class Options:
     until_done: bool = False
     run_for: int | None = None
     exclusive: bool = False
+    live: bool = False  # somebody looks on: tell each second what is next
 
 
 class Node:
-    """One `jobrunner start`. `jobs` are the definitions it holds, by name."""
+    """One `jobrunner start` that holds these definitions."""
 
     def __init__(
         self,
-        settings: Settings,
-        jobs: Mapping[str, Job],
+        definitions: Definitions,
         store: Store,
         emit: Callable[[Event], None],
         options: Options,
         *,
         clock: Clock | None = None,
-        preload: Sequence[str] = (),
     ) -> None:
+        settings = definitions.settings
+        self._definitions = definitions
         self._settings = settings
-        self._jobs = jobs
         self._store = store
         self._emit = emit
         self._options = options
         self._clock = clock or SystemClock()
         self.me = who_am_i(settings, self._clock, role="all", exclusive=options.exclusive)
-        self.place = Workplace(settings, self.me, self._clock, slots=settings.slots, preload=preload)
-        self._scheduler = Scheduler(store, self.me, jobs, settings)
-        self._dispatcher = Dispatcher(
-            store, self.place.pool, self._scheduler, self.me, settings, self._clock, emit
+        self.place = Workplace(
+            settings, self.me, self._clock, slots=settings.slots, preload=preload(definitions)
         )
+        self._scheduler = Scheduler(store, self.me, definitions.jobs, settings)
+        self._joining = Joining(store, self._scheduler, self.me)
+        self._dispatcher = Dispatcher(
+            store, self.place.pool, self._scheduler, self.me, settings, self._clock, emit,
+            masker=Masker(secrets_of(os.environ, settings)), hooks=hooks_of(settings, emit),
+            restore=lambda name: restored(store, self._settings, name),
+            source=lambda job: self._definitions.source_of(job),
+        )  # fmt: skip
         self._clocks = ClockWatch(self._clock)
         self._dead: list[NodeFacts] = []
         self._looked_at = self._clock.monotonic() - LOOK_EVERY
         self._started_at = self._clock.monotonic()
         self._retry_at = 0.0
         self._patience = 0.0
+        self._paused = False
         self._stop = Stop(self.place, self._dispatcher, settings.grace, emit)
         self._hopeless: StateError | None = None
         self._goal_reached = False
@@ -117,43 +134,15 @@ class Node:
                 raise
 
     def _join(self) -> None:
-        """Become one of the living, with our definitions, in one transaction."""
+        """Become one of the living, with our definitions."""
         now = self._clock.now()
-        events: list[Event] = []
-        with self._store.transaction():
-            self._dead = deaths(self._store, self.place.presence, self.me)
-            alone = not self._check_company()
-            self._store.join(self.me)
-            found = self._store.register(
-                self.me.owner, list(self._jobs.values()), "", now, self._scheduler.gates
-            )
-            self._scheduler.start_at_once(found.added, now)
-            events += [JobAdded(name) for name in found.added]
-            events += [JobUpdated(name, name in found.rescheduled) for name in found.updated]
-            if alone:
-                events += self._scheduler.give_up_overtaken(now, outage=True)
-            events += self._scheduler.load(now)
+        self._dead = deaths(self._store, self.place.presence, self.me)
+        events = self._joining.join(self._definitions, self._dead, now)
+        self._dispatcher.look_for_pending()
+        self._paused = self._store.paused() is not None
         self.place.presence.ring_all()
         for event in events:
             self._emit(event)
-
-    def _check_company(self) -> bool:
-        """Return whether another start is at work; raise where the two cannot work together."""
-        gone = {node.owner for node in self._dead}
-        living = [node for node in self._store.nodes() if node.owner not in gone and node.role != "run"]
-        stranger = next((node for node in living if node.boot_id != self.me.boot_id), None)
-        if stranger is not None:
-            raise StateError(
-                f"the state is in use on another machine ({stranger.machine})",
-                hint="one SQLite file serves one machine; several need PostgreSQL",
-            )
-        alone = next((node for node in living if node.exclusive or self._options.exclusive), None)
-        if alone is not None:
-            raise Refused(
-                f"another start (pid {alone.pid}) works on this state, and one of the two is exclusive",
-                hint="stop it first, or leave --exclusive out on both",
-            )
-        return bool(living)
 
     def _leave(self) -> None:
         self.place.pool.close()
@@ -161,7 +150,7 @@ class Node:
             self._dispatcher.notice()
             self._dispatcher.claiming = False
             self._dispatcher.turn()
-            self._store.leave(self.me.owner)
+            self._joining.leave(self._clock.now())
         except StateError as error:  # the next node finds our locks free and says what was lost
             self._emit(StoreTroubled(error.message))
         self.place.presence.ring_all()
@@ -171,10 +160,12 @@ class Node:
     def _look_around(self) -> None:
         """Once a second: what no event tells."""
         monotonic = self._clock.monotonic()
-        if monotonic - self._looked_at < LOOK_EVERY and not self.place.rung:
+        slept = self._check_clocks()
+        if monotonic - self._looked_at < LOOK_EVERY and not self.place.rung and not slept:
             return
         self._looked_at = monotonic
         self._check_time(monotonic)
+        self._dispatcher.check_stalls()
         try:
             self._store.verify()
             self._check_clock_is_set()
@@ -183,6 +174,27 @@ class Node:
             self._check_goal()
         except StateError as error:
             self._trouble(error)
+        if self._options.live:
+            self._emit(Looked(self._scheduler.upcoming(UPCOMING)))
+
+    def _check_clocks(self) -> bool:
+        """Before each turn, for what was due in a sleep is planned at once when it is over."""
+        events = self._clocks.look()
+        for event in events:
+            self._emit(event)
+            self._scheduler.stale = True
+            self._note_clock(event)
+        return bool(events)
+
+    def _note_clock(self, event: Event) -> None:
+        """Keep it for `why`; nothing depends on that."""
+        if isinstance(event, Slept):
+            self._scheduler.slept = event.since, event.until
+            action, detail = "slept", f"{to_iso(event.since)}/{to_iso(event.until)}"
+        else:
+            action, detail = "clock-set", f"{event.micros / SECOND:+.0f} s"
+        with suppress(StateError):
+            self._store.note(self.me.node, action, None, detail, self._clock.now())
 
     def _check_clock_is_set(self) -> None:
         """Without a clock nothing is due; what runs may end, and its end is recorded."""
@@ -192,16 +204,22 @@ class Node:
         self._scheduler.halted = unset
 
     def _notice_changes(self) -> None:
-        events = self._clocks.look()
+        events: list[Event] = []
         if self._store.changed() or self.place.rung:
-            self._dispatcher.backlog = True
-        if events or self._store.definitions_changed() or self.place.rung:
-            events += self._scheduler.load(self._clock.now())
+            self._dispatcher.look_for_pending()
+            self._dispatcher.heed()
+        if self._store.definitions_changed() or self.place.rung:
+            events += self._scheduler.load(self._clock.now()) + self._check_pause()
         self.place.rung = False
         if self._dispatcher.backlog and self._dispatcher.claiming:
-            events += self._scheduler.give_up_overtaken(self._clock.now(), outage=False)
+            with self._store.transaction():
+                events += self._scheduler.give_up(self._clock.now(), outage=False)
         for event in events:
             self._emit(event)
+
+    def _check_pause(self) -> list[Event]:
+        before, self._paused = self._paused, self._store.paused() is not None
+        return [SchedulesPaused(self._paused)] if before != self._paused else []
 
     def _turn(self) -> None:
         self._dispatcher.notice()
@@ -242,7 +260,7 @@ class Node:
             return 0.0
         else:
             due = self._scheduler.next_due() if self._dispatcher.claiming else None
-            moments = (due, self._dispatcher.next_flush())
+            moments = (due, self._dispatcher.next_wake())
             waits += [(moment - now) / SECOND for moment in moments if moment is not None]
         if self._stop.until is not None:
             waits.append(self._stop.until - monotonic)
@@ -257,23 +275,37 @@ class Node:
 
     def _check_goal(self) -> None:
         if self._options.until_done and not self._goal_reached:
-            so_far = progress(self._jobs.values(), self._store.standings(self.me.owner, ""), self._settings)
+            standings = self._store.standings(self.me.owner, self.me.machine)
+            so_far = progress(self._definitions.jobs.values(), standings, self._settings)
             self._goal_reached, self.stuck = so_far.reached, so_far.stuck
             self._scheduler.closed = so_far.reached
 
     def _over(self) -> bool:
         if self._hopeless is not None:
             return True
-        if self._dispatcher.running:
+        if self._dispatcher.running or (self._dispatcher.busy and self._stop.stage is not Stage.KILLING):
             return False
         return self._stop.stage is not Stage.WORKING or (self._goal_reached and not self._pending())
 
     def _pending(self) -> bool:
-        held = {name.casefold() for name in self._jobs}
+        held = {name.casefold() for name in self._definitions.jobs}
         try:
             return any(run.job.casefold() in held for run in self._store.open_runs())
         except StateError:
             return True
+
+
+def preload(definitions: Definitions) -> list[str]:
+    """Return the packages that job files import, for the zygote."""
+    return sorted({name for job in definitions.jobs.values() for name in job.imports})
+
+
+def hooks_of(settings: Settings, emit: Callable[[Event], None]) -> frozenset[str]:
+    """Return the hooks that the project's hooks.py has; of a broken one it is said."""
+    found, problem = hooksfile.read(settings.project)
+    if problem is not None:
+        emit(FileBroken(problem))
+    return found
 
 
 def check_until_done(jobs: Mapping[str, Job]) -> None:

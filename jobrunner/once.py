@@ -6,16 +6,22 @@ It counts in no limit, moves no cursor and arms nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from jobrunner.aftermath import Aftermath
 from jobrunner.clock import SECOND, Clock, SystemClock
-from jobrunner.dispatcher import Dispatcher, deaths
+from jobrunner.discovery import hooksfile
+from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
 from jobrunner.events import Draining, Event
+from jobrunner.joining import restored
+from jobrunner.masking import Masker, secrets_of
 from jobrunner.model import Job, Run
+from jobrunner.recovery import deaths, recover
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim, Store
@@ -37,14 +43,21 @@ class Once:
         timeout: int | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self._settings = settings
         self._job = replace(job, timeout=timeout if timeout is not None else job.timeout)
         self._store = store
         self._clock = clock or SystemClock()
         self.me = who_am_i(settings, self._clock, role="run")
         self.place = Workplace(settings, self.me, self._clock, slots=1, preload=())
         scheduler = Scheduler(store, self.me, {job.name: self._job}, settings)
-        self._dispatcher = Dispatcher(store, self.place.pool, scheduler, self.me, settings, self._clock, emit)
+        found, _ = hooksfile.read(settings.project)
+        self._dispatcher = Dispatcher(
+            store, self.place.pool, scheduler, self.me, settings, self._clock, emit,
+            masker=Masker(secrets_of(os.environ, settings)), hooks=found,
+            restore=self._restore,
+        )  # fmt: skip
         self._dispatcher.claiming = False
+        self._aftermath = Aftermath(store, self._restore, self.me.node)
         self._emit = emit
         self._heard = 0  # how many of the signals have been acted upon
 
@@ -58,7 +71,7 @@ class Once:
             try:
                 claim = self._claim(params, identity, force)
                 self._dispatcher.hand_out(claim)
-                while self._dispatcher.running:
+                while self._dispatcher.running or (self._dispatcher.busy and self._heard < 2):
                     self._turn()
             finally:
                 self.place.pool.close()
@@ -75,6 +88,9 @@ class Once:
         """Whether somebody asked us to stop."""
         return self.place.signals > 0
 
+    def _restore(self, name: str) -> Job | None:
+        return restored(self._store, self._settings, name)
+
     def _claim(self, params: Mapping[str, Any], identity: str, force: bool) -> Claim:
         """A child first, then the claim: what was claimed can be started."""
         while not self.place.pool.ready:
@@ -82,7 +98,7 @@ class Once:
         now = self._clock.now()
         with self._store.transaction():
             for node in deaths(self._store, self.place.presence, self.me):
-                self._store.recover(node.owner, now)  # it may be all that keeps the job occupied
+                recover(self._store, node, self._aftermath, now)  # it may be all that keeps the job occupied
                 self.place.presence.forget(node.owner)
             self._store.join(self.me)
             job_id = self._store.enroll(self._job, now)
@@ -95,16 +111,25 @@ class Once:
         self._dispatcher.notice()
         if self.place.signals > self._heard:
             self._stop()
-        now, flush = self._clock.now(), self._dispatcher.next_flush()
-        wait = LOOK_EVERY if flush is None else min(LOOK_EVERY, (flush - now) / SECOND)
+        self._look()
+        now, wake = self._clock.now(), self._dispatcher.next_wake()
+        wait = LOOK_EVERY if wake is None else min(LOOK_EVERY, (wake - now) / SECOND)
         if self._dispatcher.must_turn(now):
             try:
                 self._dispatcher.turn()
                 wait = 0.0
             except StateError:  # locked or full: the run goes on, its end is written as soon as it can be
                 wait = 0.1
-        if self._dispatcher.running:
+        if self._dispatcher.busy:
             self.place.wait(wait)
+
+    def _look(self) -> None:
+        """Others may ask this run to end, too."""
+        self._dispatcher.check_stalls()
+        self.place.rung = False
+        with suppress(StateError):
+            if self._store.changed():
+                self._dispatcher.heed()
 
     def _stop(self) -> None:
         if not self._heard:

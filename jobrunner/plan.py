@@ -179,7 +179,7 @@ class _Look:
         if self._job.schedule is None:
             return []
         after = max(self._standing.consumed, (self._job.start_at or 1) - 1)
-        return [self._due(instant, "dst") for instant in self._job.schedule.dropped(after, until)]
+        return [self._due(instant, "dst") for instant in self._job.schedule.dropped(after, until, self._standing.anchor)]
 
     def _cause(self, instant: Instant) -> Reason:
         return "asleep" if self._slept[0] <= instant <= self._slept[1] else "missed"

@@ -50,5 +50,7 @@ class Stop:
 
     def _end_runs(self, stage: Stage) -> None:
         self.stage, self.until = stage, None
+        if stage is Stage.KILLING:
+            self._dispatcher.hooks.drop()
         for run_id in self._dispatcher.running:
             self._place.pool.stop(run_id, "canceled", "shutdown", now=stage is Stage.KILLING)

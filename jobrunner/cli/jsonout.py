@@ -6,58 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import BadRequest
+from jobrunner.record import Object, iso, run_object
 
 if TYPE_CHECKING:
-    from jobrunner.model import Problem, Run
+    from jobrunner.model import Problem
 
-Object = dict[str, Any]
-
-
-def iso(instant: Instant | None) -> str | None:
-    """Return an instant as text."""
-    return None if instant is None else to_iso(instant)
-
-
-def run_object(run: Run) -> Object:
-    """Return a run as JSON has it."""
-    return {
-        "id": run.id,
-        "job": run.job,
-        "trigger": run.trigger,
-        "scheduledFor": iso(run.scheduled_for),
-        "effectiveAt": iso(run.effective_at),
-        "startedAt": iso(run.started_at),
-        "finishedAt": iso(run.finished_at),
-        "state": run.state,
-        "reason": run.reason,
-        "attempt": run.attempt,
-        "node": run.node,
-        "machine": run.machine,
-        "pid": run.pid,
-        "identity": run.identity,
-        "params": dict(run.params),
-        "progress": run.progress,
-        "result": run.result,
-        "truncated": run.truncated,
-        "error": run.error,
-        "rootId": run.root_id,
-        "parentId": run.parent_id,
-        "log": {"bytes": run.log_bytes},
-        **_counted(run),
-    }
-
-
-def _counted(run: Run) -> Object:
-    """Return what a row stands for: one run, or many skips in a row for the same reason."""
-    if run.state != "skipped":
-        return {"count": 1, "firstFor": None, "lastFor": None}
-    return {
-        "count": run.count,
-        "firstFor": iso(run.scheduled_for),
-        "lastFor": iso(run.last_for or run.scheduled_for),
-    }
+__all__ = ["Object", "iso", "params", "problem_object", "run_object"]
 
 
 def problem_object(problem: Problem) -> Object:

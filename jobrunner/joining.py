@@ -1,0 +1,148 @@
+"""How a node comes among the living, and how it makes new definitions hold: one transaction each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jobrunner.clock import Instant
+from jobrunner.definitions import Definitions, restore
+from jobrunner.errors import Refused, StateError
+from jobrunner.events import Event, JobAdded, JobUpdated, Skipped
+from jobrunner.model import Job, NodeFacts
+from jobrunner.scheduler import Scheduler
+from jobrunner.settings import Settings
+from jobrunner.store.base import Registration, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What became of new definitions."""
+
+    found: Registration
+    removed: tuple[str, ...]
+    events: list[Event]
+
+
+class Joining:
+    """What a node does in the store besides running: it comes, changes its mind, and goes."""
+
+    def __init__(self, store: Store, scheduler: Scheduler, me: NodeFacts) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._me = me
+
+    def join(self, definitions: Definitions, dead: Sequence[NodeFacts], now: Instant) -> list[Event]:
+        """Become one of the living. Raises Refused or StateError where others do not let us."""
+        with self._store.transaction():
+            alone = not self._check_company({node.owner for node in dead})
+            self._store.join(self._me)
+            self._store.note(self._me.node, "node-start", None, f"pid {self._me.pid}", now)
+            adopted = self.adopt(definitions, now)
+            events = [JobAdded(name) for name in adopted.found.added if not _is_ours(name)]
+            events += [JobUpdated(name, name in adopted.found.rescheduled) for name in adopted.found.updated]
+            if alone:
+                events += self._scheduler.give_up(now, outage=True) + self._give_up_orphans(definitions, now)
+        return events + adopted.events
+
+    def adopt(self, definitions: Definitions, now: Instant) -> Adopted:
+        """Hold these definitions and no others, inside the caller's transaction or one of its own."""
+        before = {job.name for job in self._scheduler.held}
+        with self._store.transaction():
+            broken = broken_jobs(self._store, definitions)
+            self._scheduler.adopt(definitions.jobs, broken)
+            held = self._scheduler.held
+            me = self._me
+            found = self._store.register(me.owner, held, me.machine, now, self._scheduler.gates)
+            self._scheduler.start_at_once(found.added, now)
+            removed = tuple(sorted(before - {job.name for job in held}))
+            self._note(definitions, found, now)
+            events = self._scheduler.load(now)
+        return Adopted(found, removed, events)
+
+    def leave(self, now: Instant) -> None:
+        """Go in good order."""
+        with self._store.transaction():
+            self._store.leave(self._me.owner)
+            self._store.note(self._me.node, "node-stop", None, f"pid {self._me.pid}", now)
+
+    def _check_company(self, gone: set[str]) -> bool:
+        """Return whether another start is at work; raise where the two cannot work together."""
+        living = [node for node in self._store.nodes() if node.owner not in gone and node.role != "run"]
+        stranger = next((node for node in living if node.boot_id != self._me.boot_id), None)
+        if stranger is not None:
+            raise StateError(
+                f"the state is in use on another machine ({stranger.machine})",
+                hint="one SQLite file serves one machine; several need PostgreSQL",
+            )
+        alone = next((node for node in living if node.exclusive or self._me.exclusive), None)
+        if alone is not None:
+            raise Refused(
+                f"another start (pid {alone.pid}) works on this state, and one of the two is exclusive",
+                hint="stop it first, or leave --exclusive out on both",
+            )
+        return bool(living)
+
+    # -- what is gone --------------------------------------------------------------------------------
+
+    def _give_up_orphans(self, definitions: Definitions, now: Instant) -> list[Event]:
+        """Let runs end that wait for a job which no file defines any more; nobody would start them."""
+        if definitions.only is not None:  # then we do not know what all files define
+            return []
+        events: list[Event] = []
+        for run in self._store.open_runs():
+            orphan = self._scheduler.job(run.job) is None
+            if orphan and run.state == "pending" and run.scheduled_for is not None:
+                if self._store.give_up(run.id, "orphan", self._me, now):
+                    events.append(Skipped(run.job, run.scheduled_for, "orphan", 1))
+        return events
+
+    def _note(self, definitions: Definitions, found: Registration, now: Instant) -> None:
+        """Write down what is different from what was, for `why` and `audit`."""
+        me = self._me.node
+        for name in found.added:
+            self._store.note(me, "job-added", name, self._file(name), now)
+        for name in found.updated:
+            detail = "new schedule" if name in found.rescheduled else "changed"
+            self._store.note(me, "job-updated", name, f"{self._file(name)}: {detail}", now)
+        for problem in definitions.problems:
+            if problem.name is not None:
+                where = f"{problem.file}:{problem.line}" if problem.line else problem.file
+                self._note_once("file-broken", problem.name, f"{where}: {problem.message}", now)
+
+    def _file(self, name: str) -> str:
+        job = self._scheduler.job(name)
+        return job.file if job is not None else ""
+
+    def _note_once(self, action: str, job: str, detail: str, now: Instant) -> None:
+        last = next((note for note in self._store.notes(job, limit=20) if note.job is not None), None)
+        if last is None or (last.action, last.detail) != (action, detail):
+            self._store.note(self._me.node, action, job, detail, now)
+
+
+def broken_jobs(store: Store, definitions: Definitions) -> Mapping[str, Job]:
+    """Return the jobs that were registered once and whose file has a problem now: they are still due."""
+    if not definitions.problems:
+        return {}
+    names = {(problem.name or "").casefold() for problem in definitions.problems}
+    files = {problem.file for problem in definitions.problems}
+    found: dict[str, Job] = {}
+    for each in store.definitions():
+        here = each.name in definitions.jobs
+        if not here and (each.name.casefold() in names or each.file in files):
+            job = restore(each.name, each.config, each.file, each.hash, definitions.settings)
+            if job is not None:
+                found[each.name] = job
+    return found
+
+
+def restored(store: Store, settings: Settings, name: str) -> Job | None:
+    """Return a job as the store knows it: for the policy of runs whose job this node does not hold."""
+    for each in store.definitions():
+        if each.name.casefold() == name.casefold():
+            return restore(each.name, each.config, each.file, each.hash, settings)
+    return None
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith("jobrunner.")
