@@ -236,7 +236,8 @@ def _lost_packages(found: dict[str, str | None]) -> list[ProblemRow]:
 def _key(settings: Settings, folders: Sequence[str], code: list[int]) -> list[Any]:
     """Return all that an entry depends on beside the files: as JSON gives it back, to be compared."""
     lines = [[list(path), line] for path, line in settings.lines.items() if path[0] == "jobs"]
-    said = [settings.project, settings.timezone, settings.env, str(settings.overrides), lines]
+    stored = str(sorted((name, sorted(keys.items())) for name, keys in settings.stored.items()))
+    said = [settings.project, settings.timezone, settings.env, str(settings.overrides), stored, lines]
     return [sys.version, list(folders), said, code]
 
 
