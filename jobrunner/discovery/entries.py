@@ -29,7 +29,10 @@ class JobEntry(TypedDict):
 
 
 class Entry(TypedDict):
-    """One file. `files` are hashes of others that its configs came from; a failed import `expires`."""
+    """One file. `files` are hashes of others that its configs came from; a failed import `expires`.
+
+    `unread`: its config is computed, and it was not executed to be read; this expires at once.
+    """
 
     path: str
     folder: str
@@ -40,6 +43,7 @@ class Entry(TypedDict):
     problems: list[ProblemRow]
     files: dict[str, str]
     expires: Instant | None
+    unread: bool
 
 
 def entries(found: Sequence[Found], settings: Settings, now: Instant) -> list[Entry]:
@@ -115,7 +119,8 @@ def _entry(
         jobs=[],
         problems=[],
         files=description.files,
-        expires=now + FORGOTTEN if description.transient else None,
+        expires=_expires(description, now),
+        unread=description.unread,
     )
     names = _names(description) if description.problems else [None]
     entry["problems"] += [_row(found, error, name) for error in description.problems for name in names]
@@ -124,6 +129,12 @@ def _entry(
             job = JobEntry(row=[], config=each.config, line=each.line, lines=each.lines, former=[])
             _add(entry, found, job, settings, overrides)
     return entry
+
+
+def _expires(description: Description, now: Instant) -> Instant | None:
+    if description.unread:
+        return now
+    return now + FORGOTTEN if description.transient else None
 
 
 def _names(description: Description) -> list[str | None]:
