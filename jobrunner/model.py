@@ -88,6 +88,7 @@ class Job:
     start_at: Instant | None = None
     end_at: Instant | None = None
     imports: tuple[str, ...] = ()  # top-level modules that the file imports, for the zygote's preload
+    overridden: tuple[str, ...] = ()  # config keys that jobrunner.yaml or `set` gave, sorted
 
     @property
     def schedule_key(self) -> str:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobrunner import processes, wire
 from jobrunner.errors import ConfigError, JobrunnerError
+from jobrunner.settings import jsonvalues
+from jobrunner.settings.jsonvalues import DEPTH
 
 if TYPE_CHECKING:
     import subprocess
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 LIMIT = 10.0
 OUTPUT = 64 * 1024  # what is kept of a child's output, for the message
 REPLY = 8 * 1024 * 1024
-DEPTH = 50
 SECRET = ("JOBRUNNER_STATE",)  # may hold a password; user code does not need it here
 
 Answer = dict[str, Any]
@@ -243,12 +244,11 @@ def _plain_config(config: object) -> Any:
 
 
 def _plain_key(key: str, value: object) -> Any:
-    try:
-        return plain(_called(value) if key == "schedule" else value)
-    except TypeError as error:
-        raise ConfigError(
-            f"{key} {error}", hint="use text, numbers, true, false, None, lists and dicts"
-        ) from None
+    found = plain(_called(value) if key == "schedule" else value)
+    said = jsonvalues.flaw(found, key)
+    if said is not None:
+        raise ConfigError(said, hint=jsonvalues.HINT, key=key)
+    return found
 
 
 def _called(value: object) -> object:
@@ -264,11 +264,9 @@ def _called(value: object) -> object:
 def plain(value: object, depth: int = DEPTH) -> Any:
     """Return `value` in exact JSON types. Builders become their text, timedeltas seconds, datetimes ISO.
 
-    Raises TypeError with the second half of a sentence for all else, however it pretends.
+    All else stays as it is, and so does what is nested too deeply: `jsonvalues.flaw` says where it stands.
     """
-    if depth == 0:
-        raise TypeError(f"is nested more than {DEPTH} deep")
-    if value is None or isinstance(value, bool):
+    if depth == 0 or value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return str.__str__(value)  # of a subclass too, the plain value: it cannot lie about itself
@@ -286,22 +284,16 @@ def _plain_object(value: object, depth: int) -> Any:
         return {_plain_name(key): plain(each, depth) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [plain(each, depth) for each in value]
-    if isinstance(value, set | frozenset):
-        return sorted((plain(each, depth) for each in value), key=str)
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, date):
         return value.isoformat()
     text = getattr(value, "text", None)
-    if isinstance(text, str):
-        return plain(text)
-    raise TypeError(f"holds a {type(value).__name__}, which is not JSON")
+    return plain(text) if isinstance(text, str) else value
 
 
-def _plain_name(key: object) -> str:
-    if isinstance(key, str):
-        return str.__str__(key)
-    raise TypeError(f"has the key {ascii(key)[:80]}, which is not a text")
+def _plain_name(key: object) -> object:
+    return str.__str__(key) if isinstance(key, str) else key
 
 
 def _check(request: Answer) -> Answer:

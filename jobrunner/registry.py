@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from jobrunner.clock import Clock, SystemClock
-from jobrunner.discovery.catalog import Catalog
+from jobrunner.discovery.catalog import Catalog, Gathered
 from jobrunner.discovery.summary import Summary
 from jobrunner.discovery.upcoming import Upcoming
 from jobrunner.discovery.walk import shown_path
@@ -20,14 +20,14 @@ from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.settings import Settings
 
 if TYPE_CHECKING:
-    from jobrunner.discovery.entries import Entry, JobEntry
+    from jobrunner.discovery.entries import Entry, JobEntry, Overrides
     from jobrunner.model import Job, Problem
 
 
 class Registry:
     """All jobs of a project as its files are now; load another one to see changes."""
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog | Gathered) -> None:
         self.settings = settings
         self._catalog = catalog
         self._built: dict[str, Job] = {}
@@ -89,6 +89,21 @@ class Registry:
         entries = self._catalog.entries()
         return {job["row"][0].casefold(): (entry, job) for entry in entries for job in entry["jobs"]}
 
+    @cached_property
+    def _overrides(self) -> Overrides:
+        from jobrunner.discovery.entries import Overrides
+
+        return Overrides(self.settings)
+
+    def imported(self) -> list[str]:
+        """Return the other files of the project that computed configs came from, sorted."""
+        return sorted({path for entry in self._catalog.entries() for path in entry["files"]})
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Return the paths of files that have yet to be executed to be read; empty after `load`."""
+        return self._catalog.unread
+
     def summary(self, name: str) -> Summary:
         """Return a job's summary, in whatever case its name is given.
 
@@ -101,12 +116,12 @@ class Registry:
 
     def find(self, name: str) -> Job:
         """Return a job, in whatever case its name is given. Raises as `summary` does."""
-        from jobrunner.discovery.entries import Overrides, build
+        from jobrunner.discovery.entries import build
 
         known = self.summary(name).name
         if known not in self._built:
             entry, job = self._entry_of[known.casefold()]
-            self._built[known] = build(entry, job, self.settings, Overrides(self.settings))
+            self._built[known] = build(entry, job, self.settings, self._overrides)
         return self._built[known]
 
     def _unusable(self, name: str) -> ConfigError | None:

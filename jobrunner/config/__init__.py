@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from jobrunner import schedule as schedules
-from jobrunner.config.keys import CANONICAL, KEYS, MAY_BE_NONE, REQUIRED
+from jobrunner.config.keys import CANONICAL, KEYS, MAY_BE_NONE, REQUIRED, SETTABLE
 from jobrunner.config.values import Invalid
 from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
 from jobrunner.model import Job
@@ -22,6 +22,9 @@ EXAMPLES = {
     "name": '"name": "sync-orders"',
     "schedule": '"schedule": "*/5 * * * *", or None to run it on demand',
 }
+
+
+SET = "set"  # stands for the file of what `jobrunner set` has stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,16 @@ class Place:
 
 
 def read(
-    written: Written, place: Place, timezone: str, override: Written | None = None
+    written: Written, place: Place, timezone: str, overrides: Sequence[Written] = ()
 ) -> tuple[Job | None, list[ConfigError]]:
     """Return the job that a config describes, or None and everything that is wrong with it.
 
-    `timezone` is the project's; `override` are keys of jobrunner.yaml, which win and are held to the
-    same rules.
+    `timezone` is the project's; `overrides` are keys of jobrunner.yaml and then those that `set` has
+    stored: later ones win, `params` key by key, and all are held to the same rules.
     """
     reader = _Reader(written)
-    reader.take(written)
-    if override is not None:
-        reader.take(override)
+    for layer, each in enumerate((written, *overrides)):
+        reader.take(each, layer)
     job = reader.job(place, timezone)
     return (None if reader.errors else job), reader.errors
 
@@ -79,10 +81,11 @@ class _Reader:
         self._config: dict[str, Any] = {}  # canonical key -> value as written
         self._values: dict[str, Any] = {}  # canonical key -> value as meant
         self._from: dict[str, tuple[str, int | None]] = {}
+        self._layers: dict[str, int] = {}  # canonical key -> 0 for the file, more for what overrides it
         self._misspelt: set[str] = set()
 
-    def take(self, written: Written) -> None:
-        """Add the keys of one place; later places win."""
+    def take(self, written: Written, layer: int) -> None:
+        """Add the keys of one place; later places win, `layer` counts them from 0."""
         taken: dict[str, str] = {}
         for key, value in written.config.items():
             where = written.file, written.lines.get(key, written.line)
@@ -91,12 +94,19 @@ class _Reader:
                 self._unknown(where, key)
             elif name in taken:
                 self._refuse(where, name, f"{taken[name]} and {key} are the same key", f"keep {name}")
-            elif name == "name" and written is not self._written:
+            elif name == "name" and layer:
                 self._refuse(where, name, "name cannot be overridden", "change it in the job's own file")
+            elif written.file == SET and name not in SETTABLE:
+                self._refuse(where, name, f"{name} cannot be set from outside", f"set {', '.join(SETTABLE)}")
             else:
                 taken[name] = key
-                self._config[name], self._from[name] = value, where
-                self._read(name, value)
+                self._put(name, value, where, layer)
+
+    def _put(self, name: str, value: Any, where: tuple[str, int | None], layer: int) -> None:
+        if layer and name == "params" and isinstance(value, dict):
+            value = {**self._values.get("params", {}), **value}
+        self._config[name], self._from[name], self._layers[name] = value, where, layer
+        self._read(name, value)
 
     def _unknown(self, where: tuple[str, int | None], key: str) -> None:
         near = [CANONICAL[each] for each in get_close_matches(str(key), CANONICAL, n=1)]
@@ -161,19 +171,24 @@ class _Reader:
         """Check what one key says against another."""
         start, end = self._values.get("startAt"), self._values.get("endAt")
         if start is not None and end is not None and start >= end:
-            self._refuse(
-                self._from["endAt"],
-                "endAt",
-                "endAt is not after startAt",
-                "let it end later, or begin earlier",
-            )
+            said, hint = "endAt is not after startAt", "let it end later, or begin earlier"
+            self._refuse_pair("endAt", "startAt", said, hint)
         jitter = self._values.get("jitter", 0)
         if jitter and when is not None and jitter >= when.shortest():
             said = "jitter is as long as the shortest time between two runs, or longer"
-            self._refuse(self._from["jitter"], "jitter", said, _instead("jitter") or "make it shorter")
+            self._refuse_pair("jitter", "schedule", said, _instead("jitter") or "make it shorter")
         if "groupLimit" in self._values and "group" not in self._values:
             said = "groupLimit is given without a group"
             self._refuse(self._from["groupLimit"], "groupLimit", said, _instead("group") or "add group")
+        name, former = self._values.get("name", ""), self._values.get("formerNames", ())
+        if name.casefold() in {each.casefold() for each in former}:
+            said = f'formerNames has "{name}", the name that the job has now'
+            self._refuse(self._from["formerNames"], "formerNames", said, "take it out")
+
+    def _refuse_pair(self, key: str, other: str, message: str, hint: str) -> None:
+        """Refuse what two keys say together: `key` is to blame, or a later override of the other."""
+        blamed = max((key, other), key=lambda each: self._layers.get(each, 0))
+        self._refuse(self._from[blamed], blamed, message, hint)
 
     def _value(self, key: str) -> Any:
         return self._values.get(key, KEYS[key].default)
@@ -221,6 +236,7 @@ class _Reader:
             start_at=value("startAt"),
             end_at=value("endAt"),
             imports=place.imports,
+            overridden=tuple(sorted(key for key, layer in self._layers.items() if layer)),
         )
 
 
@@ -248,4 +264,4 @@ def _hash(content: str, config: Mapping[str, Any], zone: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-__all__ = ["Place", "Written", "read", "readable_name"]
+__all__ = ["SET", "Place", "Written", "read", "readable_name"]

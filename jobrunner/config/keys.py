@@ -76,6 +76,7 @@ KEYS: dict[str, Key] = {
 }
 # fmt: on
 REQUIRED = ("name", "schedule")
+SETTABLE = ("schedule", "timezone", "timeout", "params")  # by `jobrunner set`; enabled is kept elsewhere
 MAY_BE_NONE = {name for name, key in KEYS.items() if key.default is None} - {"name"}
 
 

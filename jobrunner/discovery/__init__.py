@@ -9,5 +9,6 @@ entries.py   a file's jobs and problems, with the settings applied, as JSON
 catalog.py   all files: which entries the cache still vouches for, which are made anew
 summary.py   what `ls` needs of each job, as columns
 cache.py     JSON files that may be lost or forged without harm
+warming.py   the same in a child, for a process that must not wait
 upcoming.py  the next due moments, remembered
 """

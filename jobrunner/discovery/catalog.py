@@ -18,7 +18,7 @@ from array import array
 from binascii import b2a_base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobrunner.clock import Clock
 from jobrunner.discovery import packages
@@ -37,6 +37,41 @@ NOTHING = [0] * STAMP
 FILE, PATH = Summary._fields.index("file"), Summary._fields.index("path")  # neighbours
 
 
+class Around(NamedTuple):
+    """What a walk found beside job files: `missing` folders, how many were `found`, odd things."""
+
+    problems: list[ProblemRow]
+    missing: list[str]
+    found: int
+
+
+class Gathered:
+    """What a Catalog is, made of entries that another process has read.
+
+    `unread` are files whose config is computed, and that nobody has executed yet: no problems, so far.
+    """
+
+    def __init__(self, settings: Settings, entries: Sequence[Entry], around: Around) -> None:
+        from jobrunner.discovery.merge import merge
+
+        self.settings = settings
+        self._entries = list(entries)
+        rows, problems = merge(entries, settings)
+        self.unread = frozenset(each["path"] for each in entries if each["unread"])
+        self.summaries = [Summary._make(row) for row in rows]
+        self.problems = [*around.problems, *(row for row in problems if row[5] not in self.unread)]
+        self.missing, self.found = around.missing, around.found
+
+    @property
+    def code(self) -> list[int]:
+        """Return what tells this version of ours from others."""
+        return _code()
+
+    def entries(self) -> list[Entry]:
+        """Return the entries of all files."""
+        return self._entries
+
+
 class Catalog:
     """Every job and every problem of a project, as of one moment."""
 
@@ -49,6 +84,7 @@ class Catalog:
         with _no_collector():
             self._load()
 
+    unread: frozenset[str] = frozenset()  # whoever loads a catalog waits until all is read
     summaries: list[Summary]  # sorted by name, ignoring case
     problems: list[ProblemRow]
     missing: list[str]  # folders that should hold jobs and are not there
@@ -66,7 +102,19 @@ class Catalog:
         assert self._entries is not None
         return self._entries
 
+    @property
+    def around(self) -> Around:
+        """Return what there is to say beside the entries of files."""
+        return Around([*self._scan.problems, *_lost_packages(self._packages)], self.missing, self.found)
+
+    def learn(self, read: Sequence[Entry]) -> None:
+        """Take entries that were read since, in the place of those of the same files; remember them."""
+        new = {entry["path"]: entry for entry in read}
+        with _no_collector():
+            self._settle([new.get(each["path"], each) for each in self.entries()], self._began)
+
     def _load(self) -> None:
+        self._began = self._clock.now() * 1_000
         cached = self._cached = self._cache.read(JOBS)
         self._places = packages.places()
         self._packages = _known_packages(cached, self._places)
@@ -123,17 +171,20 @@ class Catalog:
 
     def _refresh(self, kept: dict[str, Entry]) -> None:
         """Read what is not kept, put all together, and write the cache."""
-        from jobrunner.discovery.merge import merge
         from jobrunner.discovery.refresh import Refresh
 
-        began = self._clock.now() * 1_000
         refresh = Refresh(self._settings, self._scan, self._clock.now())
-        self._entries = refresh.entries(kept, self._noted)
-        rows, problems = merge(self._entries, self._settings)
+        self._settle(refresh.entries(kept, self._noted), self._began)
+
+    def _settle(self, entries: list[Entry], began: int) -> None:
+        from jobrunner.discovery.merge import merge
+
+        rows, problems = merge(entries, self._settings)
         problems += _lost_packages(self._packages)
+        self._entries = entries
         self.summaries = [Summary._make(row) for row in rows]
         self.problems = [*self._scan.problems, *problems]
-        self._write(self._entries, rows, problems, began - TICK)
+        self._write(entries, rows, problems, began - TICK)
 
     def _write(self, entries: Sequence[Entry], rows: list[Any], problems: list[Any], sure: int) -> None:
         worth = len(entries) >= WORTH
@@ -236,7 +287,8 @@ def _lost_packages(found: dict[str, str | None]) -> list[ProblemRow]:
 def _key(settings: Settings, folders: Sequence[str], code: list[int]) -> list[Any]:
     """Return all that an entry depends on beside the files: as JSON gives it back, to be compared."""
     lines = [[list(path), line] for path, line in settings.lines.items() if path[0] == "jobs"]
-    said = [settings.project, settings.timezone, settings.env, str(settings.overrides), lines]
+    stored = str(sorted((name, sorted(keys.items())) for name, keys in settings.stored.items()))
+    said = [settings.project, settings.timezone, settings.env, str(settings.overrides), stored, lines]
     return [sys.version, list(folders), said, code]
 
 

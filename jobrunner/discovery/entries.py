@@ -29,7 +29,10 @@ class JobEntry(TypedDict):
 
 
 class Entry(TypedDict):
-    """One file. `files` are hashes of others that its configs came from; a failed import `expires`."""
+    """One file. `files` are hashes of others that its configs came from; a failed import `expires`.
+
+    `unread`: its config is computed, and it was not executed to be read; this expires at once.
+    """
 
     path: str
     folder: str
@@ -40,6 +43,7 @@ class Entry(TypedDict):
     problems: list[ProblemRow]
     files: dict[str, str]
     expires: Instant | None
+    unread: bool
 
 
 def entries(found: Sequence[Found], settings: Settings, now: Instant) -> list[Entry]:
@@ -59,24 +63,30 @@ def build(entry: Entry, job: JobEntry, settings: Settings, overrides: Overrides)
 
 
 class Overrides:
-    """The `jobs:` mapping of jobrunner.yaml, by name in any case."""
+    """What jobrunner.yaml says under `jobs:`, and what `set` has stored; by name in any case."""
 
     def __init__(self, settings: Settings) -> None:
         self._lines = settings.lines
         self._names = {name.casefold(): name for name in settings.overrides}
         self._keys = settings.overrides
+        self._stored = {name.casefold(): keys for name, keys in settings.stored.items()}
 
-    def of(self, name: str | None) -> config.Written | None:
-        """Return what jobrunner.yaml says of a job, or None. Raises ConfigError when that is not JSON."""
-        written = self._names.get((name or "").casefold())
-        if written is None:
-            return None
-        lines = {key: self._line(written, key) for key in self._keys[written]}
-        keys = {key: _json(key, value, lines[key]) for key, value in self._keys[written].items()}
-        return config.Written(keys, FILE, self._line(written), lines)
+    def of(self, name: str | None) -> list[config.Written]:
+        """Return what overrides a job's config, weakest first. Raises ConfigError when that is not JSON."""
+        key = (name or "").casefold()
+        found = [self._in_file(self._names[key])] if key in self._names else []
+        return [*found, config.Written(self._stored[key], config.SET)] if key in self._stored else found
+
+    def _in_file(self, name: str) -> config.Written:
+        lines = {key: self._line(name, key) for key in self._keys[name]}
+        keys = {key: _json(key, value, lines[key]) for key, value in self._keys[name].items()}
+        return config.Written(keys, FILE, self._line(name), lines)
 
     def unknown(self, names: set[str]) -> Iterator[tuple[str, int]]:
-        """Yield (name, line) of those that no job has; `names` are casefolded."""
+        """Yield (name, line) of those of jobrunner.yaml that no job has; `names` are casefolded.
+
+        What is stored is no typing error: its job may come back with the next edit.
+        """
         for key, name in self._names.items():
             if key not in names:
                 yield name, self._line(name)
@@ -88,12 +98,13 @@ class Overrides:
 def _json(key: str, value: object, line: int) -> Any:
     """Return a value of YAML in JSON types: it also has dates, which become ISO text."""
     from jobrunner.probe import plain
-    from jobrunner.settings.jsonvalues import HINT
+    from jobrunner.settings.jsonvalues import HINT, flaw
 
-    try:
-        return plain(value)
-    except TypeError as error:
-        raise ConfigError(f"{key} {error}", hint=HINT, file=FILE, line=line, key=key) from None
+    found = plain(value)
+    said = None if isinstance(found, float) else flaw(found, key)  # infinity: each key has its own words
+    if said is not None:
+        raise ConfigError(said, hint=HINT, file=FILE, line=line, key=key)
+    return found
 
 
 def _entry(
@@ -108,7 +119,8 @@ def _entry(
         jobs=[],
         problems=[],
         files=description.files,
-        expires=now + FORGOTTEN if description.transient else None,
+        expires=_expires(description, now),
+        unread=description.unread,
     )
     names = _names(description) if description.problems else [None]
     entry["problems"] += [_row(found, error, name) for error in description.problems for name in names]
@@ -117,6 +129,12 @@ def _entry(
             job = JobEntry(row=[], config=each.config, line=each.line, lines=each.lines, former=[])
             _add(entry, found, job, settings, overrides)
     return entry
+
+
+def _expires(description: Description, now: Instant) -> Instant | None:
+    if description.unread:
+        return now
+    return now + FORGOTTEN if description.transient else None
 
 
 def _names(description: Description) -> list[str | None]:
@@ -143,12 +161,14 @@ def _read(
     written = config.Written(each["config"], file, each["line"], each["lines"])
     place = Place(entry["path"], entry["folder"], entry["hash"], entry["doc"], tuple(entry["imports"]))
     try:
-        override = overrides.of(config.readable_name(each["config"]))
+        over = overrides.of(config.readable_name(each["config"]))
     except ConfigError as error:
         return None, [error]
-    return config.read(written, place, settings.timezone, override)
+    return config.read(written, place, settings.timezone, over)
 
 
 def _row(found: Found, error: ConfigError, name: str | None) -> ProblemRow:
     file = error.file or shown_path(found.path, found.root)
+    if file == config.SET:
+        file = f"set {name} {error.key}"
     return file, error.line, error.message, error.hint, name, found.path

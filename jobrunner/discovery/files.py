@@ -35,7 +35,7 @@ class Description:
     """What one file says. Without `problems` it has one config or more.
 
     `files` are hashes of other project files that a computed config came from. `transient` marks a
-    failed import: another try may succeed although the file is the same.
+    failed import: another try may succeed although the file is the same. `unread`: nobody has tried.
     """
 
     content_hash: str = ""
@@ -45,6 +45,7 @@ class Description:
     problems: list[ConfigError] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     transient: bool = False
+    unread: bool = False
     names: list[Any] = field(default_factory=list)  # as far as they are known without configs
 
 
@@ -64,6 +65,7 @@ def describe(found: Sequence[Found], limit: float = probe.LIMIT) -> list[Descrip
         description, said = described[i]
         assert said is not None
         _fill(description, said, answer, found[i])
+        description.unread = limit <= 0
     return [description for description, _ in described]
 
 

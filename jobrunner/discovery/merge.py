@@ -43,11 +43,16 @@ def merge(entries: Sequence[Entry], settings: Settings) -> tuple[list[list[Any]]
     twice = [found for found in claims.values() if len(found) > 1]
     lost = {id(claim.job) for found in twice for claim in found}
     problems += [row for found in twice for row in _duplicates(found)]
-    problems += _unknown(entries, settings, set(claims) | {(row[4] or "").casefold() for row in problems})
+    if not any(map(_hides_names, entries)):
+        problems += _unknown(entries, settings, set(claims) | {(row[4] or "").casefold() for row in problems})
     rows = [job["row"] for entry in entries for job in entry["jobs"] if id(job) not in lost]
     return sorted(rows, key=lambda row: row[0].casefold()), sorted(
         {_order(row): row for row in problems}.values(), key=_order
     )
+
+
+def _hides_names(entry: Entry) -> bool:
+    return entry["unread"] and any(row[4] is None for row in entry["problems"])
 
 
 def _order(row: ProblemRow) -> tuple[Any, ...]:

@@ -36,6 +36,7 @@ class Summary(NamedTuple):
     after_end: bool
     start_at: Instant | None
     end_at: Instant | None
+    overridden: Sequence[str]
 
     @property
     def anchored(self) -> bool:
@@ -65,6 +66,7 @@ def summarize(job: Job) -> Summary:
         after_end=bool(when and when.after_end),
         start_at=job.start_at,
         end_at=job.end_at,
+        overridden=job.overridden,
     )
 
 

@@ -56,6 +56,9 @@ class Settings:
     services: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # the project's own
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # job name -> its keys
+    stored: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # the same, by `set`: from the state
     file: str | None = None  # jobrunner.yaml, where there is one
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)  # path of keys in it -> line
     explicit: bool = False  # whether `folders` was asked for, or is the default

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from jobrunner.config import Place, Written, read
+from jobrunner.config import SET, Place, Written, read
 from jobrunner.config.keys import CANONICAL, KEYS
 from jobrunner.config.values import Invalid, whole
 from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
@@ -24,7 +25,7 @@ def said(
     config: dict[str, Any], override: dict[str, Any] | None = None
 ) -> tuple[Job | None, list[ConfigError]]:
     lines = {key: 10 + i for i, key in enumerate(config)}
-    over = None if override is None else Written(override, "jobrunner.yaml", 2, dict.fromkeys(override, 3))
+    over = [] if override is None else [Written(override, "jobrunner.yaml", 2, dict.fromkeys(override, 3))]
     return read(Written(config, "jobs/a.py", 9, lines), PLACE, "UTC", over)
 
 
@@ -333,6 +334,71 @@ def test_what_is_wrong_with_an_override_names_jobrunner_yaml(override: dict[str,
     made, errors = said({"name": "a", "schedule": "@hourly"}, override)
     assert made is None
     assert [(each.file, each.line) for each in errors] == [("jobrunner.yaml", 3)]
+
+
+def layered(
+    config: dict[str, Any], in_file: dict[str, Any], stored: dict[str, Any]
+) -> tuple[Job | None, list[ConfigError]]:
+    over = [Written(in_file, "jobrunner.yaml", 2, dict.fromkeys(in_file, 3)), Written(stored, SET)]
+    return read(Written({"name": "a", "schedule": "@hourly", **config}, "jobs/a.py", 9), PLACE, "UTC", over)
+
+
+def test_what_is_stored_wins_over_jobrunner_yaml_which_wins_over_the_file() -> None:
+    made, errors = layered(
+        {"timeout": 1, "tags": ["file"], "timezone": "UTC"},
+        {"timeout": 2, "schedule": "@daily", "description": "yaml"},
+        {"timeout": 3, "timezone": "Europe/Berlin"},
+    )
+    assert errors == [] and made is not None
+    assert (made.timeout, made.tags, made.timezone) == (3_000_000, ("file",), "Europe/Berlin")
+    assert (made.config["schedule"], made.description) == ("@daily", "yaml")
+    assert made.overridden == ("description", "schedule", "timeout", "timezone")
+
+
+def test_params_are_merged_key_by_key_through_all_layers_and_the_file_keeps_its_own() -> None:
+    own = {"a": 1, "b": {"x": 1}, "c": 1}
+    made, errors = layered({"params": own}, {"params": {"b": {"y": 2}, "d": 2}}, {"params": {"c": None}})
+    assert errors == [] and made is not None
+    assert made.params == made.config["params"] == {"a": 1, "b": {"y": 2}, "c": None, "d": 2}
+    assert own == {"a": 1, "b": {"x": 1}, "c": 1}
+    assert made.overridden == ("params",)
+
+
+def test_a_job_that_nothing_overrides_says_so() -> None:
+    assert job().overridden == ()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"timeout": "x"},
+        {"schedule": "x"},
+        {"timezone": "x"},
+        {"params": [1]},
+        {"nope": 1},
+        {"name": "b"},
+        {"tags": []},
+        {"enabled": False},
+    ],
+)
+def test_what_is_wrong_with_what_is_stored_is_said_of_set(stored: dict[str, Any]) -> None:
+    made, errors = layered({"params": {"a": 1}}, {}, stored)
+    assert made is None
+    assert [(each.file, each.line, each.key) for each in errors] == [("set", None, next(iter(stored)))]
+    assert errors[0].hint
+
+
+@pytest.mark.usefixtures("all_of_jitter")
+def test_of_two_keys_that_disagree_the_one_that_was_overridden_last_is_to_blame() -> None:
+    _, errors = layered({"jitter": "1m"}, {}, {"schedule": "every 30s"})
+    assert [(each.file, each.key) for each in errors] == [("set", "schedule")]
+    _, errors = layered({"schedule": "every 30s"}, {"jitter": "1m"}, {})
+    assert [(each.file, each.key) for each in errors] == [("jobrunner.yaml", "jitter")]
+
+
+@pytest.fixture
+def all_of_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KEYS, "jitter", replace(KEYS["jitter"], has=None))
 
 
 def test_an_override_can_undo_a_key() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,9 @@ def test_a_file_changed_just_now_is_not_vouched_for(project: Project) -> None:
     assert _noted(project) == [0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("how", ["touched", "replaced", "removed", "added", "settings", "overridden"])
+@pytest.mark.parametrize(
+    "how", ["touched", "replaced", "removed", "added", "settings", "overridden", "stored"]
+)
 def test_every_other_change_is_seen_too(cached: Project, how: str) -> None:
     path, options = cached.jobs / "b.py", {}
     if how == "touched":
@@ -118,13 +121,45 @@ def test_every_other_change_is_seen_too(cached: Project, how: str) -> None:
         cached.plain("c")
     elif how == "settings":
         options = {"timezone": "Europe/Berlin"}
-    else:
+    elif how == "overridden":
         (cached.root / "jobrunner.yaml").write_text("jobs: {b: {description: other}}\n")
-    jobs = cached.load(**options).jobs
+    stored = {"B": {"schedule": "@daily"}} if how == "stored" else {}
+    registry = Registry.load(replace(cached.settings(**options), stored=stored))
+    jobs = registry.jobs
     expected = {"replaced": ["a", "c"], "removed": ["a"], "added": ["a", "b", "c"]}
     assert list(jobs) == expected.get(how, ["a", "b"])
     assert jobs["a"].timezone == ("Europe/Berlin" if how == "settings" else "UTC")
     assert how != "overridden" or jobs["b"].description == "other"
+    assert how != "stored" or registry.summary("b").schedule == "@daily"
+
+
+@pytest.mark.parametrize("load", ["first", "second"])
+def test_a_list_shows_what_is_overridden(cached: Project, load: str) -> None:
+    (cached.root / "jobrunner.yaml").write_text("jobs: {b: {description: other}}\n")
+    given = replace(cached.settings(), stored={"b": {"schedule": "@daily"}})
+    for _ in range(1 if load == "first" else 3):
+        registry = Registry.load(given)
+    found = registry.summary("b")
+    assert (list(found.overridden), found.schedule) == (["description", "schedule"], "@daily")
+    assert list(registry.summary("a").overridden) == []
+
+
+@pytest.mark.parametrize("state", ["gone", "broken"])
+def test_what_is_stored_for_a_job_without_a_good_file_is_no_problem_of_its_own(
+    cached: Project, state: str
+) -> None:
+    (cached.jobs / "b.py").unlink()
+    if state == "broken":
+        cached.write("b.py", 'config = {"name": "b"')
+    problems = Registry.load(replace(cached.settings(), stored={"b": {"schedule": "@daily"}})).problems
+    assert [each.file for each in problems] == (["jobs/b.py"] if state == "broken" else [])
+
+
+def test_a_stored_value_that_does_not_fit_any_more_is_said_by_the_command_that_set_it(
+    cached: Project,
+) -> None:
+    problems = Registry.load(replace(cached.settings(), stored={"B": {"timezone": "Nowhere"}})).problems
+    assert [(each.file, each.line, each.name) for each in problems] == [("set b timezone", None, "b")]
 
 
 def _rubbish(path: Path) -> None:

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from jobrunner.config.keys import KEYS
 from jobrunner.errors import ConfigError, UnknownJob
 from tests.discovery.household import Project, write
 
@@ -116,6 +119,79 @@ def test_params_that_are_not_json_are_refused_by_the_path_of_the_part_to_blame(
     assert ODD[params] in problem.message
     assert (problem.line, problem.name) == (2, "a")
     assert problem.hint and "finite numbers" in problem.hint
+
+
+COMPUTED = {
+    '{"s": {1, 2}}': "params.s is a set",
+    '{"a": [0, {"b": float("nan")}]}': "params.a[1].b is nan",
+    '{"d": {1: 2}}': "params.d has the key 1",
+    '{"x": object()}': "params.x is a object",
+}
+
+
+@pytest.mark.parametrize("params", COMPUTED)
+def test_computed_params_that_are_not_json_are_refused_by_that_path_too(
+    project: Project, params: str
+) -> None:
+    project.write("x.py", f'config = dict(name="a", schedule=None, params={params})\ndef default(): pass\n')
+    problem = project.problem("x.py")
+    assert COMPUTED[params] in problem.message
+    assert problem.name == "a" and problem.hint and "finite numbers" in problem.hint
+
+
+def test_the_rows_of_one_broken_file_with_several_jobs_are_equal_but_for_the_name(project: Project) -> None:
+    project.write("x.py", 'configs = [{"name": n, "schedule": None} for n in "ab"]\ndef default(: pass\n')
+    project.write(
+        "y.py", 'configs = [{"name": "c"}, {"name": "d"}]\n1/0\nconfigs[0]["x"] = 1\ndef default(): pass'
+    )
+    found = [each for each in project.load().problems if each.file == "jobs/y.py"]
+    assert [each.name for each in found] == ["c", "d"]
+    assert len({(each.file, each.line, each.message, each.hint, each.path) for each in found}) == 1
+
+
+FORMER = 'config = {{"name": "{name}", "schedule": None, "formerNames": {former}}}\ndef default(): pass\n'
+
+
+@pytest.fixture
+def renames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Former names as they will be, whether this version supports them or not."""
+    monkeypatch.setitem(KEYS, "formerNames", replace(KEYS["formerNames"], has=None))
+
+
+@pytest.mark.usefixtures("renames")
+def test_a_former_name_that_two_jobs_claim_is_neithers(project: Project) -> None:
+    project.write("x.py", FORMER.format(name="x", former='["old"]'))
+    project.write("y.py", FORMER.format(name="y", former='["other", "OLD"]'))
+    registry = project.load()
+    assert list(registry.jobs) == []
+    said = [(each.name, each.message) for each in registry.problems]
+    assert said == [
+        ("x", 'the name "old" is also used at jobs/y.py:1'),
+        ("y", 'the name "OLD" is also used at jobs/x.py:1'),
+    ]
+
+
+@pytest.mark.usefixtures("renames")
+def test_a_former_name_that_another_job_has_now_is_an_error_of_both(project: Project) -> None:
+    project.plain("sync")
+    project.write("x.py", FORMER.format(name="x", former='["Sync"]'))
+    registry = project.load()
+    assert list(registry.jobs) == []
+    assert [each.name for each in registry.problems] == ["sync", "x"]
+
+
+@pytest.mark.usefixtures("renames")
+def test_a_job_cannot_be_its_own_former_self(project: Project) -> None:
+    project.write("x.py", FORMER.format(name="sync", former='["old", "SYNC"]'))
+    problem = project.problem("x.py")
+    assert problem.message == 'formerNames has "sync", the name that the job has now'
+    assert (problem.line, problem.name) == (1, "sync")
+
+
+@pytest.mark.usefixtures("renames")
+def test_former_names_that_nobody_else_has_are_fine(project: Project) -> None:
+    project.write("x.py", FORMER.format(name="x", former='["a", "A", "b"]'))
+    assert list(project.load().jobs) == ["x"]
 
 
 def test_a_tuple_arrives_as_a_list(project: Project) -> None:

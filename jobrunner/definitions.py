@@ -1,0 +1,210 @@
+"""WHAT A NODE HOLDS at one moment: its jobs, and the text of those whose edited file is broken.
+
+A job whose file cannot be used any more stays as it was, code and all, until the file is whole again; so
+does one whose edited file has yet to be executed to be read. A job whose file is gone goes, too.
+"""
+
+# ruff: noqa: PTH112, PTH120  (paths are text here: pathlib costs time)
+
+from __future__ import annotations
+
+import os
+import tokenize
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from io import BytesIO
+from typing import Any
+
+from jobrunner import config as configs
+from jobrunner.clock import Clock
+from jobrunner.discovery.catalog import Gathered
+from jobrunner.discovery.files import digest, read_source
+from jobrunner.discovery.summary import Summary
+from jobrunner.errors import ConfigError
+from jobrunner.model import Job, Problem
+from jobrunner.registry import Registry
+from jobrunner.settings import Settings
+
+Filter = Callable[[Job], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definitions:
+    """The jobs by name, sorted, and why other files are none.
+
+    `sources` are texts by content hash: to be run instead of the files that jobs were once read from.
+    `kept` names the jobs that are here although their file has a problem. `imported` are other files of
+    the project that computed configs came from.
+    """
+
+    jobs: Mapping[str, Job]
+    problems: Sequence[Problem]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
+    imported: tuple[str, ...] = ()
+    settings: Settings
+    only: Filter | None = None
+    texts: Mapping[str, str] | None = None  # of all job files, by content hash; None: not asked for
+
+    def source_of(self, job: Job) -> str | None:
+        """Return the text that a job runs instead of its file; None: the file is what it was read from."""
+        return self.sources.get(job.content_hash)
+
+
+def load(
+    settings: Settings, clock: Clock | None = None, only: Filter | None = None, *, keep_sources: bool = False
+) -> Definitions:
+    """Return what there is at the start; as `Registry.load`, it may wait for files that are executed.
+
+    `only` says which jobs to hold, here and at each reload. Without `keep_sources` an edited file that is
+    broken takes its jobs with it.
+    """
+    return of_registry(Registry.load(settings, clock), only, keep_sources=keep_sources)
+
+
+def of_registry(registry: Registry, only: Filter | None = None, *, keep_sources: bool = False) -> Definitions:
+    """Return the definitions of a registry that somebody has loaded."""
+    jobs = _filtered((registry.find(each.name) for each in registry.summaries), only)
+    return Definitions(
+        jobs=jobs,
+        problems=_problems(registry),
+        imported=tuple(registry.imported()),
+        settings=registry.settings,
+        only=only,
+        texts=_texts(jobs.values(), {}) if keep_sources else None,
+    )
+
+
+def reload(before: Definitions, settings: Settings, clock: Clock | None = None) -> Definitions:
+    """Return what holds now, with all that stays as it was taken from `before`; may wait as `load` does."""
+    return _Reload(before, Registry.load(settings, clock)).definitions()
+
+
+def renew(before: Definitions, gathered: Gathered) -> Definitions:
+    """As `reload`, but of what a `Warmer` has read, under the settings that it was started with: at once."""
+    return _Reload(before, Registry(gathered.settings, gathered)).definitions()
+
+
+class _Reload:
+    """One step from what was held to what the files say now."""
+
+    def __init__(self, before: Definitions, registry: Registry) -> None:
+        self._before = before
+        self._registry = registry
+        self._problems = [
+            *_problems(registry), *(each for each in before.problems if each.path in registry.unread)
+        ]  # fmt: skip
+        self._troubled = {each.path for each in self._problems}
+        new, old = registry.settings, before.settings
+        self._same_places = (new.project, new.folders) == (old.project, old.folders)
+
+    def definitions(self) -> Definitions:
+        before = self._before
+        new = _filtered(map(self._job, self._registry.summaries), before.only)
+        texts = None if before.texts is None else _texts(new.values(), before.texts)
+        late = {name for name, job in new.items() if texts is not None and job.content_hash not in texts}
+        held = self._held(late)
+        jobs = {**{name: job for name, job in new.items() if name not in late}, **held}
+        return replace(
+            before,
+            jobs=dict(sorted(jobs.items(), key=lambda pair: pair[0].casefold())),
+            problems=self._problems,
+            sources=_of(held.values(), before.texts or {}),
+            kept=tuple(name for name, job in held.items() if self._is_troubled(job.path)),
+            imported=tuple(self._registry.imported()),
+            settings=self._registry.settings,
+            texts=None if texts is None else _of(jobs.values(), {**(before.texts or {}), **texts}),
+        )
+
+    def _job(self, summary: Summary) -> Job:
+        """Return the job as it was held, if it is still the same; to build thousands anew takes a while."""
+        old = self._before.jobs.get(summary.name)
+        if old is not None and self._same_places:
+            facts = summary.hash, summary.path, summary.line, tuple(summary.overridden)
+            if facts == (old.hash, old.path, old.line, old.overridden):
+                return old
+        return self._registry.find(summary.name)
+
+    def _held(self, late: Collection[str]) -> dict[str, Job]:
+        """Return the jobs that stay as they were; of `late` ones the new text changed before it was read."""
+        told = {each.name for each in self._registry.summaries} - set(late)
+        names = {name.casefold() for name in told}
+        return {
+            name: job for name, job in self._before.jobs.items()
+            if name.casefold() not in names and self._stays(job, late) and self._can_run(job)
+        }  # fmt: skip
+
+    def _stays(self, job: Job, late: Collection[str]) -> bool:
+        return job.name in late or job.path in self._registry.unread or self._is_troubled(job.path)
+
+    def _is_troubled(self, path: str) -> bool:
+        """Whether a file has a problem, or lies in a folder that is there and cannot be read."""
+        if path in self._troubled:
+            return True
+        folder = os.path.dirname(path)
+        return folder != path and self._is_troubled(folder) and os.path.isdir(folder)
+
+    def _can_run(self, job: Job) -> bool:
+        return job.content_hash in (self._before.texts or {}) or digest(job.path) == job.content_hash
+
+
+def _filtered(jobs: Iterable[Job], only: Filter | None) -> dict[str, Job]:
+    return {job.name: job for job in jobs if only is None or only(job)}
+
+
+def _problems(registry: Registry) -> list[Problem]:
+    missing = registry.missing_folder
+    return [*registry.problems, *([missing] if missing is not None else [])]
+
+
+# --- texts ------------------------------------------------------------------------------------
+
+
+def _of(jobs: Iterable[Job], texts: Mapping[str, str]) -> dict[str, str]:
+    return {job.content_hash: texts[job.content_hash] for job in jobs if job.content_hash in texts}
+
+
+def _texts(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts of job files by content hash; one that has changed since it was read has none."""
+    found: dict[str, str] = {}
+    for job in jobs:
+        if job.content_hash not in found:
+            text = known.get(job.content_hash) or _text(job)
+            if text is not None:
+                found[job.content_hash] = text
+    return found
+
+
+def _text(job: Job) -> str | None:
+    """Return what a file says, as Python decodes it, if it is still the file that the job was made of."""
+    try:
+        data = read_source(job.path)
+    except ConfigError:
+        return None
+    return _decoded(data) if sha256(data).hexdigest() == job.content_hash else None
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        encoding, _ = tokenize.detect_encoding(BytesIO(data).readline)
+    except SyntaxError:
+        encoding = "utf-8"
+    return data.decode(encoding, "replace")  # Python lets odd bytes in a comment pass
+
+
+# --- what the state remembers -----------------------------------------------------------------
+
+
+def restore(name: str, config: Mapping[str, Any], file: str, hash_: str, settings: Settings) -> Job | None:
+    """Return a job as it was registered, for planning only: its file is broken or gone, and so `path` is "".
+
+    `config` is what was stored, overrides included; `file` and `hash_` are taken over. None when this
+    version cannot make a job of it; never raises.
+    """
+    try:
+        written = configs.Written({**config, "name": name}, file)
+        job, _ = configs.read(written, configs.Place("", "", ""), settings.timezone)
+    except Exception:  # another version may have stored anything
+        return None
+    return None if job is None else replace(job, hash=hash_)
