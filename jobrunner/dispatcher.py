@@ -116,6 +116,11 @@ class Dispatcher:
         """Whether there is something to wait for before the node may go."""
         return bool(self._live or self._postscripts or self.hooks.busy)
 
+    def adopt(self, settings: Settings, hooks: frozenset[str]) -> None:
+        """From now on hand out runs, and call hooks, by these settings."""
+        self._settings = self.hooks.settings = settings
+        self.hooks.named = hooks
+
     def _find(self, name: str) -> Job | None:
         return self._scheduler.job(name) or self._restore(name)
 

@@ -57,7 +57,7 @@ class Hooks:
 
     def __init__(self, callers: Callers, settings: Settings, masker: Masker, named: frozenset[str]) -> None:
         self._callers = callers
-        self._settings = settings
+        self.settings = settings
         self._masker = masker
         self._numbers = count(1)
         self._waiting: deque[Call] = deque(maxlen=BACKLOG)
@@ -129,7 +129,7 @@ class Hooks:
         for target in self._targets(hook, job):
             facts = run_object(run)
             call = HookCall(name=hook, target=target, run=facts)
-            self._waiting.append(Call(hook, run, hook_spec(run, job, self._settings, call)))
+            self._waiting.append(Call(hook, run, hook_spec(run, job, self.settings, call)))
 
     def _targets(self, hook: str, job: Job) -> Iterator[str]:
         if hook in self.named:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobrunner.clock import Instant
 from jobrunner.definitions import Definitions, restore
 from jobrunner.errors import Refused, StateError
-from jobrunner.events import Event, JobAdded, JobUpdated, Skipped
+from jobrunner.events import Event, FileBroken, JobAdded, JobUpdated, KeptOld, Reloaded, Skipped
 from jobrunner.model import Job, NodeFacts
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
@@ -50,7 +50,7 @@ class Joining:
         before = {job.name for job in self._scheduler.held}
         with self._store.transaction():
             broken = broken_jobs(self._store, definitions)
-            self._scheduler.adopt(definitions.jobs, broken)
+            self._scheduler.adopt(definitions.jobs, definitions.settings, broken)
             held = self._scheduler.held
             me = self._me
             found = self._store.register(me.owner, held, me.machine, now, self._scheduler.gates)
@@ -142,6 +142,20 @@ def restored(store: Store, settings: Settings, name: str) -> Job | None:
         if each.name.casefold() == name.casefold():
             return restore(each.name, each.config, each.file, each.hash, settings)
     return None
+
+
+def differences(before: Definitions, after: Definitions, adopted: Adopted) -> list[Event]:
+    """Return what a reload has changed, and what is wrong with files now that was not wrong before."""
+    events: list[Event] = []
+    kept = {name.casefold() for name in after.kept}
+    for problem in after.problems:
+        if problem not in before.problems:
+            held = problem.name if (problem.name or "").casefold() in kept else None
+            events.append(KeptOld(held, problem) if held else FileBroken(problem))
+    found = adopted.found
+    if found.added or found.updated or adopted.removed:
+        events.append(Reloaded(found.added, found.updated, adopted.removed))
+    return events
 
 
 def _is_ours(name: str) -> bool:

@@ -22,10 +22,11 @@ from jobrunner.events import (
     ClockNotSet, Event, FileBroken, Looked, SchedulesPaused, Slept, StoreRecovered, StoreTroubled,
 )  # fmt: skip
 from jobrunner.goal import progress
-from jobrunner.joining import Joining, restored
+from jobrunner.joining import Joining, differences, restored
 from jobrunner.masking import Masker, secrets_of
 from jobrunner.model import Job, NodeFacts
 from jobrunner.recovery import deaths
+from jobrunner.reloading import Reloading
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.stopping import Stage, Stop
@@ -46,6 +47,7 @@ class Options:
     until_done: bool = False
     run_for: int | None = None
     exclusive: bool = False
+    watch: bool = False  # take over edits of job files and settings
     live: bool = False  # somebody looks on: tell each second what is next
 
 
@@ -59,8 +61,10 @@ class Node:
         emit: Callable[[Event], None],
         options: Options,
         *,
+        again: Callable[[], Settings] | None = None,
         clock: Clock | None = None,
     ) -> None:
+        """`again` reads the settings anew, for a change of jobrunner.yaml; it may raise ConfigError."""
         settings = definitions.settings
         self._definitions = definitions
         self._settings = settings
@@ -80,6 +84,9 @@ class Node:
             restore=lambda name: restored(store, self._settings, name),
             source=lambda job: self._definitions.source_of(job),
         )  # fmt: skip
+        self._reloading = Reloading(
+            definitions, self.place, again or (lambda: settings), emit, watch=options.watch
+        )
         self._clocks = ClockWatch(self._clock)
         self._dead: list[NodeFacts] = []
         self._looked_at = self._clock.monotonic() - LOOK_EVERY
@@ -104,6 +111,7 @@ class Node:
             try:
                 while not self._over():
                     self._look_around()
+                    self._reload()
                     self._turn()
                     self.place.wait(self._timeout())
             finally:
@@ -145,6 +153,7 @@ class Node:
             self._emit(event)
 
     def _leave(self) -> None:
+        self._reloading.close()
         self.place.pool.close()
         try:
             self._dispatcher.notice()
@@ -166,6 +175,7 @@ class Node:
         self._looked_at = monotonic
         self._check_time(monotonic)
         self._dispatcher.check_stalls()
+        self._reloading.look(monotonic)
         try:
             self._store.verify()
             self._check_clock_is_set()
@@ -210,11 +220,35 @@ class Node:
             self._dispatcher.heed()
         if self._store.definitions_changed() or self.place.rung:
             events += self._scheduler.load(self._clock.now()) + self._check_pause()
+            stored = self._store.overrides()
+            if stored != self._definitions.settings.stored:
+                self._reloading.ask(stored, self._clock.monotonic())
         self.place.rung = False
         if self._dispatcher.backlog and self._dispatcher.claiming:
             with self._store.transaction():
                 events += self._scheduler.give_up(self._clock.now(), outage=False)
         for event in events:
+            self._emit(event)
+
+    def _reload(self) -> None:
+        """Take over what was read anew, if anything was."""
+        monotonic = self._clock.monotonic()
+        new = self._reloading.turn(monotonic) if monotonic >= self._retry_at else None
+        if new is None:
+            return
+        before, self._definitions = self._definitions, new
+        try:
+            adopted = self._joining.adopt(new, self._clock.now())
+        except StateError as error:
+            self._definitions = before
+            self._reloading.ask(new.settings.stored, monotonic)
+            self._trouble(error)
+            return
+        self._settings = new.settings
+        self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit))
+        if preload(before) != preload(new):
+            self.place.pool.renew(preload(new))
+        for event in (*differences(before, new, adopted), *adopted.events):
             self._emit(event)
 
     def _check_pause(self) -> list[Event]:
@@ -262,8 +296,8 @@ class Node:
             due = self._scheduler.next_due() if self._dispatcher.claiming else None
             moments = (due, self._dispatcher.next_wake())
             waits += [(moment - now) / SECOND for moment in moments if moment is not None]
-        if self._stop.until is not None:
-            waits.append(self._stop.until - monotonic)
+        waits += [moment - monotonic for moment in (self._stop.until,) if moment is not None]
+        waits += [wait for wait in (self._reloading.due(monotonic),) if wait is not None]
         return min(waits)
 
     # -- the end -------------------------------------------------------------------------------------

@@ -28,7 +28,6 @@ class Scheduler:
     def __init__(self, store: Store, me: NodeFacts, jobs: Mapping[str, Job], settings: Settings) -> None:
         self._store = store
         self._me = me
-        self._settings = settings
         self._heap: list[tuple[Instant, int]] = []
         self._names: dict[int, str] = {}
         self._warned: set[int] = set()
@@ -38,13 +37,16 @@ class Scheduler:
         self.closed = False  # plan nothing any more
         self.halted = False  # plan nothing for now
         self.stale = False  # the heap holds what a transaction that failed would have made true
-        self.adopt(jobs)
+        self.adopt(jobs, settings)
 
-    def adopt(self, jobs: Mapping[str, Job], broken: Mapping[str, Job] = MappingProxyType({})) -> None:
+    def adopt(
+        self, jobs: Mapping[str, Job], settings: Settings, broken: Mapping[str, Job] = MappingProxyType({})
+    ) -> None:
         """Hold these definitions from now on; of the `broken` ones nothing runs, and that is recorded.
 
         The caller registers them, and then calls `load`.
         """
+        self._settings = settings
         self._jobs = {name.casefold(): job for name, job in (*broken.items(), *jobs.items())}
         shut = {name: gate(job, self._settings) for name, job in self._jobs.items()}
         shut |= {name.casefold(): "broken-file" for name in broken if name not in jobs}

@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from jobrunner import __version__
@@ -91,6 +92,15 @@ class Workplace:
         """Note one more wish to stop, and wake the loop; safe in a signal handler."""
         self.signals += 1
 
+    def attend(self, descriptor: int) -> None:
+        """Wake when there is something to read there, too; whoever asked for it reads."""
+        self._selector.register(descriptor, selectors.EVENT_READ, _let_it_be)
+
+    def leave_alone(self, descriptor: int) -> None:
+        """Wake for that no more."""
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(descriptor)
+
     def wait(self, timeout: float) -> None:
         """Sleep until something happens, `timeout` seconds at most, and let the pool deal with it."""
         deadline = self.pool.next_deadline()
@@ -120,6 +130,10 @@ class Workplace:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it is nohup's wish to go on
             numbers.append(signal.SIGHUP)
         self._before = (wakeup, {number: signal.signal(number, self.ask_to_stop) for number in numbers})
+
+
+def _let_it_be(_: object) -> None:
+    """The owner reads it in its own turn of the loop."""
 
 
 def _swallow(ear: object) -> None:

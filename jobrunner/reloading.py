@@ -1,0 +1,144 @@
+"""How new definitions come to a running node: it is told that files changed, has them read, and takes over.
+
+A change is noticed by `watching` (or, where the system tells nothing, by a look each second), files are
+read in a child, and what is known by then is handed out; a broken edit leaves its job as it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from jobrunner.definitions import Definitions, renew
+from jobrunner.discovery import hooksfile
+from jobrunner.discovery.walk import scan
+from jobrunner.discovery.warming import Warmer
+from jobrunner.errors import ConfigError
+from jobrunner.events import Event, FileBroken
+from jobrunner.model import Problem
+from jobrunner.settings import FILE, Settings
+from jobrunner.watching import Quiet, Watch
+from jobrunner.workplace import Workplace
+
+FILES = (FILE, "services.py", hooksfile.NAME)
+FIXED = ("project", "folders", "state", "slots", "node", "machine", "stored", "explicit", "grace")
+
+
+class Reloading:
+    """Keeps a node's definitions what the files say. `again` reads the settings anew; it raises ConfigError.
+
+    Without `watch` files are read only when `ask` says so.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        place: Workplace,
+        again: Callable[[], Settings],
+        emit: Callable[[Event], None],
+        *,
+        watch: bool,
+    ) -> None:
+        self._definitions = definitions
+        self._settings = definitions.settings
+        self._place = place
+        self._again = again
+        self._emit = emit
+        self._quiet = Quiet()
+        self._warmer: Warmer | None = None
+        self._watch = Watch(self._settings.folders, self._files()) if watch else None
+        self._stamps = self._read_stamps()
+        if self._watch is not None and (descriptor := self._watch.fileno()) is not None:
+            place.attend(descriptor)
+
+    def _files(self) -> list[str]:
+        return [*(os.path.join(self._settings.project, name) for name in FILES), *self._definitions.imported]  # noqa: PTH118
+
+    def close(self) -> None:
+        """Watch and read no more."""
+        self._stop_reading()
+        if self._watch is not None:
+            self._watch.close()
+
+    def ask(self, stored: Mapping[str, Mapping[str, Any]], now: float) -> None:
+        """Somebody has overridden keys of jobs: read them all with these. `now` is monotonic seconds."""
+        self._settings = replace(self._settings, stored=stored)
+        self._quiet.note(now)
+
+    def look(self, now: float) -> None:
+        """Once a second: notice what the system did not tell."""
+        if self._watch is None or (self._watch.complete and self._watch.fileno() is not None):
+            return
+        before, self._stamps = self._stamps, self._read_stamps()
+        if before != self._stamps:
+            self._quiet.note(now)
+
+    def due(self, now: float) -> float | None:
+        """Return after how many seconds `turn` has something to do; None when only news can tell."""
+        return self._quiet.due(now)
+
+    def turn(self, now: float) -> Definitions | None:
+        """Do what is due; returns the definitions that hold from now on when they may be others."""
+        if self._watch is not None and self._watch.read():
+            self._quiet.note(now)
+        if self._quiet.due(now) == 0:
+            self._quiet.clear()
+            self._start_reading()
+        return self._what_was_read()
+
+    def _start_reading(self) -> None:
+        self._stop_reading()
+        self._settings = self._new_settings()
+        warmer = Warmer()
+        warmer.start(self._settings)
+        self._warmer = warmer
+        self._place.attend(warmer.fileno())
+
+    def _new_settings(self) -> Settings:
+        """Return what jobrunner.yaml says now; what a node cannot change while it works stays."""
+        old = self._settings
+        try:
+            new = self._again()
+        except ConfigError as error:
+            self._emit(FileBroken(Problem(error.file or FILE, error.line, error.message, error.hint)))
+            return old
+        return replace(new, **{name: getattr(old, name) for name in FIXED})
+
+    def _stop_reading(self) -> None:
+        if self._warmer is not None:
+            self._place.leave_alone(self._warmer.fileno())
+            self._warmer.kill()
+            self._warmer = None
+
+    def _what_was_read(self) -> Definitions | None:
+        warmer = self._warmer
+        if warmer is None:
+            return None
+        descriptor = warmer.fileno()
+        done = warmer.done()
+        gathered = warmer.gathered()
+        if done:
+            self._place.leave_alone(descriptor)
+            self._warmer = None
+        if gathered is None:
+            return None
+        self._definitions = renew(self._definitions, gathered)
+        if self._watch is not None:
+            self._watch.follow(self._files())
+        return self._definitions
+
+    def _read_stamps(self) -> list[object]:
+        if self._watch is None or (self._watch.complete and self._watch.fileno() is not None):
+            return []
+        found = scan(self._settings.folders, self._settings.project)
+        return [found.paths, found.stamps, *map(_stamp, self._files())]
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
