@@ -21,9 +21,9 @@ from typing import Any, Protocol
 from jobrunner.clock import Instant
 from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing, State
 from jobrunner.store.control import Control
-from jobrunner.store.values import Claim, Keep, LogChunk, Registration, RunFilter
+from jobrunner.store.values import Claim, Glance, Keep, LogChunk, Registration, RunFilter
 
-__all__ = ["Claim", "Control", "Keep", "LogChunk", "Registration", "RunFilter", "Store"]
+__all__ = ["Claim", "Control", "Glance", "Keep", "LogChunk", "Registration", "RunFilter", "Store"]
 
 
 class Store(Control, Protocol):
@@ -108,6 +108,10 @@ class Store(Control, Protocol):
 
     def job(self, name: str) -> JobFacts | None:
         """Return one job's facts, ignoring case."""
+        ...
+
+    def glance(self) -> list[Glance]:
+        """Return of every job ever registered what a list needs, by name: quicker than `jobs`."""
         ...
 
     # -- the schedule --------------------------------------------------------------------------------

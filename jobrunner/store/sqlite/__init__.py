@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any, cast
 import apsw
 
 from jobrunner.clock import Instant
+from jobrunner.store.sqlite.cancel import Cancels
 from jobrunner.store.sqlite.claims import Claims
 from jobrunner.store.sqlite.connection import Database
+from jobrunner.store.sqlite.control import Control
+from jobrunner.store.sqlite.facts import Facts
 from jobrunner.store.sqlite.jobs import Jobs
 from jobrunner.store.sqlite.logs import Logs
 from jobrunner.store.sqlite.rows import plain
-from jobrunner.store.sqlite.runs import Runs
 from jobrunner.store.sqlite.schedule import Schedule
 
 if TYPE_CHECKING:
     from jobrunner.store.base import Store
 
 
-class SqliteStore(Jobs, Schedule, Claims, Runs, Logs):
+class SqliteStore(Jobs, Facts, Schedule, Claims, Cancels, Control, Logs):
     """A `Store` (base.py has the conditions); here is what concerns the whole file."""
 
     def __init__(self, url: str, database: Database) -> None:
@@ -62,7 +64,7 @@ class SqliteStore(Jobs, Schedule, Claims, Runs, Logs):
     CURRENTS = "SELECT currents FROM meta"
 
     def definitions_changed(self) -> bool:
-        """Say whether another definition of any job became current since the last call; cheap."""
+        """See `Store.definitions_changed`."""
         before, self._currents = self._currents, self._read_currents()
         return before != self._currents
 

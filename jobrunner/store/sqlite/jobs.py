@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from jobrunner.clock import Instant
-from jobrunner.model import Job, JobFacts
+from jobrunner.model import Job
 from jobrunner.store.base import Registration
 from jobrunner.store.faults import fault
-from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.currency import settle
-from jobrunner.store.sqlite.rows import Part, dumps, loads, plain
+from jobrunner.store.sqlite.rows import Part, dumps, plain
 
 NO_GATES: Mapping[str, str] = {}
 
@@ -18,7 +17,7 @@ Known = Mapping[str, tuple[int, str]]  # name, case folded -> (id, current hash)
 
 
 class Jobs(Part):
-    """The verbs register, enroll, jobs and job."""
+    """The verbs register and enroll."""
 
     REGISTER = """
         UPDATE nodes SET registration = (SELECT max(registration) + 1 FROM nodes)
@@ -135,33 +134,6 @@ class Jobs(Part):
             found = self._db.row(self.FIND, (job.name.casefold(),))
             return int(found[0]) if found else self._insert(job, now)
 
-    # Of several scopes the cursor that is furthest stands for the job. The state is repeated in the
-    # counts because SQLite only then sees that the partial index runs_open will do.
-    JOBS = """
-        SELECT j.id, j.name, j.definition_hash, j.file, j.first_seen_at,
-               (SELECT count(*) FROM runs r WHERE r.job_id = j.id
-                AND r.state IN ('pending', 'running', 'waiting') AND r.state != 'pending'),
-               (SELECT count(*) FROM runs r WHERE r.job_id = j.id
-                AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'pending'),
-               coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
-               c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
-               j.consecutive_failures, j.last_scheduled_for, j.last_started_at, j.last_finished_at,
-               j.last_success_at, j.last_failure_at, j.last_state, j.last_result, j.last_error, j.cursor
-        FROM jobs j
-        LEFT JOIN cursors c ON c.job_id = j.id AND c.scope = (
-            SELECT scope FROM cursors WHERE job_id = j.id ORDER BY consumed DESC, scope LIMIT 1)"""
-    ALL_JOBS = JOBS + " ORDER BY j.name_key"
-    ONE_JOB = JOBS + " WHERE j.name_key = ?"
-
-    def jobs(self) -> list[JobFacts]:
-        """See `Store.jobs`; enrolled ones too."""
-        return self._db.made(_facts, self.ALL_JOBS)
-
-    def job(self, name: str) -> JobFacts | None:
-        """See `Store.job`."""
-        found = self._db.made(_facts, self.ONE_JOB, (name.casefold(),))
-        return found[0] if found else None
-
 
 def _registration(
     wanted: Mapping[str, Job], before: Known, changed: Iterable[str], rescheduled: frozenset[str]
@@ -174,21 +146,3 @@ def _registration(
         updated=tuple(job.name for key, job in wanted.items() if key in updated),
         rescheduled=tuple(job.name for key, job in wanted.items() if key in rescheduled),
     )
-
-
-def _facts(row: Row) -> JobFacts:
-    (
-        id_, name, hash_, file, first_seen_at, running, pending, executions, consumed, anchor, schedule_key,
-        enabled_override, enabled_reason, consecutive_failures, last_scheduled_for, last_started_at,
-        last_finished_at, last_success_at, last_failure_at, last_state, last_result, last_error, cursor,
-    ) = row  # fmt: skip
-    return JobFacts(
-        id=id_, name=name, definition_hash=hash_, file=file, first_seen_at=first_seen_at, running=running,
-        pending=pending, executions=executions, consumed=consumed, anchor=anchor, schedule_key=schedule_key,
-        enabled_override=None if enabled_override is None else bool(enabled_override),
-        enabled_reason=enabled_reason, consecutive_failures=consecutive_failures,
-        last_scheduled_for=last_scheduled_for, last_started_at=last_started_at,
-        last_finished_at=last_finished_at, last_success_at=last_success_at, last_failure_at=last_failure_at,
-        last_state=last_state, last_result=loads(last_result), last_error=loads(last_error),
-        cursor=loads(cursor),
-    )  # fmt: skip

@@ -1,0 +1,187 @@
+"""Control: what people say that nodes go by. Whatever they say is seen by every node's next look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jobrunner.clock import Instant
+from jobrunner.errors import Refused
+from jobrunner.model import Definition, Pause
+from jobrunner.store.sqlite.connection import Row
+from jobrunner.store.sqlite.rows import Part, dumps, plain
+
+
+class Control(Part):
+    """The verbs set_enabled, pause, resume, paused, override, overrides, reset, forget, definitions and
+    executions_by_machine."""
+
+    TOLD = "UPDATE meta SET currents = currents + 1"
+
+    def _tell(self) -> None:
+        """Let every node see that what it goes by has changed."""
+        self._db.rows(self.TOLD)
+
+    ENABLE = """
+        UPDATE jobs SET enabled_override = ?2, enabled_reason = ?3,
+               consecutive_failures = iif(?2 IS 0, consecutive_failures, 0)
+        WHERE id = ?1"""
+
+    def set_enabled(self, job_id: int, enabled: bool | None, reason: str | None, now: Instant) -> None:
+        """See `Control.set_enabled`."""
+        said = None if enabled is None else int(enabled)
+        why = None if reason is None or enabled is None else plain(reason)
+        with self._db.transaction():
+            self._db.rows(self.ENABLE, (job_id, said, why))
+            self._tell()
+
+    # -- the pause -----------------------------------------------------------------------------------
+
+    PAUSE = "UPDATE meta SET paused_at = ?, paused_by = ?, pause_reason = ? WHERE paused_at IS NULL"
+
+    def pause(self, by: str, reason: str | None, now: Instant) -> bool:
+        """See `Control.pause`; who paused first is kept."""
+        values = (now, plain(by), None if reason is None else plain(reason))
+        with self._db.transaction():
+            new = self._db.change(self.PAUSE, values) == 1
+            if new:
+                self._tell()
+        return new
+
+    RESUME = """
+        UPDATE meta SET paused_at = NULL, paused_by = NULL, pause_reason = NULL
+        WHERE paused_at IS NOT NULL"""
+
+    def resume(self, now: Instant) -> bool:
+        """See `Control.resume`."""
+        with self._db.transaction():
+            ended = self._db.change(self.RESUME) == 1
+            if ended:
+                self._tell()
+        return ended
+
+    PAUSED = "SELECT paused_at, paused_by, pause_reason FROM meta WHERE paused_at IS NOT NULL"
+
+    def paused(self) -> Pause | None:
+        """See `Control.paused`."""
+        found = self._db.row(self.PAUSED)
+        return None if found is None else Pause(at=found[0], by=found[1], reason=found[2])
+
+    # -- overrides -----------------------------------------------------------------------------------
+
+    OVERRIDE = "UPDATE jobs SET overrides = ?2 WHERE id = ?1"
+
+    def override(self, job_id: int, keys: Mapping[str, Any], now: Instant) -> None:
+        """See `Control.override`."""
+        text = dumps(dict(keys))
+        with self._db.transaction():
+            self._db.rows(self.OVERRIDE, (job_id, text))
+            self._tell()
+
+    OVERRIDES = "SELECT name, overrides FROM jobs WHERE overrides != '{}' ORDER BY name_key"
+
+    def overrides(self) -> Mapping[str, Mapping[str, Any]]:
+        """See `Control.overrides`."""
+        return dict(self._db.made(_named, self.OVERRIDES))
+
+    # -- to start over, and to forget ----------------------------------------------------------------
+
+    ZERO = "UPDATE cursors SET executions = 0 WHERE job_id = ?"
+    NO_FAILURES = "UPDATE jobs SET consecutive_failures = 0 WHERE id = ?"
+
+    def reset(self, job_id: int, now: Instant, *, schedule: bool = False) -> None:
+        """See `Control.reset`."""
+        with self._db.transaction():
+            self._db.rows(self.ZERO, (job_id,))
+            self._db.rows(self.NO_FAILURES, (job_id,))
+            if schedule:
+                self._start_now(job_id, now)
+            self._tell()
+
+    # a streak of skips ends here, as in `rewind`: it would be extended backwards
+    FROM_NOW = """
+        UPDATE cursors SET consumed = ?2, anchor = ?2, ended_at = min(ended_at, ?2),
+               skip_reason = NULL, skip_count = 0, skip_run = NULL
+        WHERE job_id = ?1"""
+    NOT_YET = """
+        DELETE FROM runs
+        WHERE job_id = ?1 AND scheduled_for > ?2 AND started_at IS NULL
+          AND state IN ('pending', 'skipped') AND trigger = 'schedule' AND attempt = 1"""
+    REACHING = """
+        SELECT id, scheduled_for, last_for, count FROM runs
+        WHERE job_id = ?1 AND scheduled_for <= ?2 AND last_for > ?2 AND count > 1"""
+    CUT = "UPDATE runs SET last_for = ?2, count = ?3 WHERE id = ?1"
+
+    def _start_now(self, job_id: int, now: Instant) -> None:
+        self._db.rows(self.FROM_NOW, (job_id, now))
+        self._db.rows(self.NOT_YET, (job_id, now))
+        for run_id, first, last, count in self._db.rows(self.REACHING, (job_id, now)):
+            self._db.rows(self.CUT, (run_id, *_up_to(now, first, last, count)))
+
+    HOLDERS = """
+        SELECT n.node, n.pid FROM holdings h JOIN nodes n ON n.owner = h.owner
+        WHERE h.job_id = ? ORDER BY n.started_at LIMIT 1"""
+    BUSY = """
+        SELECT id, state FROM runs
+        WHERE job_id = ? AND state IN ('pending', 'running', 'waiting') AND state != 'pending'
+        ORDER BY id LIMIT 1"""
+    FORGET_JOB = "DELETE FROM jobs WHERE id = ?"  # its rows elsewhere go by the foreign keys
+
+    def forget(self, job_id: int) -> None:
+        """See `Control.forget`."""
+        with self._db.transaction():
+            busy = self._db.row(self.BUSY, (job_id,))
+            if busy is not None:
+                run_id, state = busy
+                hint = f"wait for its end, or `jobrunner cancel {run_id} --wait`"
+                raise Refused(f"run {run_id} is {state}", hint=hint)
+            holder = self._db.row(self.HOLDERS, (job_id,))
+            if holder is not None:
+                node, pid = holder
+                hint = "it lets go when it ends, or reads its files anew; one that died, at the next start"
+                raise Refused(f"node {node} (pid {pid}) holds its definition", hint=hint)
+            self._db.rows(self.FORGET_JOB, (job_id,))
+            self._tell()
+
+    # -- to read -------------------------------------------------------------------------------------
+
+    DEFINITIONS = """
+        SELECT d.job_id, j.name, d.hash, d.file, d.config
+        FROM jobs j JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash
+        ORDER BY j.name_key"""
+
+    def definitions(self) -> list[Definition]:
+        """See `Control.definitions`; by name."""
+        return self._db.made(_definition, self.DEFINITIONS)
+
+    BY_MACHINE = """
+        SELECT c.scope, c.executions
+        FROM jobs j
+        JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash AND d.per_machine = 1
+        JOIN cursors c ON c.job_id = j.id AND c.scope != ''
+        WHERE j.id = ? ORDER BY c.scope"""
+
+    def executions_by_machine(self, job_id: int) -> Mapping[str, int]:
+        """See `Control.executions_by_machine`."""
+        return dict(self._db.made(_count, self.BY_MACHINE, (job_id,)))
+
+
+def _up_to(now: Instant, first: Instant, last: Instant, count: int) -> tuple[Instant, int]:
+    """Return the last occurrence that is not after `now` and how many there are until then, of `count`
+    from `first` to `last`, taking them to be evenly spaced: their schedule is not at hand here."""
+    steps = (now - first) * (count - 1) // (last - first)
+    return first + steps * (last - first) // (count - 1), steps + 1
+
+
+def _named(row: Row) -> tuple[str, Mapping[str, Any]]:
+    return row[0], json.loads(row[1])
+
+
+def _count(row: Row) -> tuple[str, int]:
+    return row[0], row[1]
+
+
+def _definition(row: Row) -> Definition:
+    job_id, name, hash_, file, config = row
+    return Definition(job_id=job_id, name=name, hash=hash_, file=file, config=json.loads(config))

@@ -1,0 +1,106 @@
+"""What is known of each job: all of it, or the little that a list of thousands needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jobrunner.model import JobFacts
+from jobrunner.store.sqlite.connection import Row
+from jobrunner.store.sqlite.rows import Part, loads
+from jobrunner.store.values import Glance
+
+
+class Facts(Part):
+    """The verbs jobs, job and glance."""
+
+    # Of several scopes the cursor that is furthest stands for the job, and the largest count. The states
+    # are listed first because SQLite only then sees that the partial index runs_open will do.
+    JOBS = """
+        SELECT j.id, j.name, j.definition_hash, j.file, j.first_seen_at,
+               (SELECT count(*) FROM runs r WHERE r.job_id = j.id
+                AND r.state IN ('pending', 'running', 'waiting') AND r.state != 'pending'),
+               (SELECT count(*) FROM runs r WHERE r.job_id = j.id
+                AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'pending'),
+               coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
+               c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
+               j.consecutive_failures, j.last_scheduled_for, j.last_started_at, j.last_finished_at,
+               j.last_success_at, j.last_failure_at, j.last_state, j.last_result, j.last_error, j.cursor,
+               j.durations, j.overrides, n.progress, n.started_at
+        FROM jobs j
+        LEFT JOIN cursors c ON c.job_id = j.id AND c.scope = (
+            SELECT scope FROM cursors WHERE job_id = j.id ORDER BY consumed DESC, scope LIMIT 1)
+        LEFT JOIN runs n ON n.id = (
+            SELECT max(id) FROM runs r WHERE r.job_id = j.id
+            AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'running')"""
+    ALL_JOBS = JOBS + " ORDER BY j.name_key"
+    ONE_JOB = JOBS + " WHERE j.name_key = ?"
+
+    def jobs(self) -> list[JobFacts]:
+        """See `Store.jobs`; enrolled ones too."""
+        return self._db.made(_facts, self.ALL_JOBS)
+
+    def job(self, name: str) -> JobFacts | None:
+        """See `Store.job`."""
+        found = self._db.made(_facts, self.ONE_JOB, (name.casefold(),))
+        return found[0] if found else None
+
+    # The same, but looked up once for all jobs where that is quicker than once for each.
+    GLANCE = """
+        WITH open AS MATERIALIZED (
+            SELECT job_id, sum(state != 'pending') AS running, sum(state = 'pending') AS pending,
+                   max(iif(state = 'running', id, NULL)) AS newest
+            FROM runs WHERE state IN ('pending', 'running', 'waiting') GROUP BY job_id)
+        SELECT j.id, j.name, j.definition_hash, j.file, coalesce(o.running, 0), coalesce(o.pending, 0),
+               coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
+               c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
+               j.last_started_at, j.last_finished_at, j.last_state, j.overrides, n.progress, n.started_at
+        FROM jobs j
+        LEFT JOIN cursors c ON c.job_id = j.id AND NOT EXISTS (
+            SELECT 1 FROM cursors f WHERE f.job_id = c.job_id AND f.scope != c.scope
+            AND (f.consumed, c.scope) > (c.consumed, f.scope))
+        LEFT JOIN open o ON o.job_id = j.id
+        LEFT JOIN runs n ON n.id = o.newest
+        ORDER BY j.name_key"""
+
+    def glance(self) -> list[Glance]:
+        """See `Store.glance`."""
+        return self._db.made(_glance, self.GLANCE)
+
+
+def _glance(row: Row) -> Glance:
+    (
+        id_, name, hash_, file, running, pending, executions, consumed, anchor, schedule_key,
+        enabled, enabled_reason, started_at, finished_at, state, overrides, progress, since,
+    ) = row  # fmt: skip
+    return Glance(
+        id_, name, hash_, file, running, pending, executions, consumed, anchor, schedule_key,
+        None if enabled is None else bool(enabled), enabled_reason, started_at, finished_at, state,
+        _mapping(overrides), None if progress is None else loads(progress), since,
+    )  # fmt: skip
+
+
+def _mapping(text: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {} if text == "{}" else json.loads(text)
+    return found
+
+
+def _facts(row: Row) -> JobFacts:
+    (
+        id_, name, hash_, file, first_seen_at, running, pending, executions, consumed, anchor, schedule_key,
+        enabled_override, enabled_reason, consecutive_failures, last_scheduled_for, last_started_at,
+        last_finished_at, last_success_at, last_failure_at, last_state, last_result, last_error, cursor,
+        durations, overrides, progress, running_since,
+    ) = row  # fmt: skip
+    return JobFacts(
+        id=id_, name=name, definition_hash=hash_, file=file, first_seen_at=first_seen_at, running=running,
+        pending=pending, executions=executions, consumed=consumed, anchor=anchor, schedule_key=schedule_key,
+        enabled_override=None if enabled_override is None else bool(enabled_override),
+        enabled_reason=enabled_reason, consecutive_failures=consecutive_failures,
+        last_scheduled_for=last_scheduled_for, last_started_at=last_started_at,
+        last_finished_at=last_finished_at, last_success_at=last_success_at, last_failure_at=last_failure_at,
+        last_state=last_state, last_result=loads(last_result), last_error=loads(last_error),
+        cursor=loads(cursor), durations=() if durations == "[]" else tuple(json.loads(durations)),
+        overrides=_mapping(overrides), progress=loads(progress), running_since=running_since,
+    )  # fmt: skip
