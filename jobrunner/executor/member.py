@@ -78,7 +78,7 @@ class Member:
     def tick(self, now: float) -> None:
         """Do what is due: the next step towards the end of its run, or its own end."""
         if self.serving is not None:
-            self._do(self.serving.step(now))
+            self._do(self.serving.step(now, self.pid))
         elif self.idle_deadline is not None and now >= self.idle_deadline:
             if self.retired or not self.ready:  # it does not go, or never became ready
                 self.kill()
