@@ -43,13 +43,13 @@ class Workshop:
         self.loop = EventLoop(self.alarm)
         self.root = Container(self.loop.drive)
         self.project: Project | None = None
-        self._functions: dict[tuple[str, str, str | None], tuple[Callable[..., Any], str]] = {}
+        self._functions: dict[tuple[str, str], tuple[Callable[..., Any], str]] = {}
 
     def function(self, spec: RunSpec) -> tuple[Callable[..., Any], str]:
         """Return (the function, the hash of the file it came from), loaded once a process."""
         if spec["hook"] is not None:
             return load_hook(spec, spec["hook"]), ""
-        key = spec["file"], spec["target"], spec["source"]
+        key = spec["file"], spec["target"]
         if key not in self._functions:
             self._functions[key] = load_function(spec, spec["source"])
         return self._functions[key]

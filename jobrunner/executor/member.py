@@ -44,7 +44,7 @@ class Member:
         self.ready = False
         self.since = 0.0  # when it was asked for, or became idle
         self.serving: Serving | None = None
-        self.key: tuple[str, str] | None = None  # job and file hash that it is warm for
+        self.key: tuple[str, str, str | None] | None = None  # job, file hash and source it is warm for
         self.runs_left: int | None = None  # further runs it may serve; None before its first
         self.retired = False
         self.problem: str | None = None

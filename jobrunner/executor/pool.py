@@ -277,7 +277,7 @@ class Pool:
         return any(member.serving is not None for member in self._members.values())
 
     def _hand_over(self, member: Member, serving: Serving, spec: RunSpec, data: bytes) -> None:
-        member.key = spec["job"], spec["fileHash"]
+        member.key = warmth(spec)
         member.ready = False
         member.serving = serving
         member.post(data)
@@ -323,7 +323,7 @@ class Pool:
         return next((one for one in spares if one.pid == pid), spares[0] if spares else None)
 
     def _warm(self, spec: RunSpec) -> Member | None:
-        key = spec["job"], spec["fileHash"]
+        key = warmth(spec)
         return next((one for one in self._members.values() if one.ready and one.key == key), None)
 
     def _new_launcher(self, skipped: Mapping[str, str]) -> Launcher:
@@ -334,3 +334,8 @@ class Pool:
             self, self._selector, environ=self._environ, preload=self._preload, skipped=skipped,
             project=self._project, lock_path=self._lock_path, clock=clock,
         )  # fmt: skip
+
+
+def warmth(spec: RunSpec) -> tuple[str, str, str | None]:
+    """Return what two runs must have in common for one process to serve both."""
+    return spec["job"], spec["fileHash"], spec["source"]

@@ -119,9 +119,12 @@ def test_a_declared_encoding_does_not_garble_a_source(house: Household) -> None:
     assert house.finish(house.start(source=text)).result == "ä"
 
 
-def test_a_warm_process_runs_the_source_and_not_what_it_had_loaded(house: Household) -> None:
+def test_a_process_kept_for_a_source_serves_that_text_only(house: Household) -> None:
     house.write("import os\ndef default(container): return [os.getpid(), 1]")
-    first = house.finish(house.start(runs=3)).result
     text = "import os\ndef default(container): return [os.getpid(), 2]"
-    assert house.finish(house.start(runs=3, source=text)).result == [first[0], 2]
-    assert house.finish(house.start(runs=3)).result == [first[0], 1]
+    of_file, of_text, again, file_again = (
+        house.finish(house.start(runs=9, source=source)).result for source in (None, text, text, None)
+    )
+    assert of_text == again
+    assert of_file == file_again
+    assert (of_file[1], of_text[1]) == (1, 2)
