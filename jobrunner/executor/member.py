@@ -6,36 +6,24 @@ import contextlib
 import fcntl
 import os
 import selectors
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobrunner import link
-from jobrunner.executor.ending import Asked
-from jobrunner.executor.stopping import Escalation
-from jobrunner.wire import LONGEST, Decoder, Frame, RunSpec, WireError, encode
+from jobrunner.executor.ending import Asked as AskedToEnd
+from jobrunner.executor.launch import Launcher
+from jobrunner.executor.serving import REPLY_LIMIT, Serving
+from jobrunner.executor.stopping import Means
+from jobrunner.wire import LONGEST, Decoder, Frame, WireError, encode
 
 PIPE = 1024 * 1024  # bytes a run may be ahead of us with its output, where the system allows it
-REPLY_LIMIT = 2.0  # seconds from the reply to the end of the process
 READY_LIMIT = 30.0  # seconds that a child may take to be ready
 LONGEST_WORD = 1024 * 1024  # bytes of a frame; the longest honest reply, all of it escaped, is 0.8 MB
 WARM_LIMIT = 60.0  # seconds that a child which may serve more runs waits for one
 AT_ONCE = 256 * 1024  # bytes taken from one descriptor in one turn of the loop
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
-
-
-class Serving:
-    """The run that a child serves."""
-
-    def __init__(self, spec: RunSpec, deadline: float | None, timeout: int | None) -> None:
-        self.id = spec["runId"]
-        self.deadline = deadline
-        self.timeout = timeout
-        self.asked: Asked | None = None
-        self.escalation: Escalation | None = None
-        self.reply: Any = None
-        self.over_by: float | None = None  # set with the reply: when the process has to be done
-        self.output = 0  # bytes
 
 
 class Member:
@@ -44,17 +32,19 @@ class Member:
     def __init__(
         self,
         number: int,
+        launcher: Launcher,
         selector: selectors.BaseSelector,
         on_frame: Callable[[Member, Frame], None],
         on_output: Callable[[Member, bytes], None],
         on_broken: Callable[[Member, str], None],
     ) -> None:
         self.number = number
+        self.launcher = launcher
         self.pid = 0
         self.ready = False
         self.since = 0.0  # when it was asked for, or became idle
         self.serving: Serving | None = None
-        self.key: tuple[str, str] | None = None  # job and file hash that it is warm for
+        self.key: tuple[str, str, str | None] | None = None  # job, file hash and source it is warm for
         self.runs_left: int | None = None  # further runs it may serve; None before its first
         self.retired = False
         self.problem: str | None = None
@@ -83,12 +73,34 @@ class Member:
     @property
     def deadline(self) -> float | None:
         """When something has to be done about it."""
-        serving = self.serving
-        if serving is None:
-            return self.idle_deadline
-        if serving.over_by is not None:
-            return serving.over_by
-        return serving.escalation.due if serving.escalation is not None else serving.deadline
+        return self.idle_deadline if self.serving is None else self.serving.due
+
+    def tick(self, now: float) -> None:
+        """Do what is due: the next step towards the end of its run, or its own end."""
+        if self.serving is not None:
+            self._do(self.serving.step(now, self.pid))
+        elif self.idle_deadline is not None and now >= self.idle_deadline:
+            if self.retired or not self.ready:  # it does not go, or never became ready
+                self.kill()
+            self.retire(now)
+
+    def stop(self, asked: AskedToEnd, now: float, *, at_once: bool = False) -> None:
+        """Bring its run to its end; one that has replied comes to it by itself."""
+        if self.serving is not None and self.serving.reply is None:
+            self._do(self.serving.stop(asked, now, at_once=at_once))
+
+    def kill(self) -> None:
+        """Kill it, and all that it has."""
+        self.launcher.signal(self.number, signal.SIGKILL)
+
+    def _do(self, means: Means | None) -> None:
+        asked = self.serving.asked if self.serving is not None else None
+        if means == "message" and asked is not None:
+            self.send({"cancel": asked.reason or asked.state})
+        elif means == "term":
+            self.launcher.signal(self.number, signal.SIGTERM)
+        elif means == "kill":
+            self.kill()
 
     def open(self) -> tuple[socket.socket, int]:
         """Make wire and pipe; returns the child's ends, which the caller hands over and closes.

@@ -1,14 +1,13 @@
 """The node's side: spares in hand, runs under way, and how each of them ends.
 
 spare      asked for ahead, has loaded no file of the project; `ready` once it says so
-serving    `run` was a send on its own wire; `Began`, `Output`, `Asked` follow
+serving    `run` was a send on its own wire; `Began`, `Output`, `Asked` follow; or it does a hook
 over       a complete reply decides, else its exit; `Ended` once the process is gone (two seconds after
            its reply it is killed) or says that it may serve another run of the same job
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import signal
@@ -20,11 +19,12 @@ from jobrunner.executor import ending
 from jobrunner.executor.direct import ExecLauncher
 from jobrunner.executor.ending import Asked as AskedToEnd
 from jobrunner.executor.ending import StopState
-from jobrunner.executor.happened import Asked, Began, Ended, Happening, Output
+from jobrunner.executor.generations import Generations
+from jobrunner.executor.happened import Ended, Happening
 from jobrunner.executor.launch import Launcher, ZygoteLauncher
-from jobrunner.executor.member import REPLY_LIMIT, Member, Serving, wait_for_replies
-from jobrunner.executor.stopping import Escalation
-from jobrunner.executor.supply import CALM, BackOff
+from jobrunner.executor.member import Member, wait_for_replies
+from jobrunner.executor.serving import Serving, ServingHook
+from jobrunner.executor.supply import BackOff
 from jobrunner.model import Outcome
 from jobrunner.wire import Frame, RunSpec, WireError, encode
 
@@ -63,16 +63,14 @@ class Pool:
         self._clock = clock or SystemClock()
         self._project = project
         self._spawn = spawn
-        self._launcher: Launcher | None = None
-        self._skipped: dict[str, str] = {}
-        self._restart_at: float | None = None
-        self._started_at = 0.0
+        self._zygotes = Generations(self._new_launcher, self._clock.monotonic)
         self._back_off = BackOff()
         self._count = 0
         self._members: dict[int, Member] = {}
         self._runs: dict[int, Member] = {}
         self._events: list[Happening] = []
         self._held: dict[Member, int] = {}  # output bytes that nobody has taken
+        self._hook_waits = False  # for a spare: one more than there are slots
 
     # -- what the node calls -------------------------------------------------------------------------
 
@@ -85,14 +83,11 @@ class Pool:
     @property
     def skipped(self) -> Mapping[str, str]:
         """Packages that were not preloaded, and why; for `doctor`."""
-        return self._launcher.skipped if self._launcher is not None else self._skipped
+        return self._zygotes.skipped
 
     def start(self) -> None:
         """Start the zygote, or what stands in for it, and ask for spares."""
-        self._started_at = self._clock.monotonic()
-        launcher = self._new_launcher()
-        launcher.start()
-        self._launcher, self._restart_at = launcher, None
+        self._zygotes.start()
         self._back_off.lift()
         self._replenish()
 
@@ -103,7 +98,6 @@ class Pool:
         microseconds from now.
         """
         member = self._warm(spec) or self._spare(pid)
-        deadline = None if timeout is None else self._clock.monotonic() + timeout / SECOND
         left = (runs_per_process if member is None or member.runs_left is None else member.runs_left) - 1
         try:
             data = encode({"run": spec, "again": left > 0})
@@ -112,17 +106,49 @@ class Pool:
         if member is None:
             return self._refuse(spec, ending.never_began())
         member.runs_left = left
-        member.key = spec["job"], spec["fileHash"]
-        member.ready = False
-        member.serving = Serving(spec, deadline, timeout)
         self._runs[spec["runId"]] = member
-        member.post(data)
-        self._replenish()
+        self._hand_over(member, Serving(spec, self._clock.monotonic(), timeout, self._grace), spec, data)
         return member.pid
 
     def _refuse(self, spec: RunSpec, outcome: Outcome) -> int:
         self._events.append(Ended(spec["runId"], outcome, 0))
         return 0
+
+    def run_hook(self, spec: RunSpec, number: int) -> bool:
+        """Hand a hook (`spec["hook"]`) to a spare; False when none is in hand: try again later.
+
+        It takes no slot. Its output and end are told with `number`, which the caller chooses; it has 30
+        seconds, then two at most to end by itself. `close` does not wait for it.
+        """
+        member = self._spare()
+        self._hook_waits = member is None
+        if member is None:
+            self._replenish()
+            return False
+        serving = ServingHook(spec, self._clock.monotonic(), self._grace, number)
+        try:
+            data = encode({"run": spec, "again": False})
+        except (TypeError, ValueError, RecursionError) as error:
+            self._tell(serving.ended(ending.unstorable(error)))
+            return True
+        member.runs_left = 0
+        self._hand_over(member, serving, spec, data)
+        return True
+
+    def renew(self, preload: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+        """Have new spares from a new zygote: settings, installed packages or environment have changed.
+
+        Spares of the old one are sent home at once; runs under way finish in it, and it ends when the last
+        of them has. Without `environ` the environment stays as it was.
+        """
+        self._preload = preload
+        self._environ = self._environ if environ is None else dict(environ)
+        self._zygotes.renew()
+        self._back_off.lift()
+        for member in self._members.values():
+            if member.serving is None and not member.retired:
+                member.retire(self._clock.monotonic())
+        self._replenish()
 
     def stop(self, run_id: int, state: StopState, reason: str | None, *, now: bool = False) -> None:
         """Bring a run to its end: ask, then TERM, then KILL; `now` kills at once. Idempotent.
@@ -130,8 +156,8 @@ class Pool:
         The first to ask decides what it is called; a reply that is complete decides before both.
         """
         member = self._runs.get(run_id)
-        if member is not None and member.serving is not None and member.serving.reply is None:
-            self._stop(member, member.serving, AskedToEnd(state, reason), now=now)
+        if member is not None:
+            member.stop(AskedToEnd(state, reason), self._clock.monotonic(), at_once=now)
 
     def answer(self, run_id: int, number: int, payload: Mapping[str, Any]) -> None:
         """Answer a request of a run, after the commit; a run that is over hears nothing."""
@@ -148,38 +174,30 @@ class Pool:
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is needed, in monotonic seconds; None when only news can bring work."""
-        launcher = self._launcher.deadline(bool(self._runs)) if self._launcher else None
-        times = [self._restart_at, self._back_off.until, launcher]
+        times = [self._zygotes.deadline(self._busy), self._back_off.until]
         times += [member.deadline for member in self._members.values()]
         return min((time for time in times if time is not None), default=None)
 
     def tick(self, now: float) -> None:
         """Do what is due: time-outs, the next step of each stop, restarts."""
-        if self._restart_at is not None and now >= self._restart_at:
-            self._restart_at = now + CALM  # so it stays if the system lets us have no process now
-            with contextlib.suppress(OSError):
-                self.start()
-        if self._back_off.over(now):
+        restarted = self._zygotes.restart(now)
+        if restarted or self._back_off.over(now):
             self._back_off.lift()
             self._replenish()
-        if self._launcher is not None:
-            self._launcher.tick(now, bool(self._runs))
+        self._zygotes.tick(now, self._busy, [member.launcher for member in self._members.values()])
         for member in list(self._members.values()):
-            self._tick(member, now)
+            member.tick(now)
 
     def close(self, kill: bool = True) -> None:
         """End all children, whatever they do; what was still running is canceled, reason shutdown.
 
         With `kill` false, runs that have replied get their two seconds to end by themselves first.
         """
-        launcher, self._launcher = self._launcher, None
-        self._restart_at = None
-        self._back_off.lift()
+        self._zygotes.pass_on()
         if not kill:
             wait_for_replies(self._selector, self._runs, self._clock.monotonic)
-        if launcher is not None:
-            self._skipped = dict(launcher.skipped)
-            launcher.close()
+        self._zygotes.close()
+        self._back_off.lift()
         for member in list(self._members.values()):
             if member.serving is not None and member.serving.asked is None:
                 member.serving.asked = AskedToEnd("canceled", "shutdown")
@@ -204,17 +222,13 @@ class Pool:
             # What somebody asked for before counts more than what became of the zygote meanwhile.
             why = member.problem or (problem if serving.asked is None else None)
             self._end(member, serving, serving.reply or ending.by_exit(code, serving.asked, why))
-        elif not member.ready and member.key is None and self._launcher is not None:
+        elif not member.ready and member.key is None and member.launcher is self._zygotes.current:
             self._back_off.failed(self._clock.monotonic())
         self._replenish()
 
     def extinct(self, launcher: Launcher) -> None:
         """The zygote died: another one, at once or soon. What it had is reported one by one after this."""
-        if launcher is not self._launcher:
-            return
-        self._skipped = dict(launcher.skipped)
-        self._launcher = None
-        self._restart_at = max(self._clock.monotonic(), self._started_at + CALM)
+        self._zygotes.extinct(launcher)
 
     # -- what the children say -----------------------------------------------------------------------
 
@@ -225,14 +239,9 @@ class Pool:
         elif serving is None or serving.reply is not None:
             raise WireError("it speaks out of turn")
         elif "reply" in frame:
-            serving.reply = ending.by_reply(frame["reply"], serving.asked)
-            serving.over_by = self._clock.monotonic() + REPLY_LIMIT
-        elif "began" in frame:
-            self._events.append(Began(serving.id, member.pid))
-        elif "ask" in frame:
-            asked = Asked(serving.id, frame["ask"], frame["verb"], frame["payload"])
-            if ending.acceptable(asked):
-                self._events.append(asked)
+            serving.replied(frame["reply"], self._clock.monotonic())
+        else:
+            self._tell(serving.news(frame, member.pid))
 
     def _on_ready(self, member: Member) -> None:
         """A spare is ready, or a child has put its things in order after a run."""
@@ -242,85 +251,63 @@ class Pool:
                 raise WireError("it is ready out of turn")
             member.drain_output()
             self._end(member, serving, serving.reply)
-        self._back_off.succeeded()
-        member.ready = True
-        member.since = self._clock.monotonic()
+        if member.launcher is self._zygotes.current:
+            self._back_off.succeeded()
+            member.ready, member.since = True, self._clock.monotonic()
+        else:  # its generation is over
+            member.retire(self._clock.monotonic())
         self._replenish()
 
     def _on_output(self, member: Member, data: bytes) -> None:
         if member.serving is None:
             return
-        member.serving.output += len(data)
-        self._events.append(Output(member.serving.id, data))
+        self._tell(member.serving.wrote(data))
         self._held[member] = self._held.get(member, 0) + len(data)
         if self._held[member] >= self._log_limit:
             member.pause()
 
     def _on_broken(self, member: Member, sentence: str) -> None:
         member.problem = sentence
-        self._signal(member, signal.SIGKILL)
+        member.kill()
 
     # -- how it goes on ------------------------------------------------------------------------------
 
+    @property
+    def _busy(self) -> bool:
+        return any(member.serving is not None for member in self._members.values())
+
+    def _hand_over(self, member: Member, serving: Serving, spec: RunSpec, data: bytes) -> None:
+        member.key = warmth(spec)
+        member.ready = False
+        member.serving = serving
+        member.post(data)
+        self._replenish()
+
     def _end(self, member: Member, serving: Serving, outcome: Outcome) -> None:
-        self._runs.pop(serving.id, None)
+        if self._runs.get(serving.id) is member:
+            del self._runs[serving.id]
         self._held.pop(member, None)
         member.serving = None
-        self._events.append(Ended(serving.id, outcome, serving.output))
+        self._tell(serving.ended(outcome))
 
-    def _tick(self, member: Member, now: float) -> None:
-        serving = member.serving
-        due = member.deadline
-        if due is None or now < due:
-            return
-        if serving is None:
-            if member.retired or not member.ready:  # it does not go, or never became ready
-                self._signal(member, signal.SIGKILL)
-            member.retire(now)
-        elif serving.over_by is not None:
-            serving.over_by = now + REPLY_LIMIT
-            self._signal(member, signal.SIGKILL)
-        elif serving.asked is None:
-            self._stop(member, serving, AskedToEnd("timed_out", None, serving.timeout))
-        elif serving.escalation is not None:
-            self._escalate(member, serving.asked, serving.escalation.next(now))
-
-    def _stop(self, member: Member, serving: Serving, asked: AskedToEnd, *, now: bool = False) -> None:
-        time = self._clock.monotonic()
-        serving.asked = serving.asked or asked
-        if serving.escalation is None:
-            serving.escalation = Escalation(time, self._grace)
-        elif not now:
-            return
-        if now or self._grace <= 0:
-            serving.escalation.at_once(time)
-        self._escalate(member, serving.asked, serving.escalation.next(time))
-
-    def _escalate(self, member: Member, asked: AskedToEnd, means: str | None) -> None:
-        if means == "message":
-            member.send({"cancel": asked.reason or asked.state})
-        elif means == "term":
-            self._signal(member, signal.SIGTERM)
-        elif means == "kill":
-            self._signal(member, signal.SIGKILL)
-
-    def _signal(self, member: Member, what: int) -> None:
-        if self._launcher is not None:
-            self._launcher.signal(member.number, what)
+    def _tell(self, happening: Happening | None) -> None:
+        if happening is not None:
+            self._events.append(happening)
 
     # -- spares --------------------------------------------------------------------------------------
 
     def _replenish(self) -> None:
         """Have as many spares, ready or on their way, as there may be runs soon."""
-        wanted = min(self._slots - len(self._runs), SPARES)
+        wanted = min(self._slots - len(self._runs), SPARES) + self._hook_waits
         present = sum(one.spare for one in self._members.values())
-        while self._launcher is not None and self._back_off.until is None and present < wanted:
+        while self._zygotes.current is not None and self._back_off.until is None and present < wanted:
             present += 1
-            self._ask_for_one(self._launcher)
+            self._ask_for_one(self._zygotes.current)
 
     def _ask_for_one(self, launcher: Launcher) -> None:
         self._count += 1
-        member = Member(self._count, self._selector, self._on_frame, self._on_output, self._on_broken)
+        ears = self._on_frame, self._on_output, self._on_broken
+        member = Member(self._count, launcher, self._selector, *ears)
         member.since = self._clock.monotonic()
         try:
             ends = member.open()
@@ -330,19 +317,25 @@ class Pool:
         self._members[member.number] = member
         launcher.launch(member.number, *ends)
 
-    def _spare(self, pid: int) -> Member | None:
+    def _spare(self, pid: int = 0) -> Member | None:
+        """Return the spare `pid`, or the oldest."""
         spares = [one for one in self._members.values() if one.spare and one.ready]
         return next((one for one in spares if one.pid == pid), spares[0] if spares else None)
 
     def _warm(self, spec: RunSpec) -> Member | None:
-        key = spec["job"], spec["fileHash"]
+        key = warmth(spec)
         return next((one for one in self._members.values() if one.ready and one.key == key), None)
 
-    def _new_launcher(self) -> Launcher:
+    def _new_launcher(self, skipped: Mapping[str, str]) -> Launcher:
         clock = self._clock.monotonic
         if self._spawn == "exec":
             return ExecLauncher(self, self._selector, environ=self._environ, clock=clock)
         return ZygoteLauncher(
-            self, self._selector, environ=self._environ, preload=self._preload, skipped=self._skipped,
+            self, self._selector, environ=self._environ, preload=self._preload, skipped=skipped,
             project=self._project, lock_path=self._lock_path, clock=clock,
         )  # fmt: skip
+
+
+def warmth(spec: RunSpec) -> tuple[str, str, str | None]:
+    """Return what two runs must have in common for one process to serve both."""
+    return spec["job"], spec["fileHash"], spec["source"]

@@ -33,7 +33,7 @@ def default(container):
 
 
 def zygote_of(house: Household) -> int:
-    launcher = house.pool._launcher
+    launcher = house.pool._zygotes.current
     assert isinstance(launcher, ZygoteLauncher)
     return launcher.pid
 
@@ -70,7 +70,7 @@ def test_a_killed_node_leaves_nothing_behind_after_a_second(tmp_path: Path) -> N
         house.pool.start()
         house.write({DAEMON!r})
         house.start()
-        print(house.pool._launcher.pid, flush=True)
+        print(house.pool._zygotes.current.pid, flush=True)
         while True: house.turn()
     """)
     node = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
@@ -227,10 +227,10 @@ def test_an_installed_package_is_loaded_before_the_fork_and_a_projects_own_never
 def test_a_zygote_that_keeps_dying_is_restarted_at_most_once_a_second(zygote_house: Household) -> None:
     house = zygote_house
     house.until(lambda: bool(house.pool.ready))
-    first = house.pool._started_at
+    first = house.pool._zygotes.started_at
     os.kill(zygote_of(house), signal.SIGKILL)
-    house.until(lambda: house.pool._started_at != first)
-    assert house.pool._started_at - first >= 1.0
+    house.until(lambda: house.pool._zygotes.started_at != first)
+    assert house.pool._zygotes.started_at - first >= 1.0
 
 
 def test_ready_offers_no_more_than_the_free_slots(zygote_house: Household) -> None:
