@@ -14,8 +14,17 @@ from jobrunner.aftermath import Aftermath
 from jobrunner.clock import MILLISECOND, Clock, Instant
 from jobrunner.errors import StateError
 from jobrunner.events import (
-    ChainEnded, ClaimLost, Ending, Event, Finished, JobFinished, Output, Progressed,
-    Skipped, Stalled, Started,
+    ChainEnded,
+    ClaimLost,
+    Ending,
+    Event,
+    Finished,
+    JobFinished,
+    Output,
+    Progressed,
+    Skipped,
+    Stalled,
+    Started,
 )  # fmt: skip
 from jobrunner.executor import Asked, Began, Ended, Happening, HookEnded, HookOutput, LogWindow
 from jobrunner.executor import Output as RunOutput

@@ -39,7 +39,7 @@ class Joining:
             self._store.join(self._me)
             self._store.note(self._me.node, "node-start", None, f"pid {self._me.pid}", now)
             adopted = self.adopt(definitions, now)
-            events = [JobAdded(name) for name in adopted.found.added if not _is_ours(name)]
+            events: list[Event] = [JobAdded(name) for name in adopted.found.added if not _is_ours(name)]
             events += [JobUpdated(name, name in adopted.found.rescheduled) for name in adopted.found.updated]
             if alone:
                 events += self._scheduler.give_up(now, outage=True) + self._give_up_orphans(definitions, now)

@@ -63,7 +63,10 @@ def sentence(event: e.Event) -> Say | None:
 
 
 def _retrying(event: e.Retrying) -> Say:
-    return "warning", f"{event.job} #{event.run_id}: attempt {event.attempt} follows at {to_iso(event.at)[11:19]}Z"
+    return (
+        "warning",
+        f"{event.job} #{event.run_id}: attempt {event.attempt} follows at {to_iso(event.at)[11:19]}Z",
+    )
 
 
 def _finished(event: e.Finished) -> Say:

@@ -19,7 +19,15 @@ from jobrunner.discovery import hooksfile
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import BadRequest, StateError
 from jobrunner.events import (
-    ClockNotSet, Event, FileBroken, Looked, SchedulesPaused, Slept, StoreRecovered, StoreTroubled,
+    ClockJumped,
+    ClockNotSet,
+    Event,
+    FileBroken,
+    Looked,
+    SchedulesPaused,
+    Slept,
+    StoreRecovered,
+    StoreTroubled,
 )  # fmt: skip
 from jobrunner.goal import progress
 from jobrunner.joining import Joining, differences, restored
@@ -201,8 +209,10 @@ class Node:
         if isinstance(event, Slept):
             self._scheduler.slept = event.since, event.until
             action, detail = "slept", f"{to_iso(event.since)}/{to_iso(event.until)}"
-        else:
+        elif isinstance(event, ClockJumped):
             action, detail = "clock-set", f"{event.micros / SECOND:+.0f} s"
+        else:
+            return
         with suppress(StateError):
             self._store.note(self.me.node, action, None, detail, self._clock.now())
 

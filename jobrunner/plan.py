@@ -62,9 +62,7 @@ def waits(job: Job, standing: Standing) -> bool:
 
     Either the last allowed start is already queued, or the schedule counts from the end of a run.
     """
-    return _allowance(job, standing) <= 0 or bool(
-        job.schedule and job.schedule.after_end and standing.open
-    )
+    return _allowance(job, standing) <= 0 or bool(job.schedule and job.schedule.after_end and standing.open)
 
 
 def plan(
@@ -84,7 +82,9 @@ def plan(
 class _Look:
     """One look at one job; `now` is nominal."""
 
-    def __init__(self, job: Job, standing: Standing, now: Instant, first: Instant, slept: Span | None) -> None:
+    def __init__(
+        self, job: Job, standing: Standing, now: Instant, first: Instant, slept: Span | None
+    ) -> None:
         self._job = job
         self._standing = standing
         self._first = first
@@ -134,7 +134,9 @@ class _Look:
         room = max(0, CATCH_UP - self._standing.pending)
         total = self._count(self._first, self._newest)
         if not room:
-            return self._made((*self._missed(self._first, self._newest - 1), self._due(self._newest, "overlap")))
+            return self._made(
+                (*self._missed(self._first, self._newest - 1), self._due(self._newest, "overlap"))
+            )
         start = self._first if total <= room else self._from_the_end(room)
         late = self._instants(start, self._newest)[: _allowance(self._job, self._standing)]
         rows = [self._late_due(instant) for instant in late]
@@ -179,7 +181,10 @@ class _Look:
         if self._job.schedule is None:
             return []
         after = max(self._standing.consumed, (self._job.start_at or 1) - 1)
-        return [self._due(instant, "dst") for instant in self._job.schedule.dropped(after, until, self._standing.anchor)]
+        return [
+            self._due(instant, "dst")
+            for instant in self._job.schedule.dropped(after, until, self._standing.anchor)
+        ]
 
     def _cause(self, instant: Instant) -> Reason:
         return "asleep" if self._slept[0] <= instant <= self._slept[1] else "missed"

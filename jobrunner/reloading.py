@@ -54,7 +54,7 @@ class Reloading:
             place.attend(descriptor)
 
     def _files(self) -> list[str]:
-        return [*(os.path.join(self._settings.project, name) for name in FILES), *self._definitions.imported]  # noqa: PTH118
+        return [*(os.path.join(self._settings.project, name) for name in FILES), *self._definitions.imported]
 
     def close(self) -> None:
         """Watch and read no more."""
@@ -138,7 +138,7 @@ class Reloading:
 
 def _stamp(path: str) -> tuple[int, int] | None:
     try:
-        facts = os.stat(path)  # noqa: PTH116
+        facts = os.stat(path)
     except OSError:
         return None
     return facts.st_mtime_ns, facts.st_size

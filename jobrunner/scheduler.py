@@ -206,7 +206,9 @@ class Scheduler:
         ahead = standing.consumed - now
         if ahead > DAY:
             self._store.rewind(standing, now, job)
-            self._store.note(self._me.node, "cursor-reset", standing.job, f"stood at {standing.consumed}", now)
+            self._store.note(
+                self._me.node, "cursor-reset", standing.job, f"stood at {standing.consumed}", now
+            )
             return [CursorReset(standing.job, standing.consumed)], now
         if ahead > AHEAD and standing.job_id not in self._warned:
             self._warned.add(standing.job_id)

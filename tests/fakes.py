@@ -42,6 +42,8 @@ class FakeExecutor:
         self.slots = slots
         self.specs: dict[int, RunSpec] = {}
         self.started: list[RunSpec] = []
+        self.hooks: list[RunSpec] = []
+        self.stopped: list[tuple[int, str, str | None]] = []
         self._happened: list[Happening] = []
         self._pid = 100
 
@@ -55,6 +57,13 @@ class FakeExecutor:
         self.specs[spec["runId"]] = spec
         self.started.append(spec)
         return pid
+
+    def run_hook(self, spec: RunSpec, number: int) -> bool:
+        self.hooks.append(spec)
+        return True
+
+    def stop(self, run_id: int, state: str, reason: str | None) -> None:
+        self.stopped.append((run_id, state, reason))
 
     def end(self, run_id: int, outcome: Outcome | None = None) -> None:
         del self.specs[run_id]

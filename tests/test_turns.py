@@ -269,7 +269,7 @@ def test_a_run_pending_since_an_outage_is_missed_where_misfire_or_grace_say_so(
     after = Desk(tmp_path, jobs, clock, "b")
     desks.append(after)
     with after.store.transaction():
-        after.events += after.scheduler.give_up_overtaken(clock.now(), outage=True)
+        after.events += after.scheduler.give_up(clock.now(), outage=True)
     after.turn()
     assert {spec["job"] for spec in after.executor.started} == {"late", "hog"}
     assert {(run.job, run.reason) for run in after.runs("skipped")} == {
@@ -284,8 +284,8 @@ def test_a_run_that_waits_for_a_slot_longer_than_its_grace_is_skipped(
     desk = Desk(tmp_path, [a_job("graced", misfire_grace=3 * SECOND), a_job("patient")], clock, slots=0)
     desks.append(desk)
     desk.turn(MINUTE)
-    assert desk.scheduler.give_up_overtaken(clock.now() + 2 * SECOND, outage=False) == []
-    desk.scheduler.give_up_overtaken(clock.now() + 4 * SECOND, outage=False)
+    assert desk.scheduler.give_up(clock.now() + 2 * SECOND, outage=False) == []
+    desk.scheduler.give_up(clock.now() + 4 * SECOND, outage=False)
     assert {(run.job, run.reason) for run in desk.runs("skipped")} == {("graced", "grace")}
 
 

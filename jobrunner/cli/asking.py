@@ -90,6 +90,18 @@ class Asked:
 
         return self.open(settings, create=False) if exists(settings.state) else None
 
+    def with_stored(self, settings: Settings) -> Settings:
+        """Return settings with what `set` has stored of jobs, where there is a state."""
+        from dataclasses import replace
+
+        store = self.state(settings)
+        if store is None:
+            return settings
+        try:
+            return replace(settings, stored=store.overrides())
+        finally:
+            store.close()
+
     def open(self, settings: Settings, *, create: bool = True, patience: float = 10.0) -> Store:
         """Open the state to work in it; a locked one is waited for `patience` seconds."""
         from jobrunner.store import open_store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ from jobrunner.cli.app import not_yet
 from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb
 from jobrunner.cli.render import many, relative
 from jobrunner.clock import SystemClock, to_iso
+from jobrunner.definitions import Definitions, Filter, of_registry
 from jobrunner.errors import ConfigError
 from jobrunner.log import Log, one_line, sentence
 from jobrunner.model import Job, JobFacts, Problem
@@ -26,7 +27,6 @@ NODE_PATIENCE = 1.0  # seconds: a node has time-outs to keep while somebody else
 
 LATER = {
     "ui": "leave --ui out; ls, history and show tell what happens",
-    "watch": "stop it and start it again after a change; no run is lost",
     "role": "leave --role out: one process plans and works",
 }
 
@@ -61,11 +61,15 @@ LATER = {
 @click.option("--paused", is_flag=True, help="Skip everything that is due, and record it.")
 @click.option("--strict", is_flag=True, help="Refuse to start while a job file has a problem.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Lines for people, or JSON lines.")
-@click.option("--watch/--no-watch", default=False, hidden=True)
+@click.option(
+    "--watch/--no-watch",
+    default=None,
+    help="Take over edits of job files and settings.  [default: in a terminal]",
+)
 @click.option("--ui", is_flag=False, flag_value="on", hidden=True)
 @click.option("--role", hidden=True)
 @click.pass_obj
-def start(asked: Asked, /, until_done: bool, run_for: int | None, **options: Any) -> int:
+def start(asked: Asked, /, until_done: bool, run_for: int | None, watch: bool | None, **options: Any) -> int:
     """Run the schedule until told to stop: Ctrl-C or TERM; a second one ends at once.
 
     Any number of them may work on one state: each due moment is run once.
@@ -76,21 +80,29 @@ def start(asked: Asked, /, until_done: bool, run_for: int | None, **options: Any
     until_done = until_done or settings.until_done
     run_for = run_for if run_for is not None else settings.run_for
     log = Log(sys.stderr, SystemClock().now, settings.log_format)
+    watch = sys.stderr.isatty() if watch is None else watch
+    settings = asked.with_stored(settings)
     known = report.load_all(settings)
-    jobs = report.chosen(known, settings)
-    _check(jobs, known.problems, settings, until_done=until_done)
+    definitions = of_registry(known, _wanted(known, settings), keep_sources=watch)
+    _check(definitions.jobs, known.problems, settings, until_done=until_done)
     store = asked.open(settings, patience=NODE_PATIENCE)
+    how = {"until_done": until_done, "run_for": run_for, "exclusive": settings.exclusive, "watch": watch}
     try:
         nodes.refuse_company(store, settings)
-        Banner(settings, log).say(jobs, store, known)
-        return _work(settings, jobs, store, log, known.problems, until_done=until_done, run_for=run_for)
+        Banner(settings, log).say(definitions.jobs, store, known)
+        return _work(definitions, store, log, lambda: asked.settings(**options), how)
     finally:
         store.close()
 
 
+def _wanted(known: Registry, settings: Settings) -> Filter:
+    """Return which jobs --only, --except and --tag leave. Raises UnknownJob for a name in --only."""
+    for name in sorted(settings.only):
+        known.summary(name)
+    return lambda job: report.excluded(job, settings) in (None, report.ENVIRONMENT)
+
+
 def _refuse_later(options: dict[str, Any]) -> None:
-    if options.pop("watch"):
-        not_yet("--watch", LATER["watch"])
     if options.pop("ui"):
         not_yet("--ui", LATER["ui"])
     if options.pop("role") not in (None, "all"):
@@ -126,25 +138,20 @@ def _no_jobs_hint(problems: list[Problem], settings: Settings) -> str:
 
 
 def _work(
-    settings: Settings,
-    jobs: Mapping[str, Job],
+    definitions: Definitions,
     store: Store,
     log: Log,
-    problems: list[Problem],
-    *,
-    until_done: bool,
-    run_for: int | None,
+    again: Callable[[], Settings],
+    how: Mapping[str, Any],
 ) -> int:
     from jobrunner.node import Node, Options
 
-    options = Options(until_done=until_done, run_for=run_for, exclusive=settings.exclusive)
-    preload = sorted({name for job in jobs.values() for name in job.imports})
-    node = Node(settings, jobs, store, log, options, preload=preload)
+    node = Node(definitions, store, log, Options(**how), again=again)
     code = node.run()
-    return _verdict(code, node.stuck, problems, log) if until_done else code
+    return _verdict(code, node.stuck, definitions.problems, log) if how["until_done"] else code
 
 
-def _verdict(code: int, stuck: tuple[tuple[str, str], ...], problems: list[Problem], log: Log) -> int:
+def _verdict(code: int, stuck: tuple[tuple[str, str], ...], problems: Sequence[Problem], log: Log) -> int:
     """Name what will never be done; returns the exit code of `--until-done`."""
     for name, why in stuck:
         log.line("error", f"{name} has not had all its runs, and never will: {one_line(why)}", "Verdict")

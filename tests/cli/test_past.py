@@ -109,7 +109,7 @@ def test_many_skips_are_one_row_that_says_how_many(house: House) -> None:
     )  # fmt: skip
     job = Registry.load(load({"project": str(house.root)}, {})).find("a")
     now = SystemClock().now()
-    assert store.consume(standing, due.last_for or 0, [due], job=job, supersede=False, node=node, now=now)
+    assert store.consume(standing, due.last_for or 0, [due], job=job, supersede=None, node=node, now=now)
     store.close()
     (run,) = house.call("history", "--json").json
     assert run.keys() == RUN

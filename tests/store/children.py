@@ -22,7 +22,7 @@ def hold(url: str) -> None:
         store.register("child", jobs, "", at(0))
         for standing, job in zip(store.standings("child", ""), jobs, strict=True):
             store.consume(
-                standing, at(1), [run_at(1)], job=job, supersede=False, node=make_node("child"), now=at(1)
+                standing, at(1), [run_at(1)], job=job, supersede=None, node=make_node("child"), now=at(1)
             )
         store.claim(make_node("child"), range(50), at(1))
         print("held", flush=True)

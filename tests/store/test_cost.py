@@ -55,7 +55,7 @@ def test_finished_runs_make_no_claim_slower(store: SqliteStore) -> None:
     job = make_job(concurrency="allow")
     store.register("a", [job], "", at(0))
     standing = store.standings("a", "")[0]
-    store.consume(standing, at(1), [run_at(1)], job=job, supersede=False, node=make_node(), now=at(1))
+    store.consume(standing, at(1), [run_at(1)], job=job, supersede=None, node=make_node(), now=at(1))
     few = steps(store)
     store._db.rows("""
         WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 20000)

@@ -70,7 +70,7 @@ def test_two_processes_that_race_claim_each_run_once_and_count_exactly(url: str,
                 at(100),
                 due,
                 job=jobs[standing.job],
-                supersede=False,
+                supersede=None,
                 node=make_node("a"),
                 now=at(100),
             )

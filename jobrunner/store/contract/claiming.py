@@ -110,7 +110,7 @@ class Claiming(Bench):
         self.register(job, owner="b")
         standing = self.standing(owner="b")
         self.store.consume(
-            standing, at(5), [run_at(5)], job=job, supersede=False, node=make_node("b"), now=at(5)
+            standing, at(5), [run_at(5)], job=job, supersede=None, node=make_node("b"), now=at(5)
         )
         assert self.claim(node=make_node("b")) == []
 
@@ -125,7 +125,7 @@ class Claiming(Bench):
     def test_skips_are_not_counted(self) -> None:
         job = make_job(number_of_executions=1)
         self._pending(job, 1)
-        self.consume(job, run_at(2), supersede=True)
+        self.consume(job, run_at(2), supersede="missed")
         assert self.standing().executions == 0
         assert len(self.claim()) == 1
 

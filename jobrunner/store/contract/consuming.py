@@ -40,7 +40,7 @@ class Consuming(Bench):
         other = self.again()
         assert self.consume(job, run_at(1))
         assert not other.consume(
-            seen, at(2), [run_at(1), run_at(2)], job=job, supersede=True, node=make_node("b"), now=at(2)
+            seen, at(2), [run_at(1), run_at(2)], job=job, supersede="missed", node=make_node("b"), now=at(2)
         )
         assert facts(self.rows()) == [(1, "pending", None, 1)]
         assert self.standing().consumed == at(1)
@@ -49,7 +49,7 @@ class Consuming(Bench):
         job, seen = self.tick, self.standing()
         self.register(make_job(every=7), now=seen.consumed)
         assert not self.store.consume(
-            seen, at(1), [run_at(1)], job=job, supersede=False, node=self.node, now=at(1)
+            seen, at(1), [run_at(1)], job=job, supersede=None, node=self.node, now=at(1)
         )
 
     def test_the_cursor_never_goes_back_by_consuming(self) -> None:
@@ -64,7 +64,7 @@ class Consuming(Bench):
 
     def test_superseding_makes_the_pending_run_missed(self) -> None:
         self.enqueue(self.tick, 1)
-        self.consume(self.tick, skip_at(2, "missed"), run_at(3), supersede=True)
+        self.consume(self.tick, skip_at(2, "missed"), run_at(3), supersede="missed")
         assert facts(self.rows()) == [
             (1, "skipped", "missed", 1), (2, "skipped", "missed", 1), (3, "pending", None, 1)
         ]  # fmt: skip
@@ -75,7 +75,7 @@ class Consuming(Bench):
         seen = self.standing()
         self.claim()
         assert self.store.consume(
-            seen, at(2), [skip_at(2)], job=self.tick, supersede=True, node=self.node, now=at(2)
+            seen, at(2), [skip_at(2)], job=self.tick, supersede="missed", node=self.node, now=at(2)
         )
         assert facts(self.rows()) == [(1, "running", None, 1), (2, "skipped", "overlap", 1)]
 

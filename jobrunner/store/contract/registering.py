@@ -107,7 +107,7 @@ class Registering(Bench):
             at(1),
             [run_at(1)],
             job=make_job(hash="new"),
-            supersede=False,
+            supersede=None,
             node=make_node("b"),
             now=at(1),
         )

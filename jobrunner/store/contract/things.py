@@ -160,7 +160,7 @@ class Bench:
         """Return where a job stands."""
         return next(found for found in self.store.standings(owner, "") if found.job == name)
 
-    def consume(self, job: Job, *due: Due, until: int = 0, supersede: bool = False) -> bool:
+    def consume(self, job: Job, *due: Due, until: int = 0, supersede: Reason | None = None) -> bool:
         """Consume to `until`, or to the last of `due`."""
         end = at(until) if until else max(each.last_for or each.scheduled_for for each in due)
         return self.store.consume(

@@ -12,7 +12,6 @@ from jobrunner.store.base import RunFilter
 from jobrunner.store.sqlite.nodes import Nodes
 from jobrunner.store.sqlite.rows import COLUMNS, dumps, dumps_or_null, run_of
 
-
 DURATIONS = 30  # how many are kept of each job
 
 
