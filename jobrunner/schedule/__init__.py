@@ -64,6 +64,15 @@ class Schedule(Protocol):
         """Return how many instants are due in (after, until]; cheap however long the span is."""
         ...
 
+    def dropped(self, after: Instant, until: Instant, anchor: Instant | None = None) -> list[Instant]:
+        """Return the instants in (after, until] at which a clock change made fixed times fall out for good.
+
+        That is one instant per change, the first valid one after the gap, however many times fell in it; none
+        where the schedule is due at that instant anyhow. A list with intervals needs `anchor` to know whether
+        those are. Cheap where the clock does not change, whatever the schedule.
+        """
+        ...
+
     def shortest(self) -> int:
         """Return a lower bound of the microseconds between two neighbouring due instants."""
         ...

@@ -91,6 +91,17 @@ class Cron:
         parts = self.clock.parts(*seconds_between(after, until))
         return sum(self._count_in(*part) for part in parts)
 
+    def dropped(self, after: Instant, until: Instant, anchor: Instant | None = None) -> list[Instant]:
+        """Return the instants in (after, until] after a gap whose fixed times are lost; not if due anyhow."""
+        if self.fields.wildcard:
+            return []
+        starts = [gap.start * SECOND for gap in gaps_between(self.clock, after, until) if self.drops(gap)]
+        return [instant for instant in starts if not self.has(instant)]
+
+    def has(self, instant: Instant) -> bool:
+        """Return whether it is due at an instant."""
+        return self.next_after(instant - 1) == instant
+
     def shortest(self) -> int:
         """Return the least microseconds between two due instants, clock changes until 2050 included."""
         shortest = self.times.closest(self.calendar.closest())
@@ -115,6 +126,17 @@ class Cron:
         jump = stretch.offset - stretch.before
         if self.fields.wildcard or not 0 < jump < LARGE_JUMP or self.options.gap != "run-after":
             return False
+        return self._skips(stretch)
+
+    def drops(self, stretch: Stretch) -> bool:
+        """Return whether fixed times were skipped right before this stretch and nothing makes up for them."""
+        jump = stretch.offset - stretch.before
+        if self.fields.wildcard or jump <= 0 or (jump < LARGE_JUMP and self.options.gap == "run-after"):
+            return False
+        return self._skips(stretch)
+
+    def _skips(self, stretch: Stretch) -> bool:
+        """Return whether a matching wall time lies in the gap right before this stretch."""
         end = stretch.start + stretch.offset
         wall = self._wall_from(stretch.start + stretch.before, end)
         return wall is not None and wall < end
@@ -174,6 +196,11 @@ class Cron:
 def seconds_between(after: Instant, until: Instant) -> tuple[int, int]:
     """Return the first and the last whole second in (after, until]."""
     return max(after // SECOND + 1, EARLIEST), min(until // SECOND, LATEST)
+
+
+def gaps_between(clock: Zone, after: Instant, until: Instant) -> list[Stretch]:
+    """Return the stretches that begin in (after, until] with a jump ahead."""
+    return clock.gaps(*seconds_between(after, until))
 
 
 def _leap(second: int, stretch: Stretch, wall: int) -> int:

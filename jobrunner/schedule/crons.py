@@ -8,7 +8,7 @@ from itertools import pairwise
 from operator import or_
 
 from jobrunner.clock import SECOND, Instant
-from jobrunner.schedule.cron import Cron, gaps_at_changes, seconds_between
+from jobrunner.schedule.cron import Cron, gaps_at_changes, gaps_between, seconds_between
 from jobrunner.schedule.days import bits
 from jobrunner.schedule.times import DAY
 from jobrunner.schedule.zones import Stretch
@@ -39,6 +39,14 @@ class Crons:
     def has(self, instant: Instant) -> bool:
         """Return whether any member names this instant."""
         return self.next_after(instant - 1) == instant
+
+    def dropped(self, after: Instant, until: Instant) -> list[Instant]:
+        """Return the instants in (after, until] after a gap in which times were lost; not if one is due."""
+        if not self.members:
+            return []
+        gaps = gaps_between(self.members[0].clock, after, until)
+        starts = [gap.start * SECOND for gap in gaps if any(member.drops(gap) for member in self.members)]
+        return [instant for instant in starts if not self.has(instant)]
 
     def count(self, after: Instant, until: Instant) -> int:
         """Return how many different instants the members name in (after, until]."""

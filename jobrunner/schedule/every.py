@@ -57,6 +57,10 @@ class Every:
         """Return how many instants of the grid are in (after, until]."""
         return max(0, self._number(until, anchor) - self._number(after, anchor))
 
+    def dropped(self, after: Instant, until: Instant, anchor: Instant | None = None) -> list[Instant]:
+        """Return nothing: elapsed time has no gaps."""
+        return []
+
     def has(self, instant: Instant, anchor: Instant) -> bool:
         """Return whether an instant is on the grid."""
         return instant > anchor and (instant - anchor) % self.interval == 0

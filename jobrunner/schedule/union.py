@@ -36,6 +36,16 @@ class Union:
         found = [member.latest(after, until, anchor) for member in self.members]
         return max((instant for instant in found if instant is not None), default=None)
 
+    def dropped(self, after: Instant, until: Instant, anchor: Instant | None = None) -> list[Instant]:
+        """Return the instants in (after, until] after a gap in which times were lost, and no member is due.
+
+        Intervals are members that may be due; without `anchor` nobody knows, and they are not asked.
+        """
+        found = self._crons.dropped(after, until)
+        if not found or anchor is None:
+            return found
+        return [instant for instant in found if not any(grid.has(instant, anchor) for grid in self._grids)]
+
     def count(self, after: Instant, until: Instant, anchor: Instant) -> int:
         """Return how many different instants are due in (after, until].
 

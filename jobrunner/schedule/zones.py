@@ -68,6 +68,13 @@ class Zone:
         parts = self.parts(first, last)
         return [start for stretch, start, _ in parts if start == stretch.start and _changed(stretch)]
 
+    def gaps(self, first: int, last: int) -> list[Stretch]:
+        """Return the stretches that start from `first` to `last` and before which the clock was set ahead."""
+        if first > last or self.at(last).start < first:
+            return []  # nearly always: all of it lies in one stretch
+        parts = self.parts(first, last)
+        return [part for part, start, _ in parts if start == part.start and part.before < part.offset]
+
     def _cut(self, low: int, high: int) -> tuple[Stretch, ...]:
         # A change just outside the block still decides about wall times inside: see MARGIN.
         changes = self._changes_in(low - MARGIN, high + MARGIN)

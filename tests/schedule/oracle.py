@@ -9,6 +9,7 @@ from __future__ import annotations
 import calendar
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 LIMIT = 3 * 3600
@@ -120,5 +121,19 @@ def due(job: Job, row: list[tuple[int, int]], tick: int) -> list[int]:
             starts = any(job.at(missed) for missed in range(virtual + tick, wall + tick, tick))
             virtual = wall
         if starts:
+            found.append(instant)
+    return found
+
+
+def dropped(job: Job, row: list[tuple[int, int]], tick: int, *, skip: bool = False) -> list[int]:
+    """Return the instants of a row after a gap whose fixed times never start, unless the job starts there.
+
+    With `skip` no gap is made up for, however small.
+    """
+    started = {instant for instant, wall in row if job.at(wall)} if skip else set(due(job, row, tick))
+    found = []
+    for (_, before), (instant, wall) in pairwise(row):
+        lost = any(job.at(missed) for missed in range(before + tick, wall, tick))
+        if lost and not job.wildcard and instant not in started:
             found.append(instant)
     return found

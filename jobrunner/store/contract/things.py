@@ -47,6 +47,10 @@ class Every:
         """How many multiples lie in (after, until]."""
         return max(0, until // self.shortest() - after // self.shortest())
 
+    def dropped(self, after: Instant, until: Instant, anchor: Instant | None = None) -> list[Instant]:
+        """Nothing: it knows no zones."""
+        return []
+
     def shortest(self) -> int:
         """The interval."""
         return self.seconds * SECOND
