@@ -21,9 +21,9 @@ from typing import Any, Protocol
 from jobrunner.clock import Instant
 from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing, State
 from jobrunner.store.control import Control
-from jobrunner.store.values import Claim, Keep, LogChunk, Registration, RunFilter
+from jobrunner.store.values import Claim, Figure, Hold, Keep, LogChunk, Registration, RunFilter
 
-__all__ = ["Claim", "Control", "Keep", "LogChunk", "Registration", "RunFilter", "Store"]
+__all__ = ["Claim", "Control", "Figure", "Hold", "Keep", "LogChunk", "Registration", "RunFilter", "Store"]
 
 
 class Store(Control, Protocol):

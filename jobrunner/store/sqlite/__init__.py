@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 
-from jobrunner.clock import Instant
 from jobrunner.store.sqlite.claims import Claims
 from jobrunner.store.sqlite.connection import Database
+from jobrunner.store.sqlite.housekeeping import Housekeeping
+from jobrunner.store.sqlite.insight import Insight
 from jobrunner.store.sqlite.jobs import Jobs
 from jobrunner.store.sqlite.logs import Logs
-from jobrunner.store.sqlite.rows import plain
 from jobrunner.store.sqlite.runs import Runs
 from jobrunner.store.sqlite.schedule import Schedule
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jobrunner.store.base import Store
 
 
-class SqliteStore(Jobs, Schedule, Claims, Runs, Logs):
+class SqliteStore(Jobs, Schedule, Claims, Runs, Logs, Housekeeping, Insight):
     """A `Store` (base.py has the conditions); here is what concerns the whole file."""
 
     def __init__(self, url: str, database: Database) -> None:
@@ -73,13 +73,6 @@ class SqliteStore(Jobs, Schedule, Claims, Runs, Logs):
     def verify(self) -> None:
         """See `Store.verify`."""
         self._db.verify()
-
-    NOTE = "INSERT INTO audit (at, actor, action, job, detail) VALUES (?, ?, ?, ?, ?)"
-
-    def note(self, actor: str, action: str, job: str | None, detail: str, now: Instant) -> None:
-        """See `Store.note`."""
-        with self._db.transaction():
-            self._db.rows(self.NOTE, (now, actor, action, job, plain(detail)))
 
     INFO = "SELECT version, min_reader, state_id, created_at FROM meta"
 
