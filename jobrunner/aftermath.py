@@ -1,4 +1,4 @@
-"""What follows when an attempt has ended: another one, or its chain's end, and what that means for the job."""
+"""What follows when an attempt has ended: another one, or its chain's end and what that means."""
 
 from __future__ import annotations
 

@@ -92,9 +92,10 @@ class Joining:
         events: list[Event] = []
         for run in self._store.open_runs():
             orphan = self._scheduler.job(run.job) is None
-            if orphan and run.state == "pending" and run.scheduled_for is not None:
-                if self._store.give_up(run.id, "orphan", self._me, now):
-                    events.append(Skipped(run.job, run.scheduled_for, "orphan", 1))
+            if not orphan or run.state != "pending" or run.scheduled_for is None:
+                continue
+            if self._store.give_up(run.id, "orphan", self._me, now):
+                events.append(Skipped(run.job, run.scheduled_for, "orphan", 1))
         return events
 
     def _note(self, definitions: Definitions, found: Registration, now: Instant) -> None:

@@ -90,7 +90,7 @@ class Node:
             store, self.place.pool, self._scheduler, self.me, settings, self._clock, emit,
             masker=Masker(secrets_of(os.environ, settings)), hooks=hooks_of(settings, emit),
             restore=lambda name: restored(store, self._settings, name),
-            source=lambda job: self._definitions.source_of(job),
+            source=self._source_of,
         )  # fmt: skip
         self._reloading = Reloading(
             definitions, self.place, again or (lambda: settings), emit, watch=options.watch
@@ -260,6 +260,9 @@ class Node:
             self.place.pool.renew(preload(new))
         for event in (*differences(before, new, adopted), *adopted.events):
             self._emit(event)
+
+    def _source_of(self, job: Job) -> str | None:
+        return self._definitions.source_of(job)
 
     def _check_pause(self) -> list[Event]:
         before, self._paused = self._paused, self._store.paused() is not None

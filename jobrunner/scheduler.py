@@ -54,7 +54,7 @@ class Scheduler:
 
     @property
     def gates(self) -> Mapping[str, Reason]:
-        """Why jobs of ours may not run on this node, by name, case folded; what holds everywhere is not here."""
+        """Why jobs of ours may not run on this node alone, by name, case folded."""
         return self._gates
 
     @property
@@ -169,7 +169,7 @@ class Scheduler:
         return [Skipped(job.name, due.scheduled_for, due.skip, due.count) for due in todo.due if due.skip]
 
     def _make_way(self, standing: Standing, now: Instant) -> None:
-        """Let the newer occurrence be the next: what runs is asked to end, what waits to be tried again ends."""
+        """Let the newer occurrence be next: what runs is asked to end, what waits for an attempt ends."""
         for run in self._store.replace(standing, now):
             self._store.conclude(run, Outcome(state="canceled", reason="replaced"), now)
 

@@ -21,9 +21,11 @@ from typing import Any, Protocol
 from jobrunner.clock import Instant
 from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing, State
 from jobrunner.store.control import Control
-from jobrunner.store.values import Claim, Glance, Keep, LogChunk, Registration, RunFilter
+from jobrunner.store.values import Claim, Figure, Glance, Hold, Keep, LogChunk, Registration, RunFilter
 
-__all__ = ["Claim", "Control", "Glance", "Keep", "LogChunk", "Registration", "RunFilter", "Store"]
+__all__ = [
+    "Claim", "Control", "Figure", "Glance", "Hold", "Keep", "LogChunk", "Registration", "RunFilter", "Store",
+]  # fmt: skip
 
 
 class Store(Control, Protocol):
@@ -184,7 +186,7 @@ class Store(Control, Protocol):
         ...
 
     def next_pending(self, now: Instant) -> Instant | None:
-        """Return when the first of the pending runs that are not due at `now` is; None when all are. Cheap."""
+        """Return when the first pending run is due that is not at `now`, or None; cheap."""
         ...
 
     def run_here(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.model import Definition, Note, Pause
-from jobrunner.store.values import Keep, RunFilter
+from jobrunner.model import Definition, Note, Pause, Run
+from jobrunner.store.values import Figure, Hold, Keep, RunFilter
 
 
 class Control(Protocol):
@@ -67,7 +67,8 @@ class Control(Protocol):
 
     def delete_runs(self, which: RunFilter, *, dry_run: bool = False) -> int:
         """Delete ended runs that the filter names (all of them: `limit` has no meaning); return how many.
-        With `dry_run` only count."""
+        With `dry_run` only count. Many go in several transactions, unless one is open.
+        """
         ...
 
     def note(self, actor: str, action: str, job: str | None, detail: str, now: Instant) -> None:
@@ -77,4 +78,35 @@ class Control(Protocol):
     def notes(self, job: str | None = None, *, since: Instant | None = None, limit: int = 1000) -> list[Note]:
         """Return the audit trail, newest first: all of it, or of one job (ignoring case) with what
         concerns all jobs."""
+        ...
+
+    # -- questions about the past --------------------------------------------------------------------
+
+    def due_before(self, job_id: int, at: Instant) -> list[Run]:
+        """Return the first attempts (one a scope) of the last recorded occurrence at or before `at`.
+
+        The row for many that it may be reaches to its `last_for`, perhaps beyond `at`; [] when there is
+        none. Cheap."""
+        ...
+
+    def due_after(self, job_id: int, at: Instant) -> list[Run]:
+        """Return the first attempts of the first recorded occurrence after `at`. Cheap."""
+        ...
+
+    def chain(self, root_id: int) -> list[Run]:
+        """Return all attempts of a chain that are still there, the first one first. Cheap."""
+        ...
+
+    def holders(self) -> Mapping[int, Sequence[Hold]]:
+        """Return which nodes hold the current definition of each job, dead ones that nobody has recovered
+        included."""
+        ...
+
+    def figures(self, job_id: int | None, since: Instant | None) -> list[Figure]:
+        """Return the figures of all rows, open ones too, or of one job's; of those that ended, else started,
+        else were due at or after `since`."""
+        ...
+
+    def healthy(self) -> str:
+        """Check the whole store for damage; returns "ok" or what is wrong. Not cheap."""
         ...

@@ -83,3 +83,27 @@ class Keep:
     ended_since: Instant
     failed_since: Instant
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A node, by its owner id, that holds a job's current definition; `gate`: why it may not run there."""
+
+    owner: str
+    gate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What statistics need of a row: how long the run took and how late it started, in microseconds.
+
+    `count` is how many occurrences a row of skips stands for. What did not start took no time: None.
+    """
+
+    job_id: int
+    state: str
+    count: int
+    trigger: str
+    attempt: int
+    took: int | None
+    late: int | None

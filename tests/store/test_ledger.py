@@ -69,7 +69,7 @@ class Ledger(Bench):
         for kind, number, reason in pieces:
             due += self._due(kind, cursor + 1, number, reason)
             cursor += number
-        assert self.consume(self.job, *due, until=cursor, supersede=supersede)
+        assert self.consume(self.job, *due, until=cursor, supersede="missed" if supersede else None)
         self.consumed |= {second for each in due for second in seconds(each.scheduled_for, each.last_for)}
 
     def _due(self, kind: str, first: int, number: int, reason: Reason) -> Iterator[Due]:

@@ -13,9 +13,10 @@ from jobrunner.store.contract.claiming import Claiming
 from jobrunner.store.contract.consuming import Consuming
 from jobrunner.store.contract.controlling import Controlling
 from jobrunner.store.contract.ending import Ending
+from jobrunner.store.contract.keeping import Keeping
 from jobrunner.store.contract.registering import Registering
 from jobrunner.store.contract.whole import Whole
 
 
-class StoreContract(Registering, Consuming, Claiming, Ending, Controlling, Whole):
+class StoreContract(Registering, Consuming, Claiming, Ending, Controlling, Keeping, Whole):
     """All of it. Override `make_store`, and `again` where opening the URL once more is not enough."""

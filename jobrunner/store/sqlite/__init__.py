@@ -14,6 +14,8 @@ from jobrunner.store.sqlite.claims import Claims
 from jobrunner.store.sqlite.connection import Database
 from jobrunner.store.sqlite.control import Control
 from jobrunner.store.sqlite.facts import Facts
+from jobrunner.store.sqlite.housekeeping import Housekeeping
+from jobrunner.store.sqlite.insight import Insight
 from jobrunner.store.sqlite.jobs import Jobs
 from jobrunner.store.sqlite.logs import Logs
 from jobrunner.store.sqlite.rows import plain
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from jobrunner.store.base import Store
 
 
-class SqliteStore(Jobs, Facts, Schedule, Claims, Cancels, Control, Logs):
+class SqliteStore(Jobs, Facts, Schedule, Claims, Cancels, Control, Logs, Housekeeping, Insight):
     """A `Store` (base.py has the conditions); here is what concerns the whole file."""
 
     def __init__(self, url: str, database: Database) -> None:
@@ -75,13 +77,6 @@ class SqliteStore(Jobs, Facts, Schedule, Claims, Cancels, Control, Logs):
     def verify(self) -> None:
         """See `Store.verify`."""
         self._db.verify()
-
-    NOTE = "INSERT INTO audit (at, actor, action, job, detail) VALUES (?, ?, ?, ?, ?)"
-
-    def note(self, actor: str, action: str, job: str | None, detail: str, now: Instant) -> None:
-        """See `Store.note`."""
-        with self._db.transaction():
-            self._db.rows(self.NOTE, (now, actor, action, job, plain(detail)))
 
     INFO = "SELECT version, min_reader, state_id, created_at FROM meta"
 

@@ -161,7 +161,8 @@ class Claims(Part):
 
     RUN_HERE = f"""
         INSERT INTO runs (job_id, trigger, scope, effective_at, state, exclusive, priority, run_group,
-                          delivery, params, identity, created_at, started_at, owner, node, machine, pid, fence)
+                          delivery, params, identity, created_at, started_at, owner, node, machine, pid,
+                          fence)
         VALUES (:job_id, 'manual', :scope, :now, 'running', :exclusive, :priority, :group,
                 :delivery, :params, :identity, :now, :now, :owner, :node, :machine, :pid, :fence)
         RETURNING {COLUMNS}"""  # noqa: S608

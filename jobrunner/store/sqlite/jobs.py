@@ -94,7 +94,8 @@ class Jobs(Part):
             skip_reason = NULL, skip_count = 0, skip_run = NULL"""
 
     DEFINE = """
-        INSERT INTO definitions (job_id, hash, file, config, execution_limit, enabled, per_machine, group_limit)
+        INSERT INTO definitions (job_id, hash, file, config, execution_limit, enabled, per_machine,
+                                 group_limit)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (job_id, hash) DO NOTHING"""
     MAKE_CURRENT = "UPDATE jobs SET definition_hash = ?2, file = ?3, name = ?4 WHERE id = ?1"

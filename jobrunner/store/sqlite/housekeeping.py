@@ -1,0 +1,127 @@
+"""Housekeeping: what is deleted when, the audit trail, and what is added to a log afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from jobrunner.clock import Instant
+from jobrunner.model import Note
+from jobrunner.store.sqlite.connection import Row
+from jobrunner.store.sqlite.rows import Part, plain
+from jobrunner.store.values import Keep, RunFilter
+
+BATCH = 500  # rows that one transaction deletes at most: nodes wait for the lock meanwhile
+
+
+class Housekeeping(Part):
+    """The verbs prune, delete_runs, note, notes and add_to_log."""
+
+    # A row of a chain that goes on is needed for its end. What a row for many stands for reaches to last_for;
+    # its finished_at is the moment of its last extension, which a wrong clock may have made an old one.
+    OVER = """
+        r.state NOT IN ('pending', 'running', 'waiting')
+        AND NOT EXISTS (
+            SELECT 1 FROM runs o WHERE o.job_id = r.job_id AND o.scope = r.scope
+            AND o.state IN ('pending', 'running', 'waiting') AND o.root_id = coalesce(r.root_id, r.id))"""
+    TOO_OLD = f"""
+        SELECT r.id FROM runs r
+        WHERE max(r.finished_at, coalesce(r.last_for, 0)) <
+              iif(r.state IN ('failed', 'timed_out', 'lost'), :failed_since, :ended_since)
+          AND {OVER}
+        ORDER BY r.id LIMIT :limit"""  # noqa: S608
+    TOO_MANY = f"""
+        SELECT r.id FROM jobs j
+        CROSS JOIN runs r ON r.job_id = j.id
+        WHERE r.id <= (SELECT n.id FROM runs n WHERE n.job_id = j.id ORDER BY n.id DESC LIMIT 1 OFFSET :rows)
+          AND {OVER}
+        ORDER BY r.id LIMIT :limit"""  # noqa: S608
+    OLD_NOTES = """
+        DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < :failed_since ORDER BY id LIMIT :limit)"""
+
+    def prune(self, keep: Keep, limit: int) -> int:
+        """See `Control.prune`. It looks for them before it takes the lock: what has ended stays ended."""
+        values = {"ended_since": keep.ended_since, "failed_since": keep.failed_since, "limit": limit}
+        found = self._ids(self.TOO_OLD, values)
+        if len(found) < limit:
+            found += self._ids(self.TOO_MANY, {"rows": keep.rows, "limit": limit})
+        chosen = sorted(set(found))[:limit]
+        with self._db.transaction():
+            self._db.rows(self.OLD_NOTES, {"failed_since": keep.failed_since, "limit": limit})
+            return self._delete(chosen)
+
+    DELETE = f"""
+        DELETE FROM runs AS r WHERE r.id IN (SELECT value FROM json_each(?)) AND {OVER}"""  # noqa: S608
+
+    def _delete(self, ids: Sequence[int]) -> int:
+        return self._db.change(self.DELETE, (json.dumps(list(ids)),)) if ids else 0
+
+    def _ids(self, sql: str, values: Mapping[str, object]) -> list[int]:
+        return [row[0] for row in self._db.rows(sql, values)]
+
+    # a run's moment is the one that `runs` lists it by
+    NAMED = f"""
+        SELECT r.id FROM runs r
+        WHERE (:job IS NULL OR r.job_id = (SELECT id FROM jobs WHERE name_key = :job))
+          AND (:states IS NULL OR r.state IN (SELECT value FROM json_each(:states)))
+          AND (:since IS NULL OR coalesce(r.started_at, r.last_for, r.effective_at) >= :since)
+          AND (:until IS NULL OR coalesce(r.started_at, r.last_for, r.effective_at) < :until)
+          AND {OVER}
+        ORDER BY r.id"""  # noqa: S608
+
+    def delete_runs(self, which: RunFilter, *, dry_run: bool = False) -> int:
+        """See `Control.delete_runs`. A row for many skips goes when the last of them is named."""
+        values: dict[str, object] = {
+            "job": None if which.job is None else which.job.casefold(),
+            "states": None if which.states is None else json.dumps(list(which.states)),
+            "since": which.since,
+            "until": which.until,
+        }
+        found = self._ids(self.NAMED, values)
+        if dry_run:
+            return len(found)
+        return sum(self._delete_batch(found[at : at + BATCH]) for at in range(0, len(found), BATCH))
+
+    def _delete_batch(self, ids: Sequence[int]) -> int:
+        with self._db.transaction():
+            return self._delete(ids)
+
+    # -- the audit trail -----------------------------------------------------------------------------
+
+    NOTE = "INSERT INTO audit (at, actor, action, job, detail) VALUES (?, ?, ?, ?, ?)"
+
+    def note(self, actor: str, action: str, job: str | None, detail: str, now: Instant) -> None:
+        """See `Control.note`."""
+        with self._db.transaction():
+            self._db.rows(self.NOTE, (now, plain(actor), action, job, plain(detail)))
+
+    NOTES = """
+        SELECT id, at, actor, action, job, detail FROM audit
+        WHERE (:job IS NULL OR job IS NULL OR job = :job COLLATE NOCASE)
+          AND (:since IS NULL OR at >= :since)
+        ORDER BY id DESC LIMIT :limit"""
+
+    def notes(self, job: str | None = None, *, since: Instant | None = None, limit: int = 1000) -> list[Note]:
+        """See `Control.notes`. Newest is what was written last, whatever the clocks said."""
+        return self._db.made(_note, self.NOTES, {"job": job, "since": since, "limit": limit})
+
+    # -- logs of what has ended ----------------------------------------------------------------------
+
+    LENGTHEN = """
+        UPDATE runs SET log_bytes = log_bytes + ?2
+        WHERE id = ?1 AND state NOT IN ('pending', 'running', 'waiting')
+        RETURNING log_bytes - ?2"""
+    ADD = "INSERT INTO logs (run_id, offset, data) VALUES (?, ?, ?)"
+
+    def add_to_log(self, run_id: int, data: bytes) -> None:
+        """See `Store.add_to_log`; of a run that is there no more, or still open, nothing is written."""
+        if not data:
+            return
+        with self._db.transaction():
+            row = self._db.row(self.LENGTHEN, (run_id, len(data)))
+            if row is not None:
+                self._db.rows(self.ADD, (run_id, row[0], bytes(data)))
+
+
+def _note(row: Row) -> Note:
+    return Note(id=row[0], at=row[1], actor=row[2], action=row[3], job=row[4], detail=row[5])

@@ -1,0 +1,74 @@
+"""Insight: what questions about the past need, each answered by an index or in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jobrunner.clock import Instant
+from jobrunner.model import Run
+from jobrunner.store.sqlite.connection import Row
+from jobrunner.store.sqlite.rows import COLUMNS, Part, run_of
+from jobrunner.store.values import Figure, Hold
+
+
+class Insight(Part):
+    """The verbs due_before, due_after, chain, holders, figures and healthy."""
+
+    # a row for many is found by its first occurrence, as any other
+    DUE_BEFORE = """
+        SELECT max(scheduled_for) FROM runs WHERE job_id = ?1 AND scheduled_for <= ?2 AND attempt = 1"""
+    DUE_AFTER = """
+        SELECT min(scheduled_for) FROM runs WHERE job_id = ?1 AND scheduled_for > ?2 AND attempt = 1"""
+    AT = f"""
+        SELECT {COLUMNS} FROM runs
+        WHERE job_id = ?1 AND scheduled_for = ?2 AND attempt = 1 ORDER BY id"""  # noqa: S608
+
+    def due_before(self, job_id: int, at: Instant) -> list[Run]:
+        """See `Control.due_before`."""
+        return self._first_attempts(self.DUE_BEFORE, job_id, at)
+
+    def due_after(self, job_id: int, at: Instant) -> list[Run]:
+        """See `Control.due_after`."""
+        return self._first_attempts(self.DUE_AFTER, job_id, at)
+
+    def _first_attempts(self, which: str, job_id: int, at: Instant) -> list[Run]:
+        row = self._db.row(which, (job_id, at))
+        instant = row[0] if row is not None else None
+        return [] if instant is None else self._db.made(run_of, self.AT, (job_id, instant))
+
+    CHAIN = f"SELECT {COLUMNS} FROM runs WHERE id = ?1 OR root_id = ?1 ORDER BY attempt"  # noqa: S608
+
+    def chain(self, root_id: int) -> list[Run]:
+        """See `Control.chain`."""
+        return self._db.made(run_of, self.CHAIN, (root_id,))
+
+    HOLDERS = """
+        SELECT h.job_id, h.owner, h.gate FROM holdings h
+        JOIN jobs j ON j.id = h.job_id AND j.definition_hash = h.hash
+        ORDER BY h.job_id, h.owner"""
+
+    def holders(self) -> Mapping[int, Sequence[Hold]]:
+        """See `Control.holders`."""
+        found: dict[int, list[Hold]] = {}
+        for job_id, owner, gate in self._db.rows(self.HOLDERS):
+            found.setdefault(job_id, []).append(Hold(owner, gate))
+        return found
+
+    FIGURES = """
+        SELECT job_id, state, count, trigger, attempt, finished_at - started_at, started_at - effective_at
+        FROM runs
+        WHERE (:job_id IS NULL OR job_id = :job_id)
+          AND (:since IS NULL OR coalesce(finished_at, started_at, effective_at) >= :since)
+        ORDER BY job_id, id"""
+
+    def figures(self, job_id: int | None, since: Instant | None) -> list[Figure]:
+        """See `Control.figures`."""
+        return self._db.made(_figure, self.FIGURES, {"job_id": job_id, "since": since})
+
+    def healthy(self) -> str:
+        """See `Control.healthy`."""
+        return str(self._db.pragma("quick_check(1)"))
+
+
+def _figure(row: Row) -> Figure:
+    return Figure(*row)
