@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 SCANNED = ("CANDIDATES", "START", "FINISH", "JOB_ENDED", "RUNNING_OF", "LOSE", "STANDINGS", "STANDINGS_OF",
-           "NEXT_PRIORITY", "OPEN_RUNS", "OCCUPANT", "RUNS_OF_JOB", "COUNT", "MOVE")  # fmt: skip
+           "NEXT_PENDING", "ASKED", "OPEN_RUNS", "OCCUPANT", "RUNS_OF_JOB", "COUNT", "MOVE")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SCANNED)

@@ -13,7 +13,7 @@ from jobrunner.store import migrate, open_store
 from jobrunner.store.contract.things import at, make_node
 from jobrunner.store.sqlite import SqliteStore
 
-SECOND = """\
+LATER = """\
 -- min_reader: {min_reader}
 ALTER TABLE audit ADD COLUMN mood TEXT;
 INSERT INTO audit VALUES (1, 1, 'm', 'm', NULL, 'm', 'm');
@@ -38,8 +38,12 @@ def newer(tmp_path: Path) -> Path:
     """The migrations of a later version."""
     folder = tmp_path / "migrations"
     shutil.copytree(migrate.FOLDER, folder)
-    (folder / "0002_moods.sql").write_text(SECOND.format(min_reader=1))
+    (folder / f"{NEXT:04}_moods.sql").write_text(LATER.format(min_reader=OURS))
     return folder
+
+
+OURS = migrate.ours()
+NEXT = OURS + 1
 
 
 def become(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -51,13 +55,13 @@ def test_an_older_state_is_brought_up_and_a_copy_kept(
 ) -> None:
     become(monkeypatch, newer)
     store = open_store(url)
-    assert (store.info()["version"], store.info()["min_reader"]) == (2, 1)
+    assert (store.info()["version"], store.info()["min_reader"]) == (NEXT, OURS)
     assert [node.owner for node in store.nodes()] == ["a"]
     store.close()
-    copy = file(url).with_name("state.db.v1.bak")
+    copy = file(url).with_name(f"state.db.v{OURS}.bak")
     assert copy.stat().st_mode & 0o777 == 0o600
     old = apsw.Connection(str(copy))
-    assert (old.pragma("user_version"), old.pragma("integrity_check")) == (1, "ok")
+    assert (old.pragma("user_version"), old.pragma("integrity_check")) == (OURS, "ok")
     assert old.execute("SELECT owner FROM nodes").fetchall() == [("a",)]
 
 
@@ -66,7 +70,7 @@ def test_a_new_state_is_made_by_all_migrations(
 ) -> None:
     become(monkeypatch, newer)
     store = open_store(f"sqlite://{tmp_path}/new.db", create=True)
-    assert store.info()["version"] == 2
+    assert store.info()["version"] == NEXT
     store.close()
     assert not list(tmp_path.glob("*.bak"))
 
@@ -74,14 +78,15 @@ def test_a_new_state_is_made_by_all_migrations(
 def test_a_migration_that_fails_changes_nothing(
     url: str, newer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (newer / "0002_moods.sql").write_text(SECOND.format(min_reader=1) + "ALTER TABLE nowhere ADD COLUMN x;\n")
+    broken = LATER.format(min_reader=OURS) + "ALTER TABLE nowhere ADD COLUMN x;\n"
+    (newer / f"{NEXT:04}_moods.sql").write_text(broken)
     with monkeypatch.context() as later:
         become(later, newer)
         with pytest.raises(StateError):
             open_store(url)
     store = open_store(url)
     assert isinstance(store, SqliteStore)
-    assert store.info()["version"] == 1
+    assert store.info()["version"] == OURS
     assert store._db.rows("SELECT * FROM audit") == []
     store.close()
 
@@ -94,7 +99,7 @@ def test_a_newer_state_that_only_grew_is_used_as_it_is(
         open_store(url).close()
     store = open_store(url)
     store.note("ann", "x", None, "y", at(1))
-    assert store.info()["version"] == 2
+    assert store.info()["version"] == NEXT
     store.close()
 
 
@@ -103,7 +108,7 @@ def test_a_state_that_is_too_new_is_refused_untouched_with_both_versions(
 ) -> None:
     too_new(url, newer, monkeypatch)
     before = file(url).read_bytes()
-    with pytest.raises(StateError, match=r"schema 2.* knows 2; this one knows 1") as found:
+    with pytest.raises(StateError, match=rf"schema {NEXT}.* knows {NEXT}; this one knows {OURS}") as found:
         open_store(url, create=True)
     assert (found.value.code, found.value.exit_code) == ("too-new", 7)
     assert file(url).read_bytes() == before
@@ -124,7 +129,7 @@ def test_a_running_node_stops_when_another_program_makes_its_state_too_new(
 
 
 def too_new(url: str, newer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (newer / "0002_moods.sql").write_text(SECOND.format(min_reader=2))
+    (newer / f"{NEXT:04}_moods.sql").write_text(LATER.format(min_reader=NEXT))
     with monkeypatch.context() as later:
         become(later, newer)
         open_store(url).close()

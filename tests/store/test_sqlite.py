@@ -238,3 +238,12 @@ def test_a_network_file_system_is_refused_unless_asked_for(
     assert "--allow-network-fs" in (found.value.hint or "")
     assert not path.parent.exists()
     opened(path, create=True, allow_network_fs=True).close()
+
+
+def test_the_parts_of_the_store_share_no_names() -> None:
+    homes: dict[str, list[str]] = {}
+    for part in SqliteStore.__mro__[:-1]:
+        for name in vars(part):
+            if not name.startswith("__") and name != "_db":
+                homes.setdefault(name, []).append(part.__name__)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}

@@ -178,7 +178,17 @@ class Bench:
     def end(self, claim: Claim, seconds: int = 2000, **outcome: Any) -> bool:
         """End a claimed run, well unless said otherwise."""
         how = Outcome(**{"state": "succeeded", **outcome})
-        return self.store.finish(claim.run, how, 0, at(seconds))
+        ours = self.store.finish(claim.run, how, 0, at(seconds))
+        if ours:
+            self.store.conclude(claim.run, how, at(seconds))
+        return ours
+
+    def lose(self, seconds: int, owner: str = "a") -> list[Run]:
+        """Recover a dead node; nothing of it is tried again."""
+        lost = self.store.recover(owner, at(seconds))
+        for run in lost:
+            self.store.conclude(run, Outcome(state="lost", error=run.error), at(seconds))
+        return lost
 
     def rows(self, **which: Any) -> list[Run]:
         """Return runs, oldest first."""

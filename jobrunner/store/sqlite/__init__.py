@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 
-from jobrunner.clock import Instant
 from jobrunner.store.sqlite.cancel import Cancels
 from jobrunner.store.sqlite.claims import Claims
 from jobrunner.store.sqlite.connection import Database
@@ -18,7 +17,6 @@ from jobrunner.store.sqlite.housekeeping import Housekeeping
 from jobrunner.store.sqlite.insight import Insight
 from jobrunner.store.sqlite.jobs import Jobs
 from jobrunner.store.sqlite.logs import Logs
-from jobrunner.store.sqlite.rows import plain
 from jobrunner.store.sqlite.schedule import Schedule
 
 if TYPE_CHECKING:

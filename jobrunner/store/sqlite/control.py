@@ -111,15 +111,15 @@ class Control(Part):
     REACHING = """
         SELECT id, scheduled_for, last_for, count FROM runs
         WHERE job_id = ?1 AND scheduled_for <= ?2 AND last_for > ?2 AND count > 1"""
-    CUT = "UPDATE runs SET last_for = ?2, count = ?3 WHERE id = ?1"
+    SHORTEN_STRADDLING = "UPDATE runs SET last_for = ?2, count = ?3 WHERE id = ?1"
 
     def _start_now(self, job_id: int, now: Instant) -> None:
         self._db.rows(self.FROM_NOW, (job_id, now))
         self._db.rows(self.NOT_YET, (job_id, now))
         for run_id, first, last, count in self._db.rows(self.REACHING, (job_id, now)):
-            self._db.rows(self.CUT, (run_id, *_up_to(now, first, last, count)))
+            self._db.rows(self.SHORTEN_STRADDLING, (run_id, *_up_to(now, first, last, count)))
 
-    HOLDERS = """
+    LIVING_HOLDER = """
         SELECT n.node, n.pid FROM holdings h JOIN nodes n ON n.owner = h.owner
         WHERE h.job_id = ? ORDER BY n.started_at LIMIT 1"""
     BUSY = """
@@ -136,7 +136,7 @@ class Control(Part):
                 run_id, state = busy
                 hint = f"wait for its end, or `jobrunner cancel {run_id} --wait`"
                 raise Refused(f"run {run_id} is {state}", hint=hint)
-            holder = self._db.row(self.HOLDERS, (job_id,))
+            holder = self._db.row(self.LIVING_HOLDER, (job_id,))
             if holder is not None:
                 node, pid = holder
                 hint = "it lets go when it ends, or reads its files anew; one that died, at the next start"
