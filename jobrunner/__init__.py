@@ -8,12 +8,20 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     node        start: the loop, and how it stops
     once        run: one run by hand, through the same store and executor
     stopping    how a node comes to its end, stage by stage
+    reloading   how edits come to a running node
     clockwatch  notices sleep and clock steps
     workplace   a process's locks, children, doorbell and signals
     goal        when --until-done is done
     dispatcher  one turn: record, recover, consume, claim, hand out
+    hooks       who is told of a run, after the commit
+    underway    runs of ours whose end is not recorded
+    recovery    who is proven dead, and what becomes of their runs
+    joining     how a node comes among the living, with its definitions
+    handout     what a child is told
+    aftermath   what follows when an attempt has ended
     scheduler   which occurrences are due, a heap of instants
     log         events as sentences
+    definitions what a node holds at one moment; broken edits leave it as it was
     registry    the jobs we know: files, problems, names
     discovery/  which files there are, and what their syntax tree says
     probe       asks a child about files that must be executed to be read
@@ -37,6 +45,10 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     wire        the words that node and run share
     processes   what the kernel offers to keep processes together
     events      what happened, as data
+    watching    a hint that files may have changed
+    record      a run as JSON has it
+    retry       whether again, and when
+    pace        how long runs usually take, and which is out of the ordinary
     plan        what is due and what becomes of it
     model       the nouns
     outcomes    Skip, PermanentFailure, Canceled: what a body may raise
@@ -44,6 +56,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     schedule/   when: arithmetic
     settings/   every setting and its default
     durations   1h30m
+    masking     which values are secret, and stars in their place
+    failpoints  where a test lets a node die, freeze or fail
     clock       the only place that asks for the time
     errors      what can go wrong
 """
