@@ -15,13 +15,13 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn
 
-from jobrunner import loading
+from jobrunner import loading, processes
 from jobrunner.container import Container
-from jobrunner.context import Context
+from jobrunner.context import Context, Facts
 from jobrunner.errors import ConfigError, JobrunnerError
 from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
 from jobrunner.failure import describe, shorten
@@ -29,7 +29,7 @@ from jobrunner.link import Link
 from jobrunner.outcomes import Skip
 from jobrunner.provider import Target
 from jobrunner.provision import Project
-from jobrunner.wire import ErrorInfo, Reply, RunSpec
+from jobrunner.wire import ErrorInfo, HookCall, Reply, RunSpec
 
 LONGEST_RESULT = 64 * 1024
 DEEPEST_RESULT = 100
@@ -47,9 +47,11 @@ class Workshop:
 
     def function(self, spec: RunSpec) -> tuple[Callable[..., Any], str]:
         """Return (the function, the hash of the file it came from), loaded once a process."""
+        if spec["hook"] is not None:
+            return load_hook(spec, spec["hook"]), ""
         key = spec["file"], spec["target"]
         if key not in self._functions:
-            self._functions[key] = load_function(spec)
+            self._functions[key] = load_function(spec, spec["source"])
         return self._functions[key]
 
     def close(self) -> list[BaseException]:
@@ -78,8 +80,8 @@ class Run:
         error: BaseException | None = None
         try:
             self._shop.alarm.install()
-            result, truncated = self._work()
-            reply = self._reply("succeeded", result, truncated)
+            with processes.data_limit(self._spec["memoryLimit"]):
+                reply = self._work()
         except BaseException as raised:
             error = raised
         self._shop.alarm.armed = False
@@ -90,13 +92,13 @@ class Run:
         self._context.flush()
         return self._clean_up(reply, error)
 
-    def _work(self) -> tuple[Any, bool]:
+    def _work(self) -> Reply:
         spec = self._spec
         os.chdir(spec["root"])
         self._link.send({"began": True})
         function, self._hash = self._shop.function(spec)
         self._phase = "services"
-        params = self._open_container()
+        params = self._open_container() | self._told()
         self._phase = "resolve"
         refuse_generator(function)
         positional, named = self._open().arguments(function, params)
@@ -104,13 +106,24 @@ class Run:
         result = self._call(function, positional, named)
         self._phase = "result"
         self._shop.alarm.armed = False
-        return to_json(result)
+        reply = self._reply("succeeded", *to_json(result))
+        if self._context.cursor_set:
+            reply["cursor"] = kept_cursor(self._context.cursor)
+        return reply
+
+    def _told(self) -> dict[str, Any]:
+        """Return what a hook is told of the run, by the names of the parameters that want it."""
+        hook = self._spec["hook"]
+        if hook is None:
+            return {}
+        facts = Facts(hook["run"])
+        return {"run": facts, "error": facts.get("error"), "result": facts.get("result")}
 
     def _call(self, function: Callable[..., Any], positional: list[Any], named: dict[str, Any]) -> Any:
         result = function(*positional, **named)
         if inspect.isclass(function):
             refuse_runless(function, result)
-            result = self._open().inject(result.run, self._context.params)
+            result = self._open().inject(result.run, self._context.params | self._told())
         if inspect.isawaitable(result):
             result = self._shop.loop.drive(result)
         if inspect.isgenerator(result) or inspect.isasyncgen(result):
@@ -121,7 +134,7 @@ class Run:
         assert self._container is not None
         return self._container
 
-    def _open_container(self) -> Mapping[str, Any]:
+    def _open_container(self) -> dict[str, Any]:
         """Build the run's container; returns the params, as `virtualize` may have changed them."""
         spec, shop = self._spec, self._shop
         if shop.project is None:
@@ -164,19 +177,41 @@ _RETURN = "use return instead of yield"
 _RUN = "add one: def run(self): ..."
 
 
-def load_function(spec: RunSpec) -> tuple[Callable[..., Any], str]:
-    """Return (what the run calls, sha256 of the file it came from). Raises what the user's code raises."""
+def load_function(spec: RunSpec, source: str | None = None) -> tuple[Callable[..., Any], str]:
+    """Return (what the run calls, sha256 of the file it came from). Raises what the user's code raises.
+
+    With `source`, that is what the file is taken to say.
+    """
     if spec["root"] not in sys.path:
         sys.path.append(spec["root"])
     if not spec["file"]:
         return Target(spec["target"]).load(), ""
-    module = loading.load(spec["folder"], spec["file"], spec["root"])
+    module = loading.load(spec["folder"], spec["file"], spec["root"], source)
     digest = sha256(loading.source(module))
     if not spec["target"]:
         return loading.default_function(module), digest
     name = spec["target"].rpartition(":")[2]
     found: Callable[..., Any] = getattr(module, name)
     return found, digest
+
+
+def load_hook(spec: RunSpec, hook: HookCall) -> Callable[..., Any]:
+    """Return the function of a hook. Raises ConfigError when there is none, else what the file raises."""
+    if spec["root"] not in sys.path:
+        sys.path.append(spec["root"])
+    file, _, name = hook["target"].partition(":")
+    if file and name:
+        return Target(hook["target"]).load()
+    if not file and not spec["file"]:
+        return Target(spec["target"].partition(":")[0] + hook["target"]).load()
+    if file:
+        module = loading.load_root_file(spec["root"], file)
+    else:
+        module = loading.load(spec["folder"], spec["file"], spec["root"], spec["source"])
+    function = getattr(module, name or hook["name"], None)
+    if not callable(function):
+        raise ConfigError(f"{module.__file__} has no function {name or hook['name']}")
+    return function  # type: ignore[no-any-return]
 
 
 def refuse_generator(function: Callable[..., Any]) -> None:
@@ -221,6 +256,16 @@ def to_json(value: Any) -> tuple[Any, bool]:
     except Exception:  # not JSON; the value's own methods may raise anything
         text = ""
     return shorten(_repr(value), LONGEST_RESULT), True
+
+
+def kept_cursor(value: Any) -> Any:
+    """Return what was assigned to `ctx.cursor` as plain JSON data. Raises ConfigError when it is none."""
+    plain, unfit = to_json(value)
+    if unfit:
+        raise ConfigError(
+            f"ctx.cursor cannot be kept: {shorten(_repr(value), 100)}", hint="assign JSON of at most 64 KB"
+        )
+    return plain
 
 
 def depth(value: Any) -> int:

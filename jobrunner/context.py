@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, NoReturn, Protocol
 
@@ -12,6 +12,7 @@ from jobrunner.errors import NotYetSupported
 from jobrunner.outcomes import Canceled
 from jobrunner.wire import RunSpec
 
+Told = float | int | str | None
 _EVERY = 0.25  # seconds between two words about progress
 
 
@@ -38,12 +39,41 @@ class Last(NamedTuple):
     finished_at: datetime | None
 
 
+class Facts(Mapping[str, Any]):
+    """What a hook is told of a run: `run.state` or `run["state"]`, read-only."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        vars(self)["_facts"] = dict(facts)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._facts[name]
+
+    def __getattr__(self, name: str) -> Any:
+        facts = vars(self).get("_facts", {})
+        if name not in facts:
+            raise AttributeError(f"nothing called {name!r} is known of the run; there are {', '.join(facts)}")
+        return facts[name]
+
+    def __setattr__(self, name: str, _: object) -> None:
+        raise AttributeError(f"{name}: what happened cannot be changed")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def __repr__(self) -> str:
+        return f"Facts({self._facts!r})"
+
+
 class Context:
     """One run, as its body sees it. Instants are aware datetimes in UTC.
 
     `idempotency_key` is the same for every attempt of one occurrence, and for no other; `fence` grows
     with every claim, so that a sink which remembers the highest can refuse a stalled run. `last` is the
-    outcome of the chain before, or None.
+    outcome of the chain before, or None. `cursor` is what a run before has assigned to it last: assign a
+    JSON value of 64 KB at most, and once this run has succeeded the next one finds it there.
     """
 
     def __init__(self, spec: RunSpec, wire: Wire, clock: Callable[[], float] | None = None) -> None:
@@ -59,7 +89,8 @@ class Context:
         self.fence = spec["fence"]
         self.is_last_execution = spec["isLast"]
         self.last = _last(spec["last"])
-        self.cursor = spec["cursor"]
+        self._cursor = spec["cursor"]
+        self.cursor_set = False
         self.idempotency_key = _key(spec)
         self._wire = wire
         self._clock = clock or SystemClock().monotonic
@@ -67,12 +98,25 @@ class Context:
         self._untold: dict[str, Mapping[str, Any]] = {}
 
     def progress(self, value: float, max: float | None = None, message: str | None = None) -> None:  # noqa: A002
-        """Say how far the run is; at most four times a second, the last word always. Never fails a run."""
-        self._tell("progress", {"value": _plain(value), "max": _plain(max), "message": _text(message)})
+        """Say how far the run is; at most four times a second, the last word always. Never fails a run.
+
+        `value` is kept between 0 and `max`; with a `max` of 0 only the message is told.
+        """
+        value_told, max_told = _clamped(_plain(value), _plain(max))
+        self._tell("progress", {"value": value_told, "max": max_told, "message": _text(message)})
 
     def heartbeat(self) -> None:
         """Say that the run is alive, where it has nothing to say about its progress."""
         self._tell("heartbeat", {})
+
+    @property
+    def cursor(self) -> Any:
+        """What was assigned last, by this run or one before it; None when nothing ever was."""
+        return self._cursor
+
+    @cursor.setter
+    def cursor(self, value: Any) -> None:
+        self._cursor, self.cursor_set = value, True
 
     @property
     def cancelled(self) -> bool:
@@ -128,13 +172,22 @@ def _last(last: Mapping[str, Any] | None) -> Last | None:
     return Last(last["state"], last.get("result"), last.get("error"), _moment(ended))
 
 
-def _plain(value: object) -> float | int | str | None:
+def _plain(value: object) -> Told:
     """Return a number as it is, and anything else as text: progress is for people."""
     if value is None or (isinstance(value, int) and abs(value) < 1 << 63):
         return None if value is None else int(value)
     if isinstance(value, float) and value - value == 0:  # neither infinite nor NaN
         return float(value)
     return _text(value)
+
+
+def _clamped(value: Told, most: Told) -> tuple[Told, Told]:
+    """Return both such that 0 <= value <= most; (None, None) when there is nothing to be done at all."""
+    if not isinstance(most, int | float):
+        return value, most
+    if most <= 0:
+        return None, None
+    return (min(max(value, 0), most) if isinstance(value, int | float) else value), most
 
 
 def _text(value: object) -> str | None:

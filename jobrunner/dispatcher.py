@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from jobrunner.clock import MILLISECOND, Clock, Instant
 from jobrunner.errors import StateError
 from jobrunner.events import ClaimLost, Event, Finished, JobFinished, Lost, NodeDied, Output, Started
-from jobrunner.executor import Asked, Began, Ended, Happening, LogWindow
+from jobrunner.executor import Asked, Began, Ended, Happening, HookEnded, HookOutput, LogWindow
 from jobrunner.executor import Output as RunOutput
 from jobrunner.model import Job, NodeFacts, Outcome, Run
 from jobrunner.presence import Presence
@@ -109,6 +109,8 @@ class Dispatcher:
     def notice(self) -> None:
         """Take in what the executor saw."""
         for happening in self._executor.happened():
+            if isinstance(happening, HookOutput | HookEnded):
+                continue  # this node starts none
             live = self._live.get(happening.run_id)
             if live is not None:
                 self._notice(live, happening)
@@ -278,6 +280,9 @@ def run_spec(claim: Claim, job: Job, settings: Settings) -> RunSpec:
         isLast=claim.is_last,
         last=claim.last,
         cursor=claim.cursor,
+        memoryLimit=None,
+        source=None,
+        hook=None,
     )
 
 

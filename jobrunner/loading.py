@@ -24,10 +24,11 @@ from jobrunner.errors import ConfigError
 PREFIX = "_jobrunner_jobs_"
 
 
-def load(folder: str, path: str, root: str) -> ModuleType:
+def load(folder: str, path: str, root: str, text: str | None = None) -> ModuleType:
     """Return the module of the job file at `path`, found in the jobs folder `folder`; all paths absolute.
 
-    Raises whatever the file raises, and OSError when it cannot be read.
+    With `text`, that is executed in place of what the file says. Raises whatever the file raises, and
+    OSError when it cannot be read.
     """
     if root not in sys.path:
         sys.path.append(root)
@@ -38,7 +39,21 @@ def load(folder: str, path: str, root: str) -> ModuleType:
     for part in parts[:-1]:
         here = os.path.join(here, part)
         package = _package(f"{package}.{_identifier(part)}", here)
-    return _execute(f"{package}.{_identifier(parts[-1].removesuffix('.py'))}", path, None)
+    return _execute(f"{package}.{_identifier(parts[-1].removesuffix('.py'))}", path, None, text)
+
+
+def load_root_file(root: str, name: str) -> ModuleType:
+    """Return the module of a file in the project root, by its path, called as the file is.
+
+    Raises ConfigError when there is none, else whatever the file raises.
+    """
+    path = os.path.join(root, name)
+    if not os.path.isfile(path):
+        raise ConfigError(f"there is no {name} in the project root")
+    known = sys.modules.get(name.removesuffix(".py"))
+    if known is not None and getattr(known, "__file__", None) == path:
+        return known  # somebody has imported it already: one module, one set of classes
+    return _execute(name.removesuffix(".py"), path)
 
 
 def source(module: ModuleType) -> bytes:
@@ -94,15 +109,22 @@ class FreshLoader(SourceFileLoader):
     """Compiles from source each time, and remembers it.
 
     A .pyc is valid for a source of the same size and second, so an edit within a second could run
-    the old code; and the jobs folder stays free of __pycache__.
+    the old code; and the jobs folder stays free of __pycache__. With `text`, that is the source.
     """
 
-    source = b""
+    def __init__(self, name: str, path: str, text: str | None = None) -> None:
+        super().__init__(name, path)
+        self.source = b""
+        self._text = text
 
     def get_code(self, fullname: str) -> CodeType | None:
-        """Return the code of what the file says now."""
-        self.source = self.get_data(self.path)
-        return self.source_to_code(self.source, self.path)
+        """Return the code of what the file says now, or of the text."""
+        if self._text is None:
+            self.source = self.get_data(self.path)
+            return self.source_to_code(self.source, self.path)
+        self.source = self._text.encode("utf-8", "backslashreplace")
+        _show_in_tracebacks(self.path, self._text)
+        return self.source_to_code(self._text.removeprefix("\ufeff"), self.path)
 
 
 class _Finder:
@@ -142,10 +164,17 @@ def _package(name: str, folder: str) -> str:
     return name
 
 
-def _execute(name: str, path: str, locations: list[str] | None) -> ModuleType:
-    spec = spec_from_file_location(
-        name, path, loader=FreshLoader(name, path), submodule_search_locations=locations
-    )
+def _show_in_tracebacks(path: str, text: str) -> None:
+    """Have the lines of `text` quoted for `path`; without a time of change nobody looks into the file."""
+    import linecache
+
+    lines = [f"{line}\n" for line in text.split("\n")]
+    linecache.cache[path] = len(text), None, lines, path
+
+
+def _execute(name: str, path: str, locations: list[str] | None = None, text: str | None = None) -> ModuleType:
+    loader = FreshLoader(name, path, text)
+    spec = spec_from_file_location(name, path, loader=loader, submodule_search_locations=locations)
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot import {path}")
     module = module_from_spec(spec)

@@ -164,7 +164,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended, as a value: a crash, a time-out and a return are the same kind of thing."""
+    """How a run ended, as a value: a crash, a time-out and a return are the same kind of thing.
+
+    `cursor` is what the body has assigned to `ctx.cursor`; it counts only with `cursor_set`.
+    """
 
     state: State
     reason: str | None = None
@@ -172,6 +175,8 @@ class Outcome:
     truncated: bool = False
     error: Mapping[str, Any] | None = None
     file_hash: str = ""
+    cursor: Any = None
+    cursor_set: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,29 @@ def offer_to_oom() -> None:
         file.write("500")
 
 
+@contextlib.contextmanager
+def data_limit(size: int | None) -> Iterator[None]:
+    """Let this process, and what it forks, have so many bytes of data: beyond, there is a MemoryError.
+
+    None is no limit. A system that does not heed it (macOS) lets the process have what it wants.
+    """
+    if size is None:
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    size = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (size, hard))
+    try:
+        yield
+    finally:
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]  # the body may have lowered it
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
 def children() -> list[int]:
     """Return the pids of all children of this process, born or adopted; [] where nobody can tell."""
     if not LINUX:

@@ -25,6 +25,19 @@ _LENGTH = struct.Struct("!I")
 Frame = dict[str, Any]
 
 
+class HookCall(TypedDict):
+    """A hook to call in place of the job's body.
+
+    `target` is "hooks.py" (the function `name` of that file in the project root), "package.module:function",
+    or ":function" of the job's own file. `run` is what the hook is told of the run: JSON, of which `error`
+    and `result` can be asked for by themselves.
+    """
+
+    name: str
+    target: str
+    run: Mapping[str, Any]
+
+
 class RunSpec(TypedDict):
     """All that a child needs to know to run a body. Instants are microseconds UTC, durations too."""
 
@@ -50,6 +63,9 @@ class RunSpec(TypedDict):
     isLast: bool
     last: Mapping[str, Any] | None  # {"state", "result", "error", "finishedAt"} of the chain before
     cursor: Any
+    memoryLimit: int | None  # bytes
+    source: str | None  # the text to run in place of what the file says now
+    hook: HookCall | None
 
 
 class ErrorInfo(TypedDict):
@@ -70,7 +86,7 @@ class Reply(TypedDict):
 
     `state` is succeeded, failed, skipped (the body raised `Skip`) or canceled (it raised `Canceled`
     after having been asked). `result` is JSON; `truncated` marks one that was too large or not JSON
-    and is therefore a shortened repr.
+    and is therefore a shortened repr. `cursor` is there when the body succeeded and has assigned one.
     """
 
     state: str
@@ -78,6 +94,7 @@ class Reply(TypedDict):
     truncated: bool
     error: ErrorInfo | None
     fileHash: str
+    cursor: NotRequired[Any]
 
 
 class WireError(Exception):

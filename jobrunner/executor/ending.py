@@ -27,9 +27,10 @@ _HEX = frozenset("0123456789abcdef")
 class Asked:
     """That a run was asked to end: what it will be if it does, and why."""
 
-    state: StopState
+    state: StopState | Literal["failed"]
     reason: str | None
     timeout: int | None = None  # microseconds, where the run's own time-out asked
+    error: Mapping[str, Any] | None = None  # why it failed, where its memoryLimit asked
 
 
 def by_reply(reply: Any, asked: Asked | None) -> Outcome:
@@ -51,8 +52,19 @@ def by_reply(reply: Any, asked: Asked | None) -> Outcome:
         state = "failed"
     reason = "body" if state == "skipped" else None
     return Outcome(
-        state=state, reason=reason, result=result, truncated=truncated, error=error, file_hash=digest
-    )
+        state=state, reason=reason, result=result, truncated=truncated, error=error, file_hash=digest,
+        **_cursor(reply, state),
+    )  # fmt: skip
+
+
+def _cursor(reply: Mapping[str, Any], state: State) -> Any:
+    """Return the fields of an outcome for the cursor that a successful body has assigned."""
+    if "cursor" not in reply or state != "succeeded":
+        return {}
+    cursor, unfit = _clean(reply["cursor"], False)
+    if unfit:  # an honest child has found it out before
+        raise WireError("a reply with a cursor that cannot be kept")
+    return {"cursor": cursor, "cursor_set": True}
 
 
 def acceptable(request: Request) -> bool:
@@ -93,6 +105,13 @@ def crashed(message: str) -> Mapping[str, Any]:
     return {"type": "Crashed", "message": message, "traceback": "", "phase": "body"}
 
 
+def over_memory(used: int, limit: int) -> Asked:
+    """Return what is asked of a run whose processes hold more memory than they may; both in bytes."""
+    message = f"its processes held {used / 1e6:.1f} MB; memoryLimit is {limit / 1e6:.1f} MB"
+    error = {"type": "MemoryLimit", "message": message, "traceback": "", "phase": "body"}
+    return Asked("failed", None, error=error)
+
+
 def exit_words(code: int | None) -> str:
     """Return how a process ended, in words."""
     if code is None:
@@ -109,7 +128,7 @@ def _as_asked(asked: Asked, error: Mapping[str, Any] | None, digest: str) -> Out
     if asked.timeout is not None:
         message = f"ran longer than its time-out of {asked.timeout / SECOND:g} s"
         error = {"type": "TimedOut", "message": message, "traceback": "", "phase": "body"}
-    return Outcome(state=asked.state, reason=asked.reason, error=error, file_hash=digest)
+    return Outcome(state=asked.state, reason=asked.reason, error=asked.error or error, file_hash=digest)
 
 
 def _clean(value: Any, truncated: bool) -> tuple[Any, bool]:

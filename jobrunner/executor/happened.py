@@ -44,4 +44,20 @@ class Ended:
     log_bytes: int
 
 
-Happening = Began | Output | Asked | Ended
+@dataclass(frozen=True, slots=True)
+class HookOutput:
+    """A piece of what a hook wrote; `number` is the one given to `Pool.run_hook`."""
+
+    number: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HookEnded:
+    """A hook is over, and its process gone."""
+
+    number: int
+    outcome: Outcome
+
+
+Happening = Began | Output | Asked | Ended | HookOutput | HookEnded

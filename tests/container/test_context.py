@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobrunner.clock import from_datetime
-from jobrunner.context import Context
+from jobrunner.context import Context, Facts
 from jobrunner.errors import NotYetSupported
 from jobrunner.outcomes import Canceled
 from jobrunner.wire import RunSpec
@@ -42,6 +43,7 @@ def spec(**facts: Any) -> RunSpec:
         "scheduledFor": NINE, "startedAt": NINE + 5, "attempt": 2, "rootId": 6, "node": "n",
         "identity": "system",
         "fence": 3, "isLast": True, "last": None, "cursor": "c",
+        "memoryLimit": None, "source": None, "hook": None,
     }  # fmt: skip
     return RunSpec(**{**whole, **facts})  # type: ignore[typeddict-item]
 
@@ -104,6 +106,49 @@ def test_progress_never_fails_a_run(value: Any) -> None:
     ctx.progress(1)
     ctx.heartbeat()
     ctx.flush()
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "told"),
+    [
+        (5, 10, (5, 10)),
+        (11, 10, (10, 10)),
+        (-1, 10, (0, 10)),
+        (2.5, 2, (2, 2)),
+        (3, 0, (None, None)),
+        (0, 0, (None, None)),
+        (3, -1, (None, None)),
+        (-3, None, (-3, None)),
+        ("half", 10, ("half", 10)),
+    ],
+)
+def test_progress_is_kept_between_nothing_and_all(value: Any, most: Any, told: tuple[Any, Any]) -> None:
+    ctx, wire = context()
+    ctx.progress(value, most, "so far")
+    assert wire.asked == [("progress", {"value": told[0], "max": told[1], "message": "so far"})]
+
+
+def test_a_cursor_counts_as_set_only_once_it_is_assigned() -> None:
+    ctx, _ = context()
+    assert (ctx.cursor, ctx.cursor_set) == ("c", False)
+    ctx.cursor = None
+    assert (ctx.cursor, ctx.cursor_set) == (None, True)
+
+
+def test_the_facts_of_a_run_are_read_by_attribute_or_item_and_cannot_be_changed() -> None:
+    facts = Facts({"state": "failed", "error": {"type": "E"}})
+    assert (facts.state, facts["state"], facts.get("nothing")) == ("failed", "failed", None)
+    assert (dict(facts), len(facts), "error" in facts) == (
+        {"state": "failed", "error": {"type": "E"}}, 2, True,
+    )  # fmt: skip
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        facts.state = "succeeded"
+    with pytest.raises(TypeError):
+        facts["state"] = "succeeded"
+    with pytest.raises(AttributeError, match="there are state, error"):
+        print(facts.status)
+    assert copy.copy(facts).state == "failed"
+    assert "'failed'" in repr(facts)
 
 
 def test_a_heartbeat_does_not_crowd_out_progress() -> None:
