@@ -44,7 +44,7 @@ class Member:
         self.ready = False
         self.since = 0.0  # when it was asked for, or became idle
         self.serving: Serving | None = None
-        self.key: tuple[str, str] | None = None  # job and file hash that it is warm for
+        self.key: tuple[str, str, str | None] | None = None  # job, file hash and source it is warm for
         self.runs_left: int | None = None  # further runs it may serve; None before its first
         self.retired = False
         self.problem: str | None = None
@@ -78,7 +78,7 @@ class Member:
     def tick(self, now: float) -> None:
         """Do what is due: the next step towards the end of its run, or its own end."""
         if self.serving is not None:
-            self._do(self.serving.step(now))
+            self._do(self.serving.step(now, self.pid))
         elif self.idle_deadline is not None and now >= self.idle_deadline:
             if self.retired or not self.ready:  # it does not go, or never became ready
                 self.kill()

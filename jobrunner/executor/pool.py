@@ -1,7 +1,7 @@
 """The node's side: spares in hand, runs under way, and how each of them ends.
 
 spare      asked for ahead, has loaded no file of the project; `ready` once it says so
-serving    `run` was a send on its own wire; `Began`, `Output`, `Asked` follow
+serving    `run` was a send on its own wire; `Began`, `Output`, `Asked` follow; or it does a hook
 over       a complete reply decides, else its exit; `Ended` once the process is gone (two seconds after
            its reply it is killed) or says that it may serve another run of the same job
 """
@@ -23,7 +23,7 @@ from jobrunner.executor.generations import Generations
 from jobrunner.executor.happened import Ended, Happening
 from jobrunner.executor.launch import Launcher, ZygoteLauncher
 from jobrunner.executor.member import Member, wait_for_replies
-from jobrunner.executor.serving import Serving
+from jobrunner.executor.serving import Serving, ServingHook
 from jobrunner.executor.supply import BackOff
 from jobrunner.model import Outcome
 from jobrunner.wire import Frame, RunSpec, WireError, encode
@@ -70,6 +70,7 @@ class Pool:
         self._runs: dict[int, Member] = {}
         self._events: list[Happening] = []
         self._held: dict[Member, int] = {}  # output bytes that nobody has taken
+        self._hook_waits = False  # for a spare: one more than there are slots
 
     # -- what the node calls -------------------------------------------------------------------------
 
@@ -112,6 +113,42 @@ class Pool:
     def _refuse(self, spec: RunSpec, outcome: Outcome) -> int:
         self._events.append(Ended(spec["runId"], outcome, 0))
         return 0
+
+    def run_hook(self, spec: RunSpec, number: int) -> bool:
+        """Hand a hook (`spec["hook"]`) to a spare; False when none is in hand: try again later.
+
+        It takes no slot. Its output and end are told with `number`, which the caller chooses; it has 30
+        seconds, then two at most to end by itself. `close` does not wait for it.
+        """
+        member = self._spare()
+        self._hook_waits = member is None
+        if member is None:
+            self._replenish()
+            return False
+        serving = ServingHook(spec, self._clock.monotonic(), self._grace, number)
+        try:
+            data = encode({"run": spec, "again": False})
+        except (TypeError, ValueError, RecursionError) as error:
+            self._tell(serving.ended(ending.unstorable(error)))
+            return True
+        member.runs_left = 0
+        self._hand_over(member, serving, spec, data)
+        return True
+
+    def renew(self, preload: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+        """Have new spares from a new zygote: settings, installed packages or environment have changed.
+
+        Spares of the old one are sent home at once; runs under way finish in it, and it ends when the last
+        of them has. Without `environ` the environment stays as it was.
+        """
+        self._preload = preload
+        self._environ = self._environ if environ is None else dict(environ)
+        self._zygotes.renew()
+        self._back_off.lift()
+        for member in self._members.values():
+            if member.serving is None and not member.retired:
+                member.retire(self._clock.monotonic())
+        self._replenish()
 
     def stop(self, run_id: int, state: StopState, reason: str | None, *, now: bool = False) -> None:
         """Bring a run to its end: ask, then TERM, then KILL; `now` kills at once. Idempotent.
@@ -214,9 +251,11 @@ class Pool:
                 raise WireError("it is ready out of turn")
             member.drain_output()
             self._end(member, serving, serving.reply)
-        self._back_off.succeeded()
-        member.ready = True
-        member.since = self._clock.monotonic()
+        if member.launcher is self._zygotes.current:
+            self._back_off.succeeded()
+            member.ready, member.since = True, self._clock.monotonic()
+        else:  # its generation is over
+            member.retire(self._clock.monotonic())
         self._replenish()
 
     def _on_output(self, member: Member, data: bytes) -> None:
@@ -238,7 +277,7 @@ class Pool:
         return any(member.serving is not None for member in self._members.values())
 
     def _hand_over(self, member: Member, serving: Serving, spec: RunSpec, data: bytes) -> None:
-        member.key = spec["job"], spec["fileHash"]
+        member.key = warmth(spec)
         member.ready = False
         member.serving = serving
         member.post(data)
@@ -259,7 +298,7 @@ class Pool:
 
     def _replenish(self) -> None:
         """Have as many spares, ready or on their way, as there may be runs soon."""
-        wanted = min(self._slots - len(self._runs), SPARES)
+        wanted = min(self._slots - len(self._runs), SPARES) + self._hook_waits
         present = sum(one.spare for one in self._members.values())
         while self._zygotes.current is not None and self._back_off.until is None and present < wanted:
             present += 1
@@ -278,12 +317,13 @@ class Pool:
         self._members[member.number] = member
         launcher.launch(member.number, *ends)
 
-    def _spare(self, pid: int) -> Member | None:
+    def _spare(self, pid: int = 0) -> Member | None:
+        """Return the spare `pid`, or the oldest."""
         spares = [one for one in self._members.values() if one.spare and one.ready]
         return next((one for one in spares if one.pid == pid), spares[0] if spares else None)
 
     def _warm(self, spec: RunSpec) -> Member | None:
-        key = spec["job"], spec["fileHash"]
+        key = warmth(spec)
         return next((one for one in self._members.values() if one.ready and one.key == key), None)
 
     def _new_launcher(self, skipped: Mapping[str, str]) -> Launcher:
@@ -294,3 +334,8 @@ class Pool:
             self, self._selector, environ=self._environ, preload=self._preload, skipped=skipped,
             project=self._project, lock_path=self._lock_path, clock=clock,
         )  # fmt: skip
+
+
+def warmth(spec: RunSpec) -> tuple[str, str, str | None]:
+    """Return what two runs must have in common for one process to serve both."""
+    return spec["job"], spec["fileHash"], spec["source"]

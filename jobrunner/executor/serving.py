@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from jobrunner.clock import SECOND
-from jobrunner.executor import ending
+from jobrunner.executor import ending, memory
 from jobrunner.executor.ending import Asked as AskedToEnd
-from jobrunner.executor.happened import Asked, Began, Ended, Happening, Output
+from jobrunner.executor.happened import Asked, Began, Ended, Happening, HookEnded, HookOutput, Output
 from jobrunner.executor.stopping import Escalation, Means
 from jobrunner.model import Outcome
 from jobrunner.wire import Frame, RunSpec
 
 REPLY_LIMIT = 2.0  # seconds from the reply to the end of the process
+HOOK_LIMIT = 30 * SECOND  # microseconds that a hook may take
+HOOK_GRACE = 2 * SECOND  # microseconds that it then has at most, to end by itself
 
 
 class Serving:
@@ -28,18 +30,26 @@ class Serving:
         self._grace = grace
         self._escalation: Escalation | None = None
         self._over_by: float | None = None  # set with the reply: when the process has to be done
+        limit = spec["memoryLimit"]
+        self._scale = memory.Scale(limit, now) if limit is not None and memory.supported() else None
 
     @property
     def due(self) -> float | None:
         """When `step` is needed, in monotonic seconds."""
         if self._over_by is not None:
             return self._over_by
-        return self._escalation.due if self._escalation is not None else self._deadline
+        step = self._escalation.due if self._escalation is not None else self._deadline
+        look = self._scale.due if self._scale is not None else None
+        return min((time for time in (step, look) if time is not None), default=None)
 
-    def step(self, now: float) -> Means | None:
-        """Return what has to be done by now towards its end."""
+    def step(self, now: float, pid: int) -> Means | None:
+        """Return what has to be done by now towards its end; `pid` is the process that does the run."""
         if self._over_by is not None:
             return self._insist(now, self._over_by)
+        if self._scale is not None and (used := self._scale.excess(pid, now)) is not None:
+            asked = ending.over_memory(used, self._scale.limit)
+            self._scale = None
+            return self.stop(asked, now, at_once=True)
         if self._escalation is not None:
             return self._escalation.next(now)
         if self._deadline is None or now < self._deadline:
@@ -87,3 +97,23 @@ class Serving:
     def ended(self, outcome: Outcome) -> Happening:
         """Return that it is over."""
         return Ended(self.id, outcome, self.output)
+
+
+class ServingHook(Serving):
+    """A hook under way: it has a number of the node's own, half a minute, and nothing to ask for."""
+
+    def __init__(self, spec: RunSpec, now: float, grace: int, number: int) -> None:
+        super().__init__(spec, now, HOOK_LIMIT, min(grace, HOOK_GRACE))
+        self._number = number
+
+    def news(self, frame: Frame, pid: int) -> Happening | None:
+        """Return None: the run that it belongs to is over, and hears nothing any more."""
+        return None
+
+    def wrote(self, data: bytes) -> Happening:
+        """Return that it wrote something."""
+        return HookOutput(self._number, data)
+
+    def ended(self, outcome: Outcome) -> Happening:
+        """Return that it is over."""
+        return HookEnded(self._number, outcome)

@@ -195,13 +195,15 @@ def become_spare(parent: int, wire: int, output: int) -> NoReturn:
 
 
 def take_lock(path: str) -> int:
-    """Take the lock file as filelock.FileLock would, which costs 10 MB to import; returns its descriptor.
+    """Take a share in the lock file; returns its descriptor.
 
-    Ends the process when somebody else holds it: this owner's name would not be its own.
+    Who takes it as a whole, as filelock.FileLock does (which costs 10 MB to import), thereby knows that no
+    zygote of this owner lives: an old generation with its last runs, and the new one, both have a share.
+    Ends the process when somebody has it as a whole: this owner is being taken for dead.
     """
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         sys.exit(f"jobrunner: {path} is locked by another process")
     return lock

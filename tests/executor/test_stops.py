@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -89,6 +90,86 @@ def test_term_cancels_an_async_body(house: Household) -> None:
     house.pool.stop(run_id, "canceled", "shutdown")
     assert house.finish(run_id).state == "canceled"
     assert house.log(run_id) == b"up\nfinally\n"
+
+
+def test_a_sync_body_hears_of_it_at_once_and_gets_canceled_at_term(house: Household) -> None:
+    run_id = up(
+        house,
+        """
+        import time
+        from jobrunner import Canceled
+        def default(ctx):
+            print("up")
+            try:
+                while not ctx.cancelled: time.sleep(0.001)
+                print("heard")
+                while True: time.sleep(0.001)
+            except Canceled:
+                print("canceled")
+                raise
+        """,
+    )
+    house.pool.stop(run_id, "canceled", None)
+    outcome = house.finish(run_id)
+    assert (outcome.state, outcome.reason, (outcome.error or {})["type"]) == ("canceled", None, "Canceled")
+    assert house.log(run_id) == b"up\nheard\ncanceled\n"
+
+
+@pytest.mark.parametrize("asked", ["stop", "time-out"])
+def test_the_message_does_not_wait_for_any_part_of_the_grace(house: Household, asked: str) -> None:
+    house.pool._grace = 3_600_000_000
+    body = "def default(ctx):\n    print('up')\n    while True: ctx.raise_if_cancelled()"
+    run_id = up(house, body, timeout=200_000 if asked == "time-out" else None)
+    if asked == "stop":
+        house.pool.stop(run_id, "canceled", None)
+    assert house.finish(run_id).state == ("canceled" if asked == "stop" else "timed_out")
+
+
+def test_an_async_body_has_its_task_cancelled_once_and_may_clean_up(house: Household) -> None:
+    run_id = up(
+        house,
+        """
+        import asyncio
+        async def default(ctx):
+            print("up")
+            try: await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                print("cancelled", asyncio.current_task().cancelling(), ctx.cancelled)
+                raise
+        """,
+    )
+    house.pool.stop(run_id, "canceled", None)
+    outcome = house.finish(run_id)
+    assert (outcome.state, (outcome.error or {})["type"]) == ("canceled", "CancelledError")
+    assert house.log(run_id) == b"up\ncancelled 1 True\n"
+
+
+DAEMON = """
+import os, signal, time
+def default(container):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            open("daemon.tmp", "w").write(str(os.getpid())); os.rename("daemon.tmp", "daemon")
+            time.sleep(1000)
+        os._exit(0)
+    while not os.path.exists("daemon"): time.sleep(0.001)
+    open("run", "w").write(str(os.getpid()))
+    print("up")
+    while True: time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("asked", ["kill", "grace", "time-out"])
+def test_nothing_is_left_in_the_process_table_after_kill(house: Household, asked: str) -> None:
+    run_id = up(house, DAEMON, timeout=100_000 if asked == "time-out" else None)
+    if asked != "time-out":
+        house.pool.stop(run_id, "canceled", None, now=asked == "kill")
+    assert house.finish(run_id).state == ("timed_out" if asked == "time-out" else "canceled")
+    for name in ("run", "daemon"):
+        with pytest.raises(ProcessLookupError):  # not even a zombie
+            os.kill(pid_in(house.root / name), 0)
 
 
 STOPPED = """
