@@ -1,9 +1,10 @@
 """Who is alive, on one machine: what the kernel knows, never a guess from clocks or schedules.
 
-Each owner (one process start) holds a lock on `nodes/<owner>.lock`, and each of its zygotes a share in one
-on `nodes/<owner>.zygote.lock`, which can be taken when none of them is left. The kernel drops a lock when its holder dies, however it dies, and keeps it
-while the holder is stopped or slow. An owner is dead when both locks can be taken: then no process of
-it is left that could still start, finish or write anything.
+Each owner (one process start) holds a lock on `nodes/<owner>.lock`, and each of its zygotes a share in the
+one on `nodes/<owner>.zygote.lock`, which can be taken when none of them is left. The kernel drops a lock
+when its holder dies, however it dies, and keeps it while the holder is stopped or slow. An owner is dead
+when both locks can be taken: then no process of it is left that could still start, finish or write
+anything.
 
 Beside them stands the doorbell `nodes/<owner>.bell`, a datagram socket: whoever changes the state rings
 all of them. It is a hint that saves a second; nothing is lost if it is not heard.

@@ -214,3 +214,16 @@ def test_stopping_a_run_does_not_stop_its_hook(zygote_house: Household) -> None:
     zygote_house.until(lambda: b"up" in said(zygote_house))
     zygote_house.pool.stop(9, "canceled", None, now=True)
     assert over(zygote_house, 1).result == 1
+
+
+def test_the_end_of_a_hook_is_not_the_end_of_its_run(zygote_house: Household) -> None:
+    house = zygote_house
+    hooks(house, "def on_start(run): return run.state")
+    house.write("import time\ndef default(ctx):\n    while not ctx.cancelled: time.sleep(0.01)")
+    run_id = house.start()
+    house.until(lambda: house.began(run_id))
+    facts = {"runId": run_id, "state": "running"}
+    assert over(house, called(house, name="on_start", run=facts, runId=run_id)).result == "running"
+    assert house.ended(run_id) is None
+    house.pool.stop(run_id, "canceled", None)
+    assert house.finish(run_id).state == "succeeded"
