@@ -216,6 +216,7 @@ def test_a_filter_holds_at_each_reload(project: Project) -> None:
     held = Held(project, only=not_b)
     assert list(held.now.jobs) == ["a"]
     project.plain("c")
+    assert list(held.reload().jobs) == ["a", "c"]
     project.write("b.py", "broken(")
     assert list(held.reload().jobs) == ["a", "c"]
 

@@ -56,7 +56,8 @@ class Gathered:
 
         self.settings = settings
         self._entries = list(entries)
-        rows, problems = merge(entries, settings)
+        with _no_collector():
+            rows, problems = merge(entries, settings)
         self.unread = frozenset(each["path"] for each in entries if each["unread"])
         self.summaries = [Summary._make(row) for row in rows]
         self.problems = [*around.problems, *(row for row in problems if row[5] not in self.unread)]

@@ -22,9 +22,11 @@ from jobrunner.discovery.files import NOT_READ
 from jobrunner.discovery.warming import Warmer
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
+from jobrunner.watching import Watch
 from tests.discovery.household import PLAIN, Project, write
 from tests.executor.household import alive, pid_in, wait_for
 
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs inotify and /proc")
 COMPUTED = 'name = "{name}"\nconfig = dict(name=name, schedule="@daily")\ndef default(): pass\n'
 HANGING = """
 import os, time
@@ -103,7 +105,7 @@ def test_a_file_that_hangs_delays_no_other(project: Project, warmer: Warmer) -> 
     for name in "abcd":
         project.plain(name)
     held = definitions.load(project.settings(), keep_sources=True)
-    project.write("h.py", HANGING.format(path=project.root / "pid"))
+    project.write("0.py", HANGING.format(path=project.root / "pid"))
     project.write("a.py", PLAIN.format(name="a").replace("*/5", "*/7"))
     project.write("b.py", COMPUTED.format(name="b"))
     warmer.start(replace(project.settings(), import_limit=1000 * SECOND))
@@ -252,3 +254,27 @@ def test_settings_arrive_as_they_are(project: Project) -> None:
     for name in (*warming.SENT, "overrides"):
         assert getattr(again, name) == getattr(settings, name), name
     assert again.lines == {path: line for path, line in settings.lines.items() if path[0] == "jobs"}
+
+
+def test_an_edit_that_is_watched_becomes_the_definition_and_a_half_written_one_does_not(
+    project: Project,
+) -> None:
+    project.plain("a")
+    held = definitions.load(project.settings(), keep_sources=True)
+    watch = Watch(project.settings().folders)
+    text = PLAIN.format(name="a").replace("*/5", "*/7")
+    for part, schedule in ((text[:30], "*/5 * * * *"), (text, "*/7 * * * *")):
+        project.write("a.py", part)
+        held = _after_a_hint(watch, held, project.settings())
+        assert held.jobs["a"].config["schedule"] == schedule
+        assert held.kept == (("a",) if part != text else ())
+    watch.close()
+
+
+def _after_a_hint(watch: Watch, held: Definitions, settings: Settings) -> Definitions:
+    descriptor = watch.fileno()
+    assert descriptor is not None
+    assert select.select([descriptor], [], [], 20)[0]
+    assert watch.read()
+    warmer = Warmer()
+    return definitions.renew(held, all_of(warmer, settings))
