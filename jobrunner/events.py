@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jobrunner.clock import Instant
 from jobrunner.model import Outcome, Problem
@@ -68,6 +70,32 @@ class Finished(Event):
     job: str
     outcome: Outcome
     took: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying(Event):
+    """A run failed and its chain goes on: `attempt` is the next one's number, due `at`."""
+
+    run_id: int
+    job: str
+    attempt: int
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed(Event):
+    """A running run said how far it is: `value`, `max` and `message`, each may be None."""
+
+    run_id: int
+    job: str
+    progress: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(Event):
+    """The node looked around, as it does once a second; `upcoming` are the next due (job, instant)."""
+
+    upcoming: tuple[tuple[str, Instant], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -61,11 +63,14 @@ LATER = {
 @click.option("--paused", is_flag=True, help="Skip everything that is due, and record it.")
 @click.option("--strict", is_flag=True, help="Refuse to start while a job file has a problem.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Lines for people, or JSON lines.")
+@click.option(
+    "--no-live", is_flag=True, envvar="JOBRUNNER_NO_LIVE", help="At a terminal, too: lines, and no live view."
+)
 @click.option("--watch/--no-watch", default=False, hidden=True)
 @click.option("--ui", is_flag=False, flag_value="on", hidden=True)
 @click.option("--role", hidden=True)
 @click.pass_obj
-def start(asked: Asked, /, until_done: bool, run_for: int | None, **options: Any) -> int:
+def start(asked: Asked, /, until_done: bool, run_for: int | None, no_live: bool, **options: Any) -> int:
     """Run the schedule until told to stop: Ctrl-C or TERM; a second one ends at once.
 
     Any number of them may work on one state: each due moment is run once.
@@ -83,9 +88,30 @@ def start(asked: Asked, /, until_done: bool, run_for: int | None, **options: Any
     try:
         nodes.refuse_company(store, settings)
         Banner(settings, log).say(jobs, store, known)
-        return _work(settings, jobs, store, log, known.problems, until_done=until_done, run_for=run_for)
+        live = not no_live and _can_be_live(settings)
+        return _work(
+            settings, jobs, store, log, known.problems, until_done=until_done, run_for=run_for, live=live
+        )
     finally:
         store.close()
+
+
+def _can_be_live(settings: Settings) -> bool:
+    """Say whether a person reads stderr, at a terminal on which lines can be drawn again."""
+    able = os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    return able and settings.log_format == "text" and sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextmanager
+def _shown(log: Log, *, live: bool) -> Iterator[Callable[[e.Event], None]]:
+    """Yield what shows events: a live view until the end, or the log."""
+    if not live:
+        yield log
+        return
+    from jobrunner.cli.live import View
+
+    with View(sys.stderr, SystemClock().now) as view:
+        yield view
 
 
 def _refuse_later(options: dict[str, Any]) -> None:
@@ -134,13 +160,15 @@ def _work(
     *,
     until_done: bool,
     run_for: int | None,
+    live: bool,
 ) -> int:
     from jobrunner.node import Node, Options
 
     options = Options(until_done=until_done, run_for=run_for, exclusive=settings.exclusive)
     preload = sorted({name for job in jobs.values() for name in job.imports})
-    node = Node(settings, jobs, store, log, options, preload=preload)
-    code = node.run()
+    with _shown(log, live=live) as emit:
+        node = Node(settings, jobs, store, emit, options, preload=preload)
+        code = node.run()
     return _verdict(code, node.stuck, problems, log) if until_done else code
 
 
