@@ -176,7 +176,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
-    """What the store knows of a job, definition or none."""
+    """What the store knows of a job, definition or none.
+
+    `progress` and `running_since` are of its newest running run.
+    """
 
     id: int
     name: str
@@ -201,6 +204,8 @@ class JobFacts:
     last_result: Any = None
     last_error: Mapping[str, Any] | None = None
     cursor: Any = None
+    progress: Mapping[str, Any] | None = None
+    running_since: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
