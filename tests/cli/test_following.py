@@ -9,12 +9,18 @@ from typing import Any
 
 import pytest
 
+from jobrunner.cli.following import Changes
 from jobrunner.clock import SystemClock
 from jobrunner.model import Outcome, Run
 from tests.cli.house import House, command
 from tests.cli.terminal import AtTerminal
 
-ERROR = {"type": "ValueError", "message": "no\x1b[2J", "traceback": "Traceback:\n  line\n", "phase": "body"}
+ERROR = {
+    "type": "ValueError",
+    "message": "no\x1b[2J",
+    "traceback": "Traceback:\n" + "  line\n" * 60 + "the end",
+    "phase": "body",
+}
 
 
 @pytest.fixture
@@ -94,6 +100,13 @@ def test_at_a_pipe_a_job_is_a_line_a_change(house: House) -> None:
     assert child.returncode == 130
 
 
+def test_what_has_not_changed_is_not_said_again(capsys: pytest.CaptureFixture[str]) -> None:
+    watcher = Changes()
+    for said in ("one", "one", "two", "two", "one"):
+        assert watcher.show("", said, None, 0)
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["one", "two", "one"]
+
+
 def test_nobody_who_reads_ends_it(house: House) -> None:
     house.job("a")
     run = house.ran("a", "running")
@@ -125,7 +138,8 @@ def test_at_a_terminal_a_run_is_drawn_in_place_until_it_ends(house: House, at: l
     assert paper.text.count("state:") == 1
     assert "25 %" not in paper.text
     assert "━" not in paper.text
-    assert "Traceback:" in paper.text
+    assert paper.text.count("Traceback:") == 1
+    assert paper.text.rstrip().count("  line") == 60  # more than fits into the picture
 
 
 def test_at_a_terminal_a_job_is_drawn_until_ctrl_c(house: House, at: list[AtTerminal]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from jobrunner import events as e
 from jobrunner.cli import canvas as canvas_module
 from jobrunner.cli.live import View
+from jobrunner.cli.render import fraction
 from jobrunner.clock import SECOND
 from jobrunner.log import sentence
 from jobrunner.model import Outcome
@@ -111,6 +112,11 @@ def test_without_a_max_what_the_run_says_is_shown(
 @pytest.mark.parametrize("whole", [10**400, 5e-324, float("nan"), float("inf"), [1], {}, False, -1, "y"])
 def test_no_progress_that_a_run_can_send_harms_the_node(seen: Seen, value: object, whole: object) -> None:
     assert "sync #1" in seen.tell(started(), progressed(value, whole, [value])).text
+
+
+@pytest.mark.parametrize(("value", "whole"), [(float("nan"), 1), (1, 0), (1, -1), ("1", 2), (1, None)])
+def test_what_is_no_part_of_a_whole_has_no_bar(value: object, whole: object) -> None:
+    assert fraction({"value": value, "max": whole}) is None
 
 
 def test_a_run_that_ends_or_is_no_longer_ours_leaves_the_block(seen: Seen) -> None:
