@@ -56,17 +56,15 @@ def brief(micros: int) -> str:
     return durations.text(round(micros / grain) * grain)
 
 
-def sentence(event: e.Event) -> Say | None:
-    """Return (level, sentence) of an event; None for those that are no news to people."""
+def sentence(event: e.Event, now: Instant | None = None) -> Say | None:
+    """Return (level, sentence) of an event; None for those that are no news to people.
+
+    What is to come is told as a distance from `now`, or without it as a moment.
+    """
+    if isinstance(event, e.Retrying):
+        return _retrying(event, now)
     say = _SAY.get(type(event))
     return say(event) if say else None
-
-
-def _retrying(event: e.Retrying) -> Say:
-    return (
-        "warning",
-        f"{event.job} #{event.run_id}: attempt {event.attempt} follows at {to_iso(event.at)[11:19]}Z",
-    )
 
 
 def _finished(event: e.Finished) -> Say:
@@ -95,6 +93,16 @@ def _started(event: e.Started) -> Say:
     late = f", {brief(event.late)} late" if event.late and event.late >= SECOND else ""
     again = f", attempt {event.attempt}" if event.attempt > 1 else ""
     return "info", f"{event.job} #{event.run_id} started{again}{late}"
+
+
+def _retrying(event: e.Retrying, now: Instant | None) -> Say:
+    when = f"at {to_iso(event.at)}" if now is None else f"in {_whole(event.at - now)}"
+    return "warning", f"{event.job} #{event.run_id} failed, attempt {event.attempt} {when}"
+
+
+def _whole(micros: int) -> str:
+    """Return a wait for people: whole seconds, rounded up, and never less than none."""
+    return f"{max(0, -(-micros // SECOND))} s" if micros < MINUTE else brief(micros)
 
 
 def _skipped(event: e.Skipped) -> Say:
@@ -162,7 +170,6 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
         "error",
         f"the clock is not set (it says {to_iso(v.now)}): nothing is planned until it is",
     ),
-    e.Retrying: _retrying,
     e.JobDisabled: lambda v: ("error", f"{v.job} is disabled {v.reason}; `jobrunner enable {v.job}`"),
     e.Ending: lambda v: ("info", f"{v.job} #{v.run_id} is asked to end: {v.reason}"),
     e.Stalled: lambda v: (
@@ -207,7 +214,7 @@ class Log:
 
     def __call__(self, event: e.Event) -> None:
         """Write one event, if it is news."""
-        said = sentence(event)
+        said = sentence(event, self._now())
         if said is not None:
             self.line(*said, event)
 

@@ -6,11 +6,15 @@ start.py       start
 look.py        ls
 coming.py      next
 past.py        history, show
+following.py   show -f
 logs.py        logs
+waiting.py     pending
 byhand.py      run
 checking.py    check
 files.py       new, init; templates.py has what they write
 completion.py  completion
+live.py        the live view of start
+canvas.py      a block of lines at the foot of a terminal, drawn again in place
 report.py      what is known of a job: its file's word, and the state's
 board.py       the same for all jobs, as lines of a list and as JSON
 nodes.py       other processes: those not heard of, and those that want to be alone

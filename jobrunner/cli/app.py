@@ -30,6 +30,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
         "history": ("past", "List past runs, newest first."),
         "show": ("past", "Show all about a job or a run."),
         "logs": ("logs", "Print what a run wrote."),
+        "pending": ("waiting", "List what will run, and what it waits for."),
     },
     "Write": {
         "init": ("files", "Write a project to begin with."),
@@ -40,7 +41,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
 }
 LATER = {  # commands of later versions
     "at", "audit", "cancel", "complete", "disable", "doctor", "enable", "exec", "forget", "health", "in",
-    "nodes", "pause", "pending", "reset", "resume", "set", "simulate", "state", "stats", "top", "trigger",
+    "nodes", "pause", "reset", "resume", "set", "simulate", "state", "stats", "top", "trigger",
     "ui", "why",
 }  # fmt: skip
 NEAR = 0.7  # how like a command a word must be to be taken for it misspelt

@@ -49,7 +49,7 @@ class Line(NamedTuple):
         if self.fact is None:
             return "", None
         if self.fact.running:
-            return "running", self.fact.last_started_at
+            return "running", self.fact.running_since or self.fact.last_started_at
         return self.fact.last_state or "", self.fact.last_finished_at
 
 

@@ -11,10 +11,11 @@ import click
 
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
-from jobrunner.cli.past import find_run, is_run, newest_run, why
+from jobrunner.cli.past import UnknownRun, find_run, is_run, newest_run, why
 from jobrunner.errors import BadRequest
 from jobrunner.log import printable
 from jobrunner.model import ENDED, Run
+from jobrunner.settings import Settings
 from jobrunner.store.base import LogChunk, Store
 
 LOOK_EVERY = 0.25  # seconds between looks at a run that goes on
@@ -87,10 +88,7 @@ class Printer:
 def logs(asked: Asked, run_or_job: str, follow: bool, raw: bool, tail: int | None, as_json: bool) -> None:
     """Print what a run wrote: a run by its number, or the newest run of a job."""
     _check(follow, raw, tail, as_json)
-    settings = asked.settings()
-    store = asked.state(settings)
-    run = find_run(store, run_or_job) if is_run(run_or_job) else newest_run(store, settings, run_or_job)
-    assert store is not None  # or there was no run
+    store, run = _found(asked, run_or_job, wait=follow)
     if as_json:
         out.json_document(_object(store, run, tail))
         return
@@ -100,6 +98,29 @@ def logs(asked: Asked, run_or_job: str, follow: bool, raw: bool, tail: int | Non
     else:
         _print(store, run, follow=follow, raw=raw)
     _say_why(store.run(run.id) or run)
+
+
+def _found(asked: Asked, run_or_job: str, *, wait: bool) -> tuple[Store, Run]:
+    """Return the state and the run that was asked for; of a job that has none yet, its first, if we wait."""
+    settings = asked.settings()
+    store, said = asked.state(settings), False
+    while True:
+        try:
+            run = _find(store, settings, run_or_job)
+            assert store is not None  # or there was no run
+            return store, run
+        except UnknownRun as error:
+            if not wait or is_run(run_or_job):
+                raise
+            if not said:
+                out.talk(f"{error}; waiting for its first run")
+        said = True
+        time.sleep(LOOK_EVERY)
+        store = store or asked.state(settings)
+
+
+def _find(store: Store | None, settings: Settings, run_or_job: str) -> Run:
+    return find_run(store, run_or_job) if is_run(run_or_job) else newest_run(store, settings, run_or_job)
 
 
 def _check(follow: bool, raw: bool, tail: int | None, as_json: bool) -> None:
@@ -157,7 +178,7 @@ def _print(store: Store, run: Run, *, follow: bool, raw: bool) -> None:
         _whole(store, run, printer)
         return
     while True:
-        now = store.run(run.id) or run  # looked at before its log: what it wrote last is not missed
+        now = find_run(store, str(run.id))  # looked at before its log: what it wrote last is not missed
         if not printer.chunks(store.read_log(run.id, printer.offset)):
             return
         if now.state in ENDED:

@@ -13,7 +13,7 @@ import click
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.board import Board, Line, job_object
-from jobrunner.cli.render import Row, many, relative, table
+from jobrunner.cli.render import Row, lasting, many, progress_words, relative, table
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import UnknownJob
 from jobrunner.registry import Registry
@@ -110,17 +110,26 @@ class Cells:
 
     def _row(self, line: Line) -> Row:
         summary, fact = line.summary, line.fact
-        state, since = line.last
         runs, limit = fact.executions if fact else 0, summary.number_of_executions if summary else None
         return (
             line.name or line.file,
             report.words(summary.words, summary.timezone, self._settings) if summary else "-",
             self._next(line),
-            (f"{state} {self._when(since)}" if since is not None else state) or "-",
+            self._last(line),
             f"{runs}/{limit}" if limit is not None else str(runs),
             line.state,
             _plain(line.note) if line.note else "",
         )
+
+    def _last(self, line: Line) -> str:
+        state, since = line.last
+        if line.fact is not None and line.fact.running:
+            said = progress_words(line.fact.progress)
+            if not said and since is not None and self._people:
+                said = lasting(self._now - since)
+            if said:
+                return f"{state} {said}"
+        return (f"{state} {self._when(since)}" if since is not None else state) or "-"
 
     def _next(self, line: Line) -> str:
         if line.next_at == self._now:  # the others are later

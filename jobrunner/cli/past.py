@@ -7,11 +7,11 @@ import click
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.board import Board, Line, job_object
-from jobrunner.cli.jsonout import Object, run_object
+from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.moments import Moment
-from jobrunner.cli.render import facts, many, table, when
+from jobrunner.cli.render import facts, many, progress_words, table, when
 from jobrunner.clock import Instant, SystemClock
-from jobrunner.errors import JobrunnerError, UnknownJob
+from jobrunner.errors import BadRequest, JobrunnerError, UnknownJob
 from jobrunner.log import brief, one_line, printable, reason
 from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Registry
@@ -65,10 +65,11 @@ def history(
     if not runs:
         out.talk("no runs" if store is not None else "no runs: `jobrunner start` has not run here yet")
     else:
-        table(HEAD, [_row(run, now) for run in runs])
+        table(HEAD, [row(run, now) for run in runs])
 
 
-def _row(run: Run, now: Instant) -> tuple[str, ...]:
+def row(run: Run, now: Instant) -> tuple[str, ...]:
+    """Return a run as a row of a table."""
     return (
         str(run.id),
         run.job,
@@ -96,32 +97,61 @@ def why(run: Run) -> str:
     return one_line("; ".join(part for part in (reason(run.reason, run.result), again, said) if part))
 
 
-@click.command(cls=Verb, epilog="jobrunner show sync-orders\njobrunner show 1742 --json")
+@click.command(
+    cls=Verb, epilog="jobrunner show sync-orders\njobrunner show 1742 --json\njobrunner show sync-orders -f"
+)
 @click.argument("job_or_run", type=JobName())
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends; for a job, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def show(asked: Asked, job_or_run: str, as_json: bool) -> None:
-    """Show all about a job, or about a run by its number."""
+def show(asked: Asked, job_or_run: str, follow: bool, as_json: bool) -> int:
+    """Show all about a job, or about a run by its number.
+
+    With --follow: at a terminal drawn again once a second, else a line for each change. For a run the
+    exit code is then that of `run`: 0, 1, 5 or 6.
+    """
+    if as_json and follow:
+        raise BadRequest("--json does not go with --follow")
     settings = asked.settings()
     store = asked.state(settings)
+    if follow:
+        from jobrunner.cli.following import follow_job, follow_run
+
+        if is_run(job_or_run):
+            run = find_run(store, job_or_run)
+            assert store is not None  # or there was no run
+            return follow_run(store, run)
+        follow_job(asked, settings, store, job_or_run)
+        return 0
     now = SystemClock().now()
     if is_run(job_or_run):
-        run = find_run(store, job_or_run)
-        if as_json:
-            out.json_document(run_object(run))
-        else:
-            facts(_about_run(run, now))
-        return
-    line = find_job(settings, store, job_or_run, now)
-    found = job_object(line, settings)
+        _show_run(find_run(store, job_or_run), now, as_json=as_json)
+    else:
+        _show_job(settings, store, find_job(settings, store, job_or_run, now), now, as_json=as_json)
+    return 0
+
+
+def _show_run(run: Run, now: Instant, *, as_json: bool) -> None:
     if as_json:
-        out.json_document(found)
+        out.json_document(run_object(run))
+    else:
+        facts(about_run(run, now))
+
+
+def _show_job(settings: Settings, store: Store | None, line: Line, now: Instant, *, as_json: bool) -> None:
+    if as_json:
+        out.json_document(job_object(line, settings))
         return
-    facts(_about_job(found))
-    recent = store.runs(RunFilter(job=line.name, limit=5)) if store is not None and line.name else []
+    facts(about_job(line, settings))
+    recent = recent_runs(store, line)
     if recent:
         out.line("")
-        table(HEAD, [_row(run, now) for run in recent])
+        table(HEAD, [row(run, now) for run in recent])
+
+
+def recent_runs(store: Store | None, line: Line) -> list[Run]:
+    """Return the newest runs of a job."""
+    return store.runs(RunFilter(job=line.name, limit=5)) if store is not None and line.name else []
 
 
 def find_job(settings: Settings, store: Store | None, name: str, now: Instant) -> Line:
@@ -157,9 +187,11 @@ def newest_run(store: Store | None, settings: Settings, name: str) -> Run:
     raise UnknownRun(f"{name} has not run yet", hint=f"jobrunner run {name} runs it here and now")
 
 
-def _about_run(run: Run, now: Instant) -> list[tuple[str, str]]:
+def about_run(run: Run, now: Instant) -> list[tuple[str, str]]:
+    """Return the facts of a run that are worth a line for people."""
     shown = [("run", str(run.id))]
     whole = {**run_object(run), "reason": reason(run.reason, run.result)}
+    whole["progress"] = progress_words(run.progress)
     if run.count == 1:
         del whole["count"], whole["firstFor"], whole["lastFor"]
     shown += [(key, _text(value)) for key, value in whole.items() if _tells(key, value)]
@@ -170,9 +202,13 @@ def _about_run(run: Run, now: Instant) -> list[tuple[str, str]]:
     return shown
 
 
-def _about_job(found: Object) -> list[tuple[str, str]]:
+def about_job(line: Line, settings: Settings) -> list[tuple[str, str]]:
+    """Return the facts of a job that are worth a line for people."""
+    found = job_object(line, settings)
     shown = [("job", str(found["id"]))]
     shown += [(key, _text(value)) for key, value in found.items() if _tells(key, value)]
+    progress = progress_words(line.fact.progress) if line.fact is not None else ""
+    shown += [("progress", progress)] if progress else []
     shown += [("problem", one_line(str(problem["message"]))) for problem in found["problems"]]
     return shown
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from jobrunner.cli import out
 from jobrunner.clock import SECOND, Instant, to_datetime, to_iso
@@ -18,6 +19,8 @@ STYLES = {
     "finished": "dim", "on-demand": "dim", "canceled": "yellow",
     "error": "red", "failed": "red", "timed": "red", "lost": "red",
 }  # fmt: skip
+
+LONGEST = 200  # characters of what a run says about its progress
 
 Row = Sequence[str]
 
@@ -70,12 +73,46 @@ def when(instant: Instant | None, now: Instant) -> str:
 
 def relative(micros: int) -> str:
     """Return a distance in time in its largest unit: `in 4 min`, `2 h ago`, `now`."""
-    seconds = abs(micros) // SECOND
+    if abs(micros) < SECOND:
+        return "now"
+    return f"in {lasting(micros)}" if micros > 0 else f"{lasting(-micros)} ago"
+
+
+def lasting(micros: int) -> str:
+    """Return a length of time in its largest unit: `4 min`, `0 s`."""
+    seconds = max(0, micros) // SECOND
     for size, unit in UNITS:
         if seconds >= size:
-            amount = f"{seconds // size} {unit}"
-            return f"in {amount}" if micros > 0 else f"{amount} ago"
-    return "now"
+            return f"{seconds // size} {unit}"
+    return "0 s"
+
+
+def fraction(progress: Mapping[str, Any] | None) -> float | None:
+    """Return how much of a run is done, 0 to 1, where it has said so in numbers.
+
+    A run's progress is whatever it sent: nothing here may raise for it.
+    """
+    value, whole = (progress or {}).get("value"), (progress or {}).get("max")
+    if not isinstance(value, int | float) or not isinstance(whole, int | float) or not whole > 0:
+        return None
+    try:
+        done = value / whole
+    except OverflowError:
+        return None
+    return None if math.isnan(done) else min(1.0, max(0.0, done))
+
+
+def progress_words(progress: Mapping[str, Any] | None) -> str:
+    """Return a run's progress in a few words: `45 % copying`, `17 copying`, `copying`; "" without any."""
+    from jobrunner.log import one_line
+
+    said = progress or {}
+    done = fraction(said)
+    number = said.get("value") if done is None else f"{int(done * 100)} %"
+    if said.get("max") == 0:  # nothing to measure by: the message alone
+        number = None
+    parts = [str(part)[:LONGEST] for part in (number, said.get("message")) if part is not None]
+    return " ".join(one_line(" ".join(parts)).split())
 
 
 def local(instant: Instant, zone: str, layout: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
@@ -92,6 +129,11 @@ def many(number: int, noun: str) -> str:
 
 def facts(pairs: Sequence[tuple[str, str]]) -> None:
     """Write names and values, one a line, and continuation lines under their value."""
+    out.write(facts_text(pairs))
+
+
+def facts_text(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return names and values as `facts` writes them."""
     width = max(len(name) for name, _ in pairs) + 2
     lines = [f"{name + ':':<{width}}{value}".rstrip() for name, value in pairs]
-    out.write("".join(line.replace("\n", "\n" + " " * width) + "\n" for line in lines))
+    return "".join(line.replace("\n", "\n" + " " * width) + "\n" for line in lines)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -62,6 +64,9 @@ LATER = {
 @click.option("--strict", is_flag=True, help="Refuse to start while a job file has a problem.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Lines for people, or JSON lines.")
 @click.option(
+    "--no-live", is_flag=True, envvar="JOBRUNNER_NO_LIVE", help="At a terminal, too: lines, and no live view."
+)
+@click.option(
     "--watch/--no-watch",
     default=None,
     help="Take over edits of job files and settings.  [default: in a terminal]",
@@ -69,7 +74,9 @@ LATER = {
 @click.option("--ui", is_flag=False, flag_value="on", hidden=True)
 @click.option("--role", hidden=True)
 @click.pass_obj
-def start(asked: Asked, /, until_done: bool, run_for: int | None, watch: bool | None, **options: Any) -> int:
+def start(
+    asked: Asked, /, until_done: bool, run_for: int | None, watch: bool | None, no_live: bool, **options: Any
+) -> int:
     """Run the schedule until told to stop: Ctrl-C or TERM; a second one ends at once.
 
     Any number of them may work on one state: each due moment is run once.
@@ -90,6 +97,7 @@ def start(asked: Asked, /, until_done: bool, run_for: int | None, watch: bool | 
     try:
         nodes.refuse_company(store, settings)
         Banner(settings, log).say(definitions.jobs, store, known)
+        how["live"] = not no_live and _can_be_live(settings)
         return _work(definitions, store, log, lambda: asked.settings(**options), how)
     finally:
         store.close()
@@ -100,6 +108,24 @@ def _wanted(known: Registry, settings: Settings) -> Filter:
     for name in sorted(settings.only):
         known.summary(name)
     return lambda job: report.excluded(job, settings) in (None, report.ENVIRONMENT)
+
+
+def _can_be_live(settings: Settings) -> bool:
+    """Say whether a person reads stderr, at a terminal on which lines can be drawn again."""
+    able = os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    return able and settings.log_format == "text" and sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextmanager
+def _shown(log: Log, *, live: bool) -> Iterator[Callable[[e.Event], None]]:
+    """Yield what shows events: a live view until the end, or the log."""
+    if not live:
+        yield log
+        return
+    from jobrunner.cli.live import View
+
+    with View(sys.stderr, SystemClock().now) as view:
+        yield view
 
 
 def _refuse_later(options: dict[str, Any]) -> None:
@@ -146,8 +172,9 @@ def _work(
 ) -> int:
     from jobrunner.node import Node, Options
 
-    node = Node(definitions, store, log, Options(**how), again=again)
-    code = node.run()
+    with _shown(log, live=how["live"]) as emit:
+        node = Node(definitions, store, emit, Options(**how), again=again)
+        code = node.run()
     return _verdict(code, node.stuck, definitions.problems, log) if how["until_done"] else code
 
 

@@ -115,7 +115,7 @@ def test_what_is_like_no_command_is_taken_for_none(house: House, typed: str) -> 
 
 
 PROMISED = """trigger cancel pause resume enable disable set reset forget why simulate stats doctor ui top
-              nodes exec complete state audit health at in pending"""
+              nodes exec complete state audit health at in"""
 
 
 @pytest.mark.parametrize("typed", PROMISED.split())

@@ -8,11 +8,15 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobrunner.clock import DAY, HOUR, SECOND, SystemClock, from_iso
+from jobrunner.cli import report
+from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, SystemClock, from_iso
+from jobrunner.model import JobFacts
+from jobrunner.store.base import Store
 from tests.cli.house import House, a_node
 
 JOB = {
@@ -316,3 +320,39 @@ def test_a_new_job_with_run_on_start_is_due_now(house: House, schedule: str | No
     assert "  now " in house.call("ls", "eager").out
     house.register()
     assert "  now " not in house.call("ls", "eager").out
+
+
+@pytest.mark.parametrize(
+    ("progress", "words"),
+    [
+        ({"value": 45, "max": 100, "message": "copying"}, "running 45 % copying"),
+        ({"value": 17, "max": None, "message": None}, "running 17"),
+        ({"value": 1, "max": 3, "message": "a\x1b[2J\nb"}, "running 33 % a\\x1b[2J\\nb"),
+    ],
+)
+def test_a_running_job_says_how_far_it_is(
+    house: House, monkeypatch: pytest.MonkeyPatch, progress: dict[str, object], words: str
+) -> None:
+    house.job("a")
+    house.ran("a", "running")
+    facts = report.by_name
+
+    def with_progress(store: Store | None) -> dict[str, JobFacts]:
+        return {key: replace(fact, progress=progress) for key, fact in facts(store).items()}
+
+    monkeypatch.setattr(report, "by_name", with_progress)
+    assert f"  {words}  " in house.call("ls").out
+    shown = [
+        line.split(":", 1)[1].strip()
+        for line in house.call("show", "a").out.splitlines()
+        if "progress:" in line
+    ]
+    assert shown == [words.removeprefix("running ")]
+
+
+def test_at_a_terminal_a_running_job_says_for_how_long(house: House) -> None:
+    house.job("a")
+    house.ran("a", "running", at=SystemClock().now() - 2 * HOUR - MINUTE)
+    seen = house.terminal("ls")
+    assert "running 2 h\x1b" in seen
+    assert "ago" not in seen

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 
@@ -260,6 +262,63 @@ def test_why_a_body_skipped_is_told_and_how_long_it_took(house: House) -> None:
     assert "body: bank\\nclosed" in house.call("show", "a").out
     (run,) = house.call("history", "--json").json
     assert (run["reason"], run["result"]) == ("body", "bank\nclosed")
+
+
+def test_later_attempts_say_so(house: House) -> None:
+    house.job("a")
+    house.ran("a", "failed", error=ERROR)
+    house.ran("a", "failed", error=ERROR)
+    with closing(sqlite3.connect(house.root / ".jobrunner" / "state.db")) as state:
+        state.execute("UPDATE runs SET attempt = 3, root_id = 1 WHERE id = 2")
+        state.commit()
+    assert "  attempt 3; ValueError: no" in house.call("history").out
+    assert ["attempt:", "3"] in [line.split() for line in house.call("show", "2").out.splitlines()]
+
+
+def followed(house: House, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(["logs", *args, "-f"]),
+        cwd=house.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("state", [True, False], ids=["a-state", "no-state"])
+def test_follow_waits_for_the_first_run_and_ends_with_it(house: House, state: bool) -> None:
+    house.job("a")
+    house.job("b")
+    if state:
+        house.ran("b")
+    child = followed(house, "A")
+    assert child.stderr is not None
+    assert child.stderr.readline() == "a has not run yet; waiting for its first run\n"
+    assert child.poll() is None
+    run = house.ran("a", "failed", error=ERROR, log=[(0, b"hello\n")])
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (0, "hello\n")
+    assert err.splitlines()[-1].endswith(f"jobrunner show {run.id} has the traceback")
+
+
+def test_follow_waits_for_no_run_that_is_asked_for_by_number_nor_for_an_unknown_job(house: House) -> None:
+    house.job("a")
+    assert house.call("logs", "7", "-f").code == 3
+    assert house.call("logs", "nobody", "-f").code == 3
+
+
+def test_a_run_that_is_deleted_ends_the_following(house: House) -> None:
+    house.job("a")
+    run = house.ran("a", "running", log=[(0, b"one\n")])
+    child = followed(house, str(run.id))
+    assert child.stdout is not None
+    assert child.stdout.readline() == "one\n"
+    with closing(sqlite3.connect(house.root / ".jobrunner" / "state.db")) as state:
+        state.execute("PRAGMA foreign_keys = off")
+        state.execute("DELETE FROM runs")
+        state.commit()
+    _, err = child.communicate(timeout=60)
+    assert (child.returncode, err.splitlines()[0]) == (3, f"error: there is no run {run.id}")
 
 
 @pytest.mark.parametrize(

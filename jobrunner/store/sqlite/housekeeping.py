@@ -37,7 +37,8 @@ class Housekeeping(Part):
           AND {OVER}
         ORDER BY r.id LIMIT :limit"""  # noqa: S608
     OLD_NOTES = """
-        DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < :failed_since ORDER BY id LIMIT :limit)"""
+        DELETE FROM audit
+        WHERE id IN (SELECT id FROM audit WHERE at < :failed_since ORDER BY id LIMIT :limit)"""
 
     def prune(self, keep: Keep, limit: int) -> int:
         """See `Control.prune`. It looks for them before it takes the lock: what has ended stays ended."""

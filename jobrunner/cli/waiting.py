@@ -1,0 +1,124 @@
+"""pending: the runs that nobody has started yet, and what each waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from jobrunner.cli import out, report
+from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.jsonout import run_object
+from jobrunner.cli.render import table, when
+from jobrunner.clock import Instant, SystemClock
+from jobrunner.errors import JobrunnerError
+from jobrunner.log import one_line
+from jobrunner.model import Run
+from jobrunner.registry import Registry
+from jobrunner.settings import Settings
+from jobrunner.store.base import Store
+
+if TYPE_CHECKING:
+    from jobrunner.model import Job, JobFacts
+
+HEAD = ("RUN", "JOB", "TRIGGER", "DUE", "ATTEMPT", "PARAMS", "WAITS FOR")
+
+
+@click.command(cls=Verb, epilog="jobrunner pending\njobrunner pending --job sync-orders --json")
+@click.option("--job", "name", type=JobName(), metavar="NAME", help="Only runs of this job.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def pending(asked: Asked, name: str | None, as_json: bool) -> None:
+    """List the runs that will be: retries, calls and queued ones, the soonest first."""
+    settings = asked.settings()
+    store = asked.state(settings)
+    if name is not None:
+        name = report.real_name(settings, store, name)
+    opened = store.open_runs() if store is not None else []
+    runs = sorted(
+        (run for run in opened if run.state == "pending" and name in (None, run.job)),
+        key=lambda run: (run.effective_at, run.id),
+    )
+    if as_json:
+        out.json_document([run_object(run) for run in runs])
+    elif store is None or not runs:
+        out.talk("nothing is pending")
+    else:
+        now = SystemClock().now()
+        reasons = Reasons(settings, store, opened, now)
+        table(HEAD, [_row(run, reasons, now) for run in runs])
+
+
+def _row(run: Run, reasons: Reasons, now: Instant) -> tuple[str, ...]:
+    return (
+        str(run.id),
+        run.job,
+        run.trigger,
+        when(run.effective_at, now),
+        str(run.attempt),
+        out.json_text(dict(run.params)) if run.params else "-",
+        one_line(reasons.of(run)),
+    )
+
+
+class Reasons:
+    """Knows why pending runs wait; what several of them need is asked once."""
+
+    def __init__(self, settings: Settings, store: Store, opened: Sequence[Run], now: Instant) -> None:
+        self._settings = settings
+        self._store = store
+        self._opened = opened
+        self._now = now
+
+    def of(self, run: Run) -> str:
+        """Return what a run waits for: the first that keeps it from starting."""
+        if run.effective_at > self._now:
+            return "its next attempt" if run.attempt > 1 else "its time"
+        if not self._somebody_works:
+            return "a node: no `jobrunner start` is at work"
+        return self._resting(run) or self._busy(run) or "a free slot"
+
+    @cached_property
+    def _somebody_works(self) -> bool:
+        from jobrunner.presence import Presence
+
+        presence = Presence(Path(self._settings.state_folder), "")
+        return any(node.role != "run" and not presence.is_dead(node) for node in self._store.nodes())
+
+    @cached_property
+    def _facts(self) -> Mapping[str, JobFacts]:
+        return report.by_name(self._store)
+
+    @cached_property
+    def _registry(self) -> Registry:
+        return Registry.load(self._settings)
+
+    def _job(self, run: Run) -> Job | None:
+        try:
+            return self._registry.find(run.job)
+        except JobrunnerError:  # its file is gone or broken
+            return None
+
+    def _resting(self, run: Run) -> str | None:
+        """Return what keeps the job of a run from its schedule; a run by hand does not mind."""
+        job = self._job(run)
+        if job is None:
+            return "its job: no file that can be used defines it here"
+        if run.trigger == "manual":
+            return None
+        reason = report.resting(job, self._facts.get(run.job.casefold()), self._settings)
+        return f"its job, which is {reason}" if reason else None
+
+    def _busy(self, run: Run) -> str | None:
+        """Return which run of the same job and scope is in the way, where two may not run at once."""
+        job = self._job(run)
+        if job is not None and job.concurrency == "allow":
+            return None
+        for other in self._opened:
+            same = (other.job_id, other.scope) == (run.job_id, run.scope)
+            if same and other.root_id != run.root_id and other.state != "pending":
+                return f"run {other.id} to end, which is {other.state}"
+        return None
