@@ -239,11 +239,14 @@ class Dispatcher:
                 self._pending_at = self._store.next_pending(now)
                 if not self._store.seen(self._me.owner, now):
                     raise given_up(self._me)
-                failpoints.reach("before-commit")
+                ends = any(live.outcome is not None for live in self._live.values())
+                if ends:
+                    failpoints.reach("before-commit")
         except BaseException:
             self._scheduler.stale = True
             raise
-        failpoints.reach("after-commit")
+        if ends:
+            failpoints.reach("after-commit")
         self._alive_at = now
         self.backlog = len(claims) == len(ready)
         self._forget_recorded(flush)

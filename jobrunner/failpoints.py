@@ -25,10 +25,10 @@ POINTS = {
     "after-claim-commit": "FP4",
     "before-go": "",
     "after-go": "FP5",
-    "body": "FP7",  # in the process of the run
+    "body": "FP7",  # the node hears that the body has begun
     "after-reply": "FP8",
     "before-commit": "FP9",  # in the transaction that ends the run
-    "after-commit": "FP11",
+    "after-commit": "FP11",  # of that transaction
     "reaped": "FP12",
 }
 _NAMES = {name: name for name in POINTS} | {alias: name for name, alias in POINTS.items() if alias}

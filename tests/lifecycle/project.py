@@ -140,3 +140,16 @@ def alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def tagged(tag: str) -> list[int]:
+    """Return the processes that were started, however indirectly, with TEST_TAG=`tag`."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                if f"TEST_TAG={tag}".encode() in file.read().split(b"\0") and alive(int(name)):
+                    found.append(int(name))
+        except OSError:
+            continue
+    return found
