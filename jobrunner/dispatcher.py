@@ -255,6 +255,9 @@ class Dispatcher:
         for claim in claims:
             self.hand_out(claim)
         self.hooks.pump()
+        if self._scheduler.replaced:
+            self.heed()
+            self._scheduler.replaced = False
 
     def _claim(self, now: Instant) -> tuple[Sequence[int], list[Claim]]:
         ready = self._executor.ready if self.claiming else []

@@ -112,18 +112,14 @@ class Hooks:
         del self._under_way[happening.number]
         said = self._masker.stream()
         log = said.feed(bytes(call.output)) + said.end()
-        failure = self._failure(call, happening.outcome)
-        if failure is not None:
-            log += f"hook {call.hook} failed: {failure}\n".encode()
-        yield call.run, log, HookFailed(call.run.id, call.run.job, call.hook, failure) if failure else None
-
-    def _failure(self, call: Call, outcome: Outcome) -> str | None:
-        if outcome.state in ("succeeded", "skipped"):
-            return None
-        if outcome.state == "timed_out":
-            return "it took longer than its 30 s"
-        error = self._masker.data(outcome.error or {})
-        return str(error.get("traceback") or f"{error.get('type')}: {error.get('message')}").strip()
+        failed: Event | None = None
+        if happening.outcome.state not in ("succeeded", "skipped"):
+            error = self._masker.data(happening.outcome.error or {})
+            sentence = f"{error.get('type')}: {error.get('message')}"
+            whole = str(error.get("traceback") or sentence).strip()
+            log += f"hook {call.hook} failed: {whole}\n".encode()
+            failed = HookFailed(call.run.id, call.run.job, call.hook, sentence)
+        yield call.run, log, failed
 
     def _call(self, hook: str, run: Run, job: Job) -> None:
         for target in self._targets(hook, job):

@@ -37,6 +37,7 @@ class Scheduler:
         self.closed = False  # plan nothing any more
         self.halted = False  # plan nothing for now
         self.stale = False  # the heap holds what a transaction that failed would have made true
+        self.replaced = False  # runs were asked to make way for newer ones
         self.adopt(jobs, settings)
 
     def adopt(
@@ -110,11 +111,14 @@ class Scheduler:
             events += self._consume(standing, now)
         return events
 
+    @property
+    def may_give_up(self) -> bool:
+        """Whether a pending run of ours may have to end without having started."""
+        return bool(self._shut) or any(job.misfire_grace is not None for job in self._jobs.values())
+
     def give_up(self, now: Instant, *, outage: bool) -> list[Event]:
         """Let pending runs that must not start any more end, inside the caller's transaction: those that
         are too late, and those of jobs that are shut. What waits for its next attempt waits out a pause."""
-        if not outage and not self._shut and all(job.misfire_grace is None for job in self._jobs.values()):
-            return []
         events: list[Event] = []
         newest: set[int] = set()
         for run in reversed(self._store.open_runs()):
@@ -170,6 +174,7 @@ class Scheduler:
 
     def _make_way(self, standing: Standing, now: Instant) -> None:
         """Let the newer occurrence be next: what runs is asked to end, what waits for an attempt ends."""
+        self.replaced = True
         for run in self._store.replace(standing, now):
             self._store.conclude(run, Outcome(state="canceled", reason="replaced"), now)
 
