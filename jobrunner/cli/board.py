@@ -15,7 +15,7 @@ from jobrunner.settings import Settings
 from jobrunner.status import Known
 
 if TYPE_CHECKING:
-    from jobrunner.model import JobFacts, Pause, Problem
+    from jobrunner.model import JobFacts, Problem
 
 MANY = 200  # jobs
 AHEAD = MINUTE  # a schedule consumed this far into the future tells of a clock that was wrong

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
-from jobrunner.status import ENVIRONMENT, Known, excluded
+from jobrunner.status import Known
 
 if TYPE_CHECKING:
     from jobrunner.model import Job, JobFacts, Pause, Problem
@@ -59,15 +59,6 @@ def real_name(settings: Settings, store: Store | None, name: str) -> str:
     """Return a job's name as it is written, also of one whose file is gone. Raises UnknownJob."""
     fact = store.job(name) if store is not None else None
     return fact.name if fact is not None else Registry.load(settings).summary(name).name
-
-
-def chosen(registry: Registry, settings: Settings) -> dict[str, Job]:
-    """Return the jobs that --only, --except and --tag leave. Raises UnknownJob for a name in --only."""
-    for name in sorted(settings.only):
-        registry.summary(name)
-    return {
-        name: job for name, job in registry.jobs.items() if excluded(job, settings) in (None, ENVIRONMENT)
-    }
 
 
 def words(said: str, zone: str, settings: Settings) -> str:

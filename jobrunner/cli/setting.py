@@ -98,19 +98,18 @@ def _check_key(key: str) -> None:
     raise BadRequest(f'"{key}" cannot be set from outside', hint=hint)
 
 
+WORDS = {"true": True, "false": False, "null": None, "~": None}  # as YAML has them, however capitalised
+
+
 def value(text: str) -> Any:
-    """Return what a value means: JSON, else a plain YAML word (a number, true, null …), else the text."""
+    """Return what a value means: JSON, else one of YAML's words that no text is likely to be, else text.
+
+    YAML's yes, no, on and off stay texts: `params.country=no` means Norway.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        pass
-    import yaml
-
-    try:
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return text
-    return found if isinstance(found, bool | float) or found is None else text
+        return WORDS.get(text.lower(), text)
 
 
 # -- to do it ----------------------------------------------------------------------------------------------

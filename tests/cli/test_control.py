@@ -279,7 +279,7 @@ def test_params_are_laid_over_the_files_key_by_key(house: House) -> None:
     [
         ("5", 5), ("5.5", 5.5), ("true", True), ("null", None), ('"5"', "5"), ("5m", "5m"), ("a: b", "a: b"),
         ("*/5 * * * *", "*/5 * * * *"), ("2026-01-01", "2026-01-01"), ("12:30", "12:30"), ("[1, 2]", [1, 2]),
-        ("", ""), ("0x10", "0x10"), ("no", "no"),
+        ("", ""), ("0x10", "0x10"), ("no", "no"), ("True", True), ("Null", None),
     ],
 )  # fmt: skip
 def test_a_value_is_json_or_a_plain_word(house: House, text: str, meant: Any) -> None:
