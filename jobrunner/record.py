@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobrunner.clock import Instant, to_iso
-from jobrunner.model import Run
+
+if TYPE_CHECKING:  # `ls` has no runs to tell of, and need not know what one is
+    from jobrunner.model import Run
 
 Object = dict[str, Any]
 

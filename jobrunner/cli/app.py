@@ -32,6 +32,17 @@ FAMILIES = {  # family -> command -> (module, what it does)
         "logs": ("logs", "Print what a run wrote."),
         "pending": ("waiting", "List what will run, and what it waits for."),
     },
+    "Control": {
+        "enable": ("control", "Let jobs run by their schedule again."),
+        "disable": ("control", "Keep jobs from running by their schedule."),
+        "pause": ("control", "Let all schedules stand still."),
+        "resume": ("control", "Let them go on."),
+        "set": ("setting", "Override keys of a job without touching its file."),
+        "cancel": ("cancel", "Let runs end, or never start."),
+        "reset": ("control", "Let a job start over."),
+        "forget": ("control", "Delete all about a job whose file is gone."),
+        "audit": ("trail", "Show who changed what."),
+    },
     "Write": {
         "init": ("files", "Write a project to begin with."),
         "new": ("files", "Write a job file to begin with."),
@@ -40,10 +51,11 @@ FAMILIES = {  # family -> command -> (module, what it does)
     },
 }
 LATER = {  # commands of later versions
-    "at", "audit", "cancel", "complete", "disable", "doctor", "enable", "exec", "forget", "health", "in",
-    "nodes", "pause", "reset", "resume", "set", "simulate", "state", "stats", "top", "trigger",
+    "at", "complete", "doctor", "exec", "health", "in",
+    "nodes", "simulate", "state", "stats", "top", "trigger",
     "ui", "why",
 }  # fmt: skip
+OURS = {"next": "next_", "set": "set_"}  # functions that may not be called as their commands are
 NEAR = 0.7  # how like a command a word must be to be taken for it misspelt
 COMMANDS = {name: home for family in FAMILIES.values() for name, home in family.items()}
 
@@ -60,7 +72,7 @@ class Family(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"jobrunner.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name if cmd_name != "next" else "next_")
+        command = getattr(module, OURS.get(cmd_name, cmd_name))
         assert isinstance(command, Verb)
         return command
 

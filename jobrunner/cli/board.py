@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from jobrunner import status
 from jobrunner.cli import report
 from jobrunner.cli.jsonout import Object, iso, problem_object
 from jobrunner.clock import MINUTE, Instant
 from jobrunner.discovery.summary import Summary
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
+from jobrunner.status import Known
 
 if TYPE_CHECKING:
     from jobrunner.model import JobFacts, Problem
@@ -23,11 +25,13 @@ class Line(NamedTuple):
     """A job, or a file that is none: what its file says, what the state knows, what is wrong with it."""
 
     summary: Summary | None
-    fact: JobFacts | None
+    fact: Known | None
     problems: Sequence[Problem]
     state: str
     note: str | None
     next_at: Instant | None
+    paused: bool = False  # all are
+    counts: Mapping[str, int] | None = None  # executions by machine, of a job that runs on each
 
     @property
     def name(self) -> str | None:
@@ -56,23 +60,25 @@ class Line(NamedTuple):
 class Board:
     """Every job of a project, and of its state, at one moment. `facts` go by name, case folded."""
 
-    def __init__(
-        self, registry: Registry, facts: Mapping[str, JobFacts], settings: Settings, now: Instant
-    ) -> None:
+    def __init__(self, registry: Registry, seen: report.Seen, settings: Settings, now: Instant) -> None:
         self._registry = registry
-        self._facts = facts
+        self._facts = seen.facts
+        self._pause = seen.pause
+        self._counts = seen.counts
         self._settings = settings
         self._now = now
         self._upcoming = registry.upcoming()
-        self._few_are_new = len(registry.summaries) - len(facts) < MANY
-        self._restricted = bool(settings.only or settings.exclude or settings.tag)
+        self._few_are_new = len(registry.summaries) - len(seen.facts) < MANY
 
     def lines(self) -> list[Line]:
         """Return all of them: jobs by name, then orphans, then what cannot be used."""
         lines = [self._job(summary) for summary in self._registry.summaries]
         self._upcoming.save()
         orphans = report.orphans(self._facts, self._registry) if self._facts else []
-        lines += [Line(None, fact, (), "orphan", "no file defines it", None) for fact in orphans]
+        lines += [
+            Line(None, fact, (), "orphan", "no file defines it", None, *self._of_all(fact))
+            for fact in orphans
+        ]
         return lines + list(self._broken())
 
     def _broken(self) -> Iterator[Line]:
@@ -83,15 +89,23 @@ class Board:
         for found in groups.values():
             fact = self._facts.get((found[0].name or "").casefold())
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            yield Line(None, fact, found, "error", _where(found[0]) + found[0].message + more, None)
+            said = _where(found[0]) + found[0].message + more
+            yield Line(None, fact, found, "error", said, None, *self._of_all(fact))
 
     def _job(self, summary: Summary) -> Line:
         fact = self._facts.get(summary.name.casefold()) if self._facts else None
-        state, note = self._state(summary, fact)
-        return Line(summary, fact, (), state, note, self._coming(summary, fact, state))
+        state, note = status.state(summary, fact, self._settings, self._pause, self._next)
+        if fact is not None and (fact.overrides or fact.enabled_override):
+            note = "; ".join(filter(None, (note, status.overridden(summary, fact)))) or None
+        return Line(summary, fact, (), state, note, self._coming(summary, fact, state), *self._of_all(fact))
 
-    def _coming(self, summary: Summary, fact: JobFacts | None, state: str) -> Instant | None:
-        if state in ("active", "on-demand") and report.is_new(fact) and self._starts_at_once(summary):
+    def _of_all(self, fact: Known | None) -> tuple[bool, Mapping[str, int] | None]:
+        """Return whether all is paused, and the executions by machine."""
+        counts = self._counts.get(fact.id) if self._counts and fact is not None else None
+        return self._pause is not None, counts
+
+    def _coming(self, summary: Summary, fact: Known | None, state: str) -> Instant | None:
+        if state in ("active", "on-demand") and status.is_new(fact) and self._starts_at_once(summary):
             return self._now
         return self._next(summary, fact) if state == "active" else None
 
@@ -102,28 +116,10 @@ class Board:
         """
         return self._few_are_new and self._registry.find(summary.name).run_on_start
 
-    def _state(self, summary: Summary, fact: JobFacts | None) -> tuple[str, str | None]:
-        """Return the first state that holds, and its reason."""
-        if not summary.enabled or fact is not None or self._settings.disabled:
-            enabled, reason = report.enablement(summary, fact, self._settings)
-            if not enabled:
-                return "disabled", reason
-        if self._restricted or summary.environments is not None:
-            by = report.excluded(summary, self._settings)
-            if by is not None:
-                return "excluded", report.exclusion(by, self._settings)
-        if self._settings.paused:
-            return "paused", None
-        limit = summary.number_of_executions
-        if limit is not None and fact is not None and fact.executions >= limit:
-            return "finished", None
-        if summary.end_at is not None and self._next(summary, fact) is None:
-            return "finished", "its endAt has passed"
-        return ("active" if summary.schedule else "on-demand"), None
-
-    def _next(self, summary: Summary, fact: JobFacts | None) -> Instant | None:
+    def _next(self, summary: Summary, fact: Known | None) -> Instant | None:
         """Return the next occurrence after now and after what is consumed already."""
-        after, anchor = self._now, self._now
+        offset: int = getattr(summary, "offset", 0)
+        after, anchor = self._now - offset, self._now
         if fact is not None and fact.consumed is not None and fact.schedule_key == summary.schedule_key:
             after, anchor = max(after, fact.consumed), fact.anchor or anchor
             if summary.after_end and fact.last_finished_at is not None:
@@ -131,10 +127,11 @@ class Board:
         if summary.start_at is not None:
             after = max(after, summary.start_at - 1)
         found = self._upcoming.next_after(summary, after, anchor)
-        beyond = found is not None and summary.end_at is not None and found > summary.end_at
-        return None if beyond else found
+        if found is None or (summary.end_at is not None and found > summary.end_at):
+            return None
+        return found + offset
 
-    def ahead(self) -> list[JobFacts]:
+    def ahead(self) -> list[Known]:
         """Return the jobs that are planned into the future, by a clock that was wrong."""
         limit = self._now + AHEAD
         return [fact for fact in self._facts.values() if fact.consumed is not None and fact.consumed > limit]
@@ -145,15 +142,22 @@ def _where(problem: Problem) -> str:
 
 
 def job_object(line: Line, settings: Settings) -> Object:
-    """Return a job as JSON has it; `id` is null for a file without a readable name."""
+    """Return a job as JSON has it; `id` is null for a file without a readable name.
+
+    What only JobFacts tell is null for a line that was made of less.
+    """
+    fact = line.fact
     return {
         "id": line.name,
         **_described(line),
         **_enabled(line, settings),
         "state": line.state,
         "stateReason": line.note,
+        "paused": line.paused,
+        "overrides": dict(fact.overrides) if fact is not None else {},
         "nextExecutionAt": iso(line.next_at),
-        **_happened(line.fact),
+        **_happened(fact),
+        "executionsByMachine": line.counts,
         "numberOfExecutions": line.summary.number_of_executions if line.summary is not None else None,
         "problems": [problem_object(one) for one in line.problems],
     }
@@ -179,23 +183,33 @@ def _described(line: Line) -> Object:
 def _enabled(line: Line, settings: Settings) -> Object:
     fact = line.fact
     if line.summary is not None:
-        enabled, reason = report.enablement(line.summary, fact, settings)
+        enabled, reason = status.enablement(line.summary, fact, settings)
     else:
         enabled = fact is None or fact.enabled_override is not False
         reason = fact.enabled_reason if fact is not None else None
     return {"enabled": enabled, "enabledReason": reason}
 
 
-def _happened(fact: JobFacts | None) -> Object:
+def _happened(fact: Known | None) -> Object:
+    whole = _whole(fact)
     return {
         "isRunning": fact is not None and fact.running > 0,
         "executions": fact.executions if fact else 0,
-        "consecutiveFailures": fact.consecutive_failures if fact else 0,
+        "consecutiveFailures": whole.consecutive_failures if whole else 0,
         "lastExecutedAt": iso(fact.last_started_at) if fact else None,
         "lastFinishedAt": iso(fact.last_finished_at) if fact else None,
-        "lastSuccessAt": iso(fact.last_success_at) if fact else None,
-        "lastFailureAt": iso(fact.last_failure_at) if fact else None,
+        "lastSuccessAt": iso(whole.last_success_at) if whole else None,
+        "lastFailureAt": iso(whole.last_failure_at) if whole else None,
         "lastStatus": fact.last_state if fact else None,
-        "lastResult": fact.last_result if fact else None,
-        "lastError": fact.last_error if fact else None,
+        "lastResult": whole.last_result if whole else None,
+        "lastError": whole.last_error if whole else None,
     }
+
+
+def _whole(fact: Known | None) -> JobFacts | None:
+    """Return all that the state knows of a job, where that was asked for."""
+    if fact is None:
+        return None
+    from jobrunner.model import JobFacts
+
+    return fact if isinstance(fact, JobFacts) else None

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import click
 
+from jobrunner import status
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb
 from jobrunner.cli.jsonout import params, run_object
@@ -104,12 +105,13 @@ def run(
 
     given = params(pairs, text)
     settings = _patient(asked.settings(grace=grace), grace)
+    settings = report.with_stored(settings, asked.state(settings))
     job = report.find(report.load_all(settings), name, lambda: asked.state(settings))
     check_params(job, given, settings)
     store = asked.open(settings)
     speaker = Speaker()
     try:
-        _say_if_resting(report.resting(job, store.job(job.name), settings))
+        _say_if_resting(status.resting(job, store.job(job.name), settings, store.paused()))
         once = Once(settings, job, store, speaker, timeout=timeout)
         ended = once.run(given, identity=identity, force=force)
     finally:

@@ -10,6 +10,7 @@ from itertools import groupby, islice, takewhile
 
 import click
 
+from jobrunner import status
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import Object
@@ -17,11 +18,12 @@ from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import local, many, relative
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import BadRequest, ScheduleError
-from jobrunner.model import Job, JobFacts
+from jobrunner.model import Job
 from jobrunner.plan import next_due
 from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule, parse
 from jobrunner.settings import Settings
+from jobrunner.status import Known
 
 MINUS = re.compile(r"-[^A-Za-z-]\S* ")
 Coming = tuple[Instant, str]  # when, which job
@@ -108,20 +110,21 @@ def _of_jobs(
 ) -> tuple[Iterator[Coming], str, str]:
     """Return what is coming of one job in its own zone, or of all in the project's; and why if nothing is."""
     store = asked.state(settings)
-    facts = report.by_name(store)
+    seen = report.seen(store, whole=False)
+    settings, facts = seen.layered(settings), seen.facts
     if name is None:
         jobs = Registry.load(settings).jobs
-        rested = {key: job for key, job in jobs.items() if _reason(job, facts, settings) is None}
+        rested = {key: job for key, job in jobs.items() if _reason(job, seen, settings) is None}
         coming = heapq.merge(*(_of_job(job, facts, start, now) for job in rested.values()))
         return coming, settings.timezone, "nothing is due: no job is enabled and has a moment to come"
     job = report.find(report.load_all(settings), name, lambda: store)
-    reason = _reason(job, facts, settings)
+    reason = _reason(job, seen, settings)
     if reason is not None:
         out.talk(f"note: {job.name} does not run by its schedule at present: {reason}")
     return _of_job(job, facts, start, now), job.timezone, f"nothing is due: {_why_nothing(job, facts)}"
 
 
-def _why_nothing(job: Job, facts: Mapping[str, JobFacts]) -> str:
+def _why_nothing(job: Job, facts: Mapping[str, Known]) -> str:
     """Return why a job has no moment to come."""
     fact, limit = facts.get(job.name.casefold()), job.number_of_executions
     if job.schedule is None:
@@ -131,17 +134,17 @@ def _why_nothing(job: Job, facts: Mapping[str, JobFacts]) -> str:
     return f"{job.name} has no moment left" + (", for its endAt has passed" if job.end_at is not None else "")
 
 
-def _reason(job: Job, facts: Mapping[str, JobFacts], settings: Settings) -> str | None:
-    return report.resting(job, facts.get(job.name.casefold()), settings)
+def _reason(job: Job, seen: report.Seen, settings: Settings) -> str | None:
+    return status.resting(job, seen.facts.get(job.name.casefold()), settings, seen.pause)
 
 
-def _of_job(job: Job, facts: Mapping[str, JobFacts], start: Instant | None, now: Instant) -> Iterator[Coming]:
+def _of_job(job: Job, facts: Mapping[str, Known], start: Instant | None, now: Instant) -> Iterator[Coming]:
     """Yield the occurrences of a job, as many as its count leaves."""
     fact = facts.get(job.name.casefold())
-    standing = report.standing(job, fact, min(now, start or now))
+    standing = status.standing(job, fact, min(now, start or now))
     if start is not None and start < now:  # what was due is a question to the schedule, not to the state
         job, standing = replace(job, number_of_executions=None), replace(standing, consumed=start - 1)
-    elif start is None and report.starts_at_once(job, fact):
+    elif start is None and status.starts_at_once(job, fact):
         yield now, job.name
         standing = replace(standing, executions=1)
     standing = replace(standing, consumed=max(standing.consumed, (start or now) - 1))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
@@ -18,9 +17,7 @@ from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import UnknownJob
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
-
-if TYPE_CHECKING:
-    from jobrunner.model import JobFacts
+from jobrunner.status import Known
 
 HEAD = ("NAME", "SCHEDULE", "NEXT", "LAST", "RUNS", "STATE", "NOTE")
 
@@ -36,8 +33,9 @@ def ls(asked: Asked, names: tuple[str, ...], hidden_too: bool, tags: tuple[str, 
     settings = asked.settings()
     now = SystemClock().now()
     with _no_collector():
-        registry = Registry.load(settings)
-        board = Board(registry, _facts(asked, settings, now), settings, now)
+        seen = _seen(asked, settings, now, whole=as_json)
+        registry = Registry.load(seen.layered(settings))
+        board = Board(registry, seen, settings, now)
         lines = _wanted(board.lines(), names, tags, registry, hidden_too=hidden_too)
         if as_json:
             out.json_document([job_object(line, settings) for line in lines])
@@ -56,15 +54,17 @@ def _no_collector() -> Iterator[None]:
         gc.enable()
 
 
-def _facts(asked: Asked, settings: Settings, now: Instant) -> Mapping[str, JobFacts]:
+def _seen(asked: Asked, settings: Settings, now: Instant, *, whole: bool) -> report.Seen:
     store = asked.state(settings)
     if store is None:
-        return {}
+        return report.seen(None)
     try:
-        from jobrunner.cli import nodes
+        alive = store.nodes()
+        if alive:
+            from jobrunner.cli import nodes
 
-        nodes.warn(store.nodes(), now)
-        return report.by_name(store)
+            nodes.warn(alive, now)
+        return report.seen(store, whole=whole)
     finally:
         store.close()
 
@@ -150,7 +150,7 @@ def _plain(text: str) -> str:
     return one_line(text)
 
 
-def _talk(lines: Sequence[Line], registry: Registry, now: Instant, ahead: Sequence[JobFacts]) -> None:
+def _talk(lines: Sequence[Line], registry: Registry, now: Instant, ahead: Sequence[Known]) -> None:
     """Say what a table does not."""
     missing = registry.missing_folder
     if missing is not None:

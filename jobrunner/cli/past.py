@@ -156,8 +156,9 @@ def recent_runs(store: Store | None, line: Line) -> list[Run]:
 
 def find_job(settings: Settings, store: Store | None, name: str, now: Instant) -> Line:
     """Return all about a job, also a broken or an orphaned one. Raises UnknownJob."""
-    registry = Registry.load(settings)
-    lines = Board(registry, report.by_name(store), settings, now).lines()
+    seen = report.seen(store)
+    registry = Registry.load(seen.layered(settings))
+    lines = Board(registry, seen, settings, now).lines()
     for line in lines:
         if (line.name or line.file).casefold() == name.casefold():
             return line
@@ -215,7 +216,11 @@ def about_job(line: Line, settings: Settings) -> list[tuple[str, str]]:
 
 def _tells(key: str, value: object) -> bool:
     """Say whether a field is worth a line for people."""
-    return key not in ("id", "log", "problems", "truncated") and value not in (None, [], {}, "")
+    return (
+        key not in ("id", "log", "problems", "truncated")
+        and value not in (None, [], {}, "")
+        and (key, value) != ("paused", False)
+    )
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from jobrunner import __version__, durations
+from jobrunner import __version__, durations, status
 from jobrunner import events as e
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.app import not_yet
@@ -20,7 +20,7 @@ from jobrunner.clock import SystemClock, to_iso
 from jobrunner.definitions import Definitions, Filter, of_registry
 from jobrunner.errors import ConfigError
 from jobrunner.log import Log, one_line, sentence
-from jobrunner.model import Job, JobFacts, Problem
+from jobrunner.model import Job, JobFacts, Pause, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
@@ -107,7 +107,7 @@ def _wanted(known: Registry, settings: Settings) -> Filter:
     """Return which jobs --only, --except and --tag leave. Raises UnknownJob for a name in --only."""
     for name in sorted(settings.only):
         known.summary(name)
-    return lambda job: report.excluded(job, settings) in (None, report.ENVIRONMENT)
+    return lambda job: status.excluded(job, settings) in (None, status.ENVIRONMENT)
 
 
 def _can_be_live(settings: Settings) -> bool:
@@ -198,6 +198,7 @@ class Banner:
         self._settings = settings
         self._log = log
         self._now = SystemClock().now()
+        self._pause: Pause | None = None
 
     def say(self, jobs: Mapping[str, Job], store: Store, known: Registry) -> None:
         """Say who works on what, when each job is due, and what is wrong."""
@@ -205,7 +206,7 @@ class Banner:
         state = one_line(report.without_password(settings.state))
         self._line(f"jobrunner {__version__}: {many(len(jobs), 'job')}, {many(settings.slots, 'slot')}")
         self._line(f"state {state}, time zone {settings.timezone}, grace {durations.text(settings.grace)}")
-        facts = report.by_name(store)
+        facts, self._pause = report.by_name(store), store.paused()
         self._jobs(jobs, facts)
         for problem in known.problems:
             self._event(e.FileBroken(problem))
@@ -225,29 +226,37 @@ class Banner:
 
     def _next(self, job: Job, facts: Mapping[str, JobFacts]) -> str:
         fact = facts.get(job.name.casefold())
-        reason = report.resting(job, fact, self._settings)
+        reason = self._resting(job, fact)
         if reason is not None:
             return reason
-        if report.starts_at_once(job, fact):
+        if status.starts_at_once(job, fact):
             return "next now"
-        instant = report.next_at(job, fact, self._now)
+        instant = status.next_at(job, fact, self._now)
         if instant is None:
             return "" if job.schedule is None else "no more runs"
         return f"next {relative(instant - self._now)}, {to_iso(instant)}"
 
+    def _resting(self, job: Job, fact: JobFacts | None) -> str | None:
+        """Return why a job does not run by its schedule on this node at present, or None."""
+        reason = status.resting(job, fact, self._settings, self._pause)
+        return "paused" if reason is None and self._settings.paused else reason
+
     def _warn(self, jobs: Mapping[str, Job], facts: Mapping[str, JobFacts]) -> None:
         if self._settings.paused:
             self._log.line("warning", "started with --paused: what is due is skipped, and recorded", BANNER)
+        if self._pause is not None:
+            said = f"{status.paused(self._pause)}: nothing runs by its schedule until `jobrunner resume`"
+            self._log.line("warning", one_line(said), BANNER)
         able = (
             job for job in jobs.values()
-            if report.resting(job, facts.get(job.name.casefold()), self._settings) is None
+            if self._resting(job, facts.get(job.name.casefold())) is None
             and self._comes(job, facts.get(job.name.casefold()))
         )  # fmt: skip
         if next(able, None) is None:
             self._log.line("warning", "nothing can run: no job is enabled and has a moment to come", BANNER)
 
     def _comes(self, job: Job, fact: JobFacts | None) -> bool:
-        return report.starts_at_once(job, fact) or report.next_at(job, fact, self._now) is not None
+        return status.starts_at_once(job, fact) or status.next_at(job, fact, self._now) is not None
 
     def _line(self, text: str) -> None:
         if self._settings.log_format == "json":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from jobrunner import status
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import run_object
@@ -22,7 +23,7 @@ from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 
 if TYPE_CHECKING:
-    from jobrunner.model import Job, JobFacts
+    from jobrunner.model import Job
 
 HEAD = ("RUN", "JOB", "TRIGGER", "DUE", "ATTEMPT", "PARAMS", "WAITS FOR")
 
@@ -89,12 +90,12 @@ class Reasons:
         return any(node.role != "run" and not presence.is_dead(node) for node in self._store.nodes())
 
     @cached_property
-    def _facts(self) -> Mapping[str, JobFacts]:
-        return report.by_name(self._store)
+    def _seen(self) -> report.Seen:
+        return report.seen(self._store, whole=False)
 
     @cached_property
     def _registry(self) -> Registry:
-        return Registry.load(self._settings)
+        return Registry.load(self._seen.layered(self._settings))
 
     def _job(self, run: Run) -> Job | None:
         try:
@@ -109,7 +110,8 @@ class Reasons:
             return "its job: no file that can be used defines it here"
         if run.trigger == "manual":
             return None
-        reason = report.resting(job, self._facts.get(run.job.casefold()), self._settings)
+        fact = self._seen.facts.get(run.job.casefold())
+        reason = status.resting(job, fact, self._settings, self._seen.pause)
         return f"its job, which is {reason}" if reason else None
 
     def _busy(self, run: Run) -> str | None:

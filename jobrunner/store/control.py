@@ -58,6 +58,10 @@ class Control(Protocol):
         """Return the counts of a runPerMachine job; {} of any other."""
         ...
 
+    def machine_counts(self) -> Mapping[int, Mapping[str, int]]:
+        """Return the counts of all runPerMachine jobs, by job id."""
+        ...
+
     def prune(self, keep: Keep, limit: int) -> int:
         """Delete up to `limit` ended runs that `keep` leaves out, oldest first; returns how many.
 

@@ -109,7 +109,7 @@ class House:
         jobs = list(Registry.load(load({"project": str(self.root)}, os.environ)).jobs.values())
         with store.transaction():
             store.join(me)
-            store.register(me.owner, jobs, "", me.started_at)
+            store.register(me.owner, jobs, me.machine, me.started_at)
             if not node.get("stays"):
                 store.leave(me.owner)
         store.close()
@@ -134,7 +134,9 @@ class House:
             store.append_log(claim.run.id, me.owner, [LogChunk(*chunk) for chunk in log])
             size = sum(len(data) for _, data in log) if log_bytes is None else log_bytes
             if state != "running":
-                store.finish(claim.run, Outcome(state=state, **outcome), size, now + SECOND // 2)
+                ended = Outcome(state=state, **outcome)
+                store.finish(claim.run, ended, size, now + SECOND // 2)
+                store.conclude(claim.run, ended, now + SECOND // 2)
                 store.leave(me.owner)
         run = store.run(claim.run.id)
         store.close()

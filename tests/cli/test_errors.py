@@ -114,8 +114,7 @@ def test_what_is_like_no_command_is_taken_for_none(house: House, typed: str) -> 
     assert done.err.startswith(f'error: there is no command "{typed}"\n')
 
 
-PROMISED = """trigger cancel pause resume enable disable set reset forget why simulate stats doctor ui top
-              nodes exec complete state audit health at in"""
+PROMISED = """trigger why simulate stats doctor ui top nodes exec complete state health at in"""
 
 
 @pytest.mark.parametrize("typed", PROMISED.split())

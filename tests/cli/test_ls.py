@@ -23,7 +23,7 @@ JOB = {
     "id", "description", "file", "schedule", "scheduleDescription", "timezone", "tags", "hidden", "enabled",
     "enabledReason", "state", "stateReason", "isRunning", "nextExecutionAt", "lastExecutedAt",
     "lastFinishedAt", "lastSuccessAt", "lastFailureAt", "lastStatus", "lastResult", "lastError", "executions",
-    "numberOfExecutions", "consecutiveFailures", "problems",
+    "numberOfExecutions", "consecutiveFailures", "problems", "paused", "overrides", "executionsByMachine",
 }  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_each_state_is_the_first_that_holds(house: House, monkeypatch: pytest.Mo
         "on-demand": "on-demand", "broken": "error",
     }  # fmt: skip
     monkeypatch.setenv("JOBRUNNER_ENV", "prod")
-    monkeypatch.setenv("JOBRUNNER_PAUSED", "1")
+    house.call("pause")
     assert states(house)["excluded"] == "paused"
     assert states(house)["active"] == "paused"
     assert states(house)["disabled"] == "disabled"

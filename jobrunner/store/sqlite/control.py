@@ -14,8 +14,8 @@ from jobrunner.store.sqlite.rows import Part, dumps, plain
 
 
 class Control(Part):
-    """The verbs set_enabled, pause, resume, paused, override, overrides, reset, forget, definitions and
-    executions_by_machine."""
+    """The verbs set_enabled, pause, resume, paused, override, overrides, reset, forget, definitions,
+    executions_by_machine and machine_counts."""
 
     TOLD = "UPDATE meta SET currents = currents + 1"
 
@@ -155,16 +155,25 @@ class Control(Part):
         """See `Control.definitions`; by name."""
         return self._db.made(_definition, self.DEFINITIONS)
 
-    BY_MACHINE = """
-        SELECT c.scope, c.executions
-        FROM jobs j
-        JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash AND d.per_machine = 1
+    COUNTS = """
+        SELECT c.job_id, c.scope, c.executions
+        FROM definitions d
+        JOIN jobs j ON j.id = d.job_id AND j.definition_hash = d.hash
         JOIN cursors c ON c.job_id = j.id AND c.scope != ''
-        WHERE j.id = ? ORDER BY c.scope"""
+        WHERE d.per_machine = 1"""
+    BY_MACHINE = f"{COUNTS} AND j.id = ? ORDER BY c.scope"
+    ALL_COUNTS = f"{COUNTS} ORDER BY c.scope"
 
     def executions_by_machine(self, job_id: int) -> Mapping[str, int]:
         """See `Control.executions_by_machine`."""
-        return dict(self._db.made(_count, self.BY_MACHINE, (job_id,)))
+        return {machine: count for _, machine, count in self._db.rows(self.BY_MACHINE, (job_id,))}
+
+    def machine_counts(self) -> Mapping[int, Mapping[str, int]]:
+        """See `Control.machine_counts`."""
+        found: dict[int, dict[str, int]] = {}
+        for job_id, machine, count in self._db.rows(self.ALL_COUNTS):
+            found.setdefault(job_id, {})[machine] = count
+        return found
 
 
 def _up_to(now: Instant, first: Instant, last: Instant, count: int) -> tuple[Instant, int]:
@@ -176,10 +185,6 @@ def _up_to(now: Instant, first: Instant, last: Instant, count: int) -> tuple[Ins
 
 def _named(row: Row) -> tuple[str, Mapping[str, Any]]:
     return row[0], json.loads(row[1])
-
-
-def _count(row: Row) -> tuple[str, int]:
-    return row[0], row[1]
 
 
 def _definition(row: Row) -> Definition:

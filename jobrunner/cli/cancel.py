@@ -1,0 +1,201 @@
+"""cancel: runs are asked to end; what has not started never does."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import click
+
+from jobrunner.cli import out, report
+from jobrunner.cli.asking import Asked, JobName, Text, Verb
+from jobrunner.cli.desk import AS, JSON, Object, actor, ring
+from jobrunner.cli.moments import Moment
+from jobrunner.cli.past import find_run, is_run
+from jobrunner.cli.render import many
+from jobrunner.clock import Instant, SystemClock
+from jobrunner.errors import BadRequest, JobrunnerError, Refused
+from jobrunner.log import one_line
+from jobrunner.model import OPEN, Run, State
+from jobrunner.registry import Registry
+from jobrunner.settings import Settings
+from jobrunner.store.base import Store
+
+BATCH = 500  # runs in one transaction: nodes want the lock, too
+LOOK_EVERY = 0.1  # seconds, while we wait for runs to end
+
+
+class Which(NamedTuple):
+    """Which runs are meant: these, or all open ones that fit."""
+
+    runs: tuple[str, ...]
+    job: str | None
+    everything: bool
+    states: tuple[str, ...]
+    before: Instant | None
+
+    def check(self) -> None:
+        """Raise BadRequest unless it is plain what is meant."""
+        chosen = self.job is not None or self.everything or self.states or self.before is not None
+        if self.runs and chosen:
+            raise BadRequest("runs are named, and others chosen", hint="either numbers, or --job and --all")
+        if not self.runs and self.job is None and not self.everything:
+            raise BadRequest("which run?", hint="give its number, or --job NAME, or --all")
+        for run in self.runs:
+            if not is_run(run):
+                raise BadRequest(f'"{run}" is no number of a run', hint=f"for all of a job: --job {run}")
+
+
+@click.command(cls=Verb, epilog="jobrunner cancel 1742 --wait\njobrunner cancel --all --state pending --yes")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", type=Text())
+@click.option("--job", type=JobName(), metavar="NAME", help="All open runs of this job.")
+@click.option("--all", "everything", is_flag=True, help="All open runs; asks in a terminal.")
+@click.option("--state", "states", multiple=True, type=click.Choice(sorted(OPEN)), help="Only these.")
+@click.option("--before", type=Moment(), help="Only what started, or was due, before this moment.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Also runs of jobs that say cancellable: false.")
+@click.option("--wait", is_flag=True, help="Wait until they have ended.")
+@AS
+@JSON
+@click.pass_obj
+def cancel(
+    asked: Asked, runs: tuple[str, ...], job: str | None, everything: bool, states: tuple[str, ...],
+    before: Instant | None, yes: bool, force: bool, wait: bool, user: str | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Let runs end: what waits never starts; what runs is asked, then told, by its node within its grace.
+
+    \b
+    Exit code: 0 done, or nothing to do, 2 usage, 3 no such run or job, 4 a job says cancellable: false.
+    """
+    which = Which(runs, job, everything, states, before)
+    which.check()
+    settings = asked.settings()
+    store = asked.state(settings)
+    found = chosen(which, settings, store)
+    if store is None or not found:
+        out.json_document([]) if as_json else out.line("no run is open that fits")
+        return 0
+    try:
+        willing = _willing(found, settings, store, which, force=force)
+        if not (yes or not everything or _agreed(len(willing))):
+            out.talk("nothing was canceled")
+            return 0
+        ended = Canceling(settings, store, actor(user)).all(willing)
+        if wait:
+            ended = [(run, _wait(store, run)) for run, _ in ended]
+    finally:
+        store.close()
+    _tell(ended, as_json=as_json)
+    return Refused.exit_code if len(willing) < len(found) else 0
+
+
+def chosen(which: Which, settings: Settings, store: Store | None) -> list[Run]:
+    """Return the runs that are meant, oldest first. Raises UnknownRun and UnknownJob."""
+    if which.runs:
+        return [find_run(store, number) for number in dict.fromkeys(which.runs)]
+    name = report.real_name(settings, store, which.job) if which.job is not None else None
+    return [run for run in (store.open_runs() if store is not None else []) if _fits(run, name, which)]
+
+
+def _fits(run: Run, name: str | None, which: Which) -> bool:
+    moment = run.started_at if run.started_at is not None else run.effective_at
+    return (
+        (name is None or run.job.casefold() == name.casefold())
+        and (not which.states or run.state in which.states)
+        and (which.before is None or moment < which.before)
+    )
+
+
+def _willing(
+    found: Sequence[Run], settings: Settings, store: Store, which: Which, *, force: bool
+) -> list[Run]:
+    """Return the runs that may be canceled. Raises Refused for one that was named and may not be."""
+    guarded = set() if force else _guarded(found, settings, store)
+    left = [run for run in found if run.state in OPEN and run.job_id in guarded]
+    if not left:
+        return list(found)
+    said = f"{left[0].job} says cancellable: false (run {left[0].id})"
+    if which.runs or len(left) == len(found):
+        raise Refused(said, hint="--force cancels it all the same")
+    out.talk(f"{many(len(left), 'run')} left as they are: {one_line(said)}; --force cancels them, too")
+    return [run for run in found if run not in left]
+
+
+def _guarded(found: Sequence[Run], settings: Settings, store: Store) -> set[int]:
+    """Return the jobs whose runs are not to be canceled: as registered, else as their files say."""
+    known = {each.job_id: each.config.get("cancellable", True) for each in store.definitions()}
+    registry = Registry.load(settings)
+    for run in found:
+        if run.job_id not in known:
+            try:
+                known[run.job_id] = registry.find(run.job).cancellable
+            except JobrunnerError:  # nobody says no
+                known[run.job_id] = True
+    return {job_id for job_id, may in known.items() if may is False}
+
+
+def _agreed(number: int) -> bool:
+    """Ask a person; a script has said what it wants."""
+    return not sys.stdin.isatty() or click.confirm(f"Cancel {many(number, 'run')}?", err=True)
+
+
+class Canceling:
+    """Cancels runs, a batch in a transaction, and wakes the nodes after each."""
+
+    def __init__(self, settings: Settings, store: Store, who: str) -> None:
+        self._settings = settings
+        self._store = store
+        self._who = who
+
+    def all(self, runs: Sequence[Run]) -> list[tuple[Run, State]]:
+        """Cancel these; returns each with the state that it is in now."""
+        return [
+            each for start in range(0, len(runs), BATCH) for each in self._batch(runs[start : start + BATCH])
+        ]
+
+    def _batch(self, runs: Sequence[Run]) -> list[tuple[Run, State]]:
+        with self._store.transaction():
+            found = list(self._each(runs))
+        ring(self._settings)
+        return found
+
+    def _each(self, runs: Sequence[Run]) -> Iterator[tuple[Run, State]]:
+        now = SystemClock().now()
+        for before in runs:
+            run = self._store.run(before.id)
+            state = self._store.cancel(before.id, now)
+            if run is not None and state is not None:  # it may be pruned by now
+                if run.state in OPEN:
+                    self._store.note(self._who, "canceled", run.job, f"run {run.id}", now)
+                yield run, state
+
+
+def _wait(store: Store, run: Run) -> State:
+    """Wait for the end of a run; returns its state."""
+    while True:
+        found = store.run(run.id)
+        if found is None or found.state not in OPEN:
+            return run.state if found is None else found.state
+        time.sleep(LOOK_EVERY)
+
+
+def _tell(ended: Sequence[tuple[Run, State]], *, as_json: bool) -> None:
+    if as_json:
+        out.json_document([_object(run, state) for run, state in ended])
+        return
+    for run, state in ended:
+        out.line(f"run {run.id} of {one_line(run.job)}: {_words(run, state)}")
+
+
+def _object(run: Run, state: State) -> Object:
+    return {"id": run.id, "job": run.job, "was": run.state, "is": state}
+
+
+def _words(run: Run, state: State) -> str:
+    if run.state not in OPEN:
+        return f"nothing to do, it has ended already: {state}"
+    if run.state == "pending":
+        return "canceled before it started" if state == "canceled" else state
+    return "asked; its node ends it within its grace" if state in OPEN else f"ended: {state}"
