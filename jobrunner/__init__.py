@@ -9,6 +9,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     once        run: one run by hand, through the same store and executor
     stopping    how a node comes to its end, stage by stage
     reloading   how edits come to a running node
+    patience    what a node does while the state cannot be written
     clockwatch  notices sleep and clock steps
     workplace   a process's locks, children, doorbell and signals
     goal        when --until-done is done
@@ -16,6 +17,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     hooks       who is told of a run, after the commit
     underway    runs of ours whose end is not recorded
     recovery    who is proven dead, and what becomes of their runs
+    status      what state a job is in, and why
     joining     how a node comes among the living, with its definitions
     handout     what a child is told
     aftermath   what follows when an attempt has ended

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from jobrunner.errors import BadRequest
 from jobrunner.model import Job, Standing
 from jobrunner.plan import exhausted, next_due
 from jobrunner.scheduler import gate, shut
@@ -52,3 +53,12 @@ def _hindrance(job: Job, standing: Standing, settings: Settings) -> str | None:
         return "it has no schedule"
     ended = next_due(job, standing) is None and not standing.open
     return "its schedule has no further occurrence" if ended else None
+
+
+def check_until_done(jobs: Mapping[str, Job]) -> None:
+    """Raise BadRequest when `--until-done` would wait for ever."""
+    if all(job.number_of_executions is None for job in jobs.values()):
+        raise BadRequest(
+            "--until-done needs a job with numberOfExecutions, and there is none",
+            hint='add "numberOfExecutions": 1 to a config, or use --for',
+        )

@@ -8,7 +8,7 @@ wait            for a child, the doorbell, a signal, or the next due moment
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from jobrunner.clockwatch import ClockWatch
 from jobrunner.definitions import Definitions
 from jobrunner.discovery import hooksfile
 from jobrunner.dispatcher import Dispatcher
-from jobrunner.errors import BadRequest, StateError
+from jobrunner.errors import StateError
 from jobrunner.events import (
     ClockJumped,
     ClockNotSet,
@@ -26,13 +26,13 @@ from jobrunner.events import (
     Looked,
     SchedulesPaused,
     Slept,
-    StoreRecovered,
     StoreTroubled,
 )  # fmt: skip
 from jobrunner.goal import progress
 from jobrunner.joining import Joining, differences, restored
 from jobrunner.masking import Masker, secrets_of
 from jobrunner.model import Job, NodeFacts
+from jobrunner.patience import Patience
 from jobrunner.recovery import deaths
 from jobrunner.reloading import Reloading
 from jobrunner.scheduler import Scheduler
@@ -43,8 +43,6 @@ from jobrunner.workplace import Workplace, who_am_i
 
 UPCOMING = 5
 LOOK_EVERY = 1.0  # seconds; the longest that anything goes unnoticed
-PATIENCE = (0.1, 5.0)  # seconds between tries while the state cannot be written: first, longest
-HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new", "given-up"}  # no later try can mend these
 EARLIEST = 1_767_225_600 * SECOND  # 2026-01-01: a clock before it is simply not set
 
 
@@ -99,11 +97,9 @@ class Node:
         self._dead: list[NodeFacts] = []
         self._looked_at = self._clock.monotonic() - LOOK_EVERY
         self._started_at = self._clock.monotonic()
-        self._retry_at = 0.0
-        self._patience = 0.0
+        self._patience = Patience(emit)
         self._paused = False
         self._stop = Stop(self.place, self._dispatcher, settings.grace, emit)
-        self._hopeless: StateError | None = None
         self._goal_reached = False
         self.stuck: tuple[tuple[str, str], ...] = ()
 
@@ -126,8 +122,8 @@ class Node:
                 self._leave()
         finally:
             self.place.close()
-        if self._hopeless is not None:
-            raise self._hopeless
+        if self._patience.hopeless is not None:
+            raise self._patience.hopeless
         if self._stop.stage is Stage.KILLING:
             return 130
         return 1 if self.stuck and self._goal_reached else 0
@@ -243,7 +239,7 @@ class Node:
     def _reload(self) -> None:
         """Take over what was read anew, if anything was."""
         monotonic = self._clock.monotonic()
-        new = self._reloading.turn(monotonic) if monotonic >= self._retry_at else None
+        new = self._reloading.turn(monotonic) if monotonic >= self._patience.until else None
         if new is None:
             return
         before, self._definitions = self._definitions, new
@@ -271,7 +267,7 @@ class Node:
     def _turn(self) -> None:
         self._dispatcher.notice()
         self._stop.move_along(self._clock.monotonic())
-        if self._clock.monotonic() < self._retry_at:
+        if self._clock.monotonic() < self._patience.until:
             return
         if not self._dead and not self._dispatcher.must_turn(self._clock.now()):
             return
@@ -283,26 +279,17 @@ class Node:
         for node in self._dead:
             self.place.presence.forget(node.owner)
         self._dead = []
-        if self._patience:
-            self._patience = 0.0
-            self._emit(StoreRecovered())
+        self._patience.relief()
 
     def _trouble(self, error: StateError) -> None:
-        """The state cannot be used at present: say so once, and try again with growing patience."""
-        first, longest = PATIENCE
-        if error.code in HOPELESS:
-            self._hopeless = error
-        elif not self._patience:
-            self._emit(StoreTroubled(error.message))
-        self._patience = min(longest, self._patience * 2 or first)
-        self._retry_at = self._clock.monotonic() + self._patience
+        self._patience.trouble(error, self._clock.monotonic())
 
     def _timeout(self) -> float:
         """Return how many seconds nothing needs to be done."""
         monotonic, now = self._clock.monotonic(), self._clock.now()
         waits = [self._looked_at + LOOK_EVERY - monotonic]
-        if self._retry_at > monotonic:
-            waits.append(self._retry_at - monotonic)
+        if self._patience.until > monotonic:
+            waits.append(self._patience.until - monotonic)
         elif self._dispatcher.must_turn(now):
             return 0.0
         else:
@@ -328,7 +315,7 @@ class Node:
             self._scheduler.closed = so_far.reached
 
     def _over(self) -> bool:
-        if self._hopeless is not None:
+        if self._patience.hopeless is not None:
             return True
         if self._dispatcher.running or (self._dispatcher.busy and self._stop.stage is not Stage.KILLING):
             return False
@@ -353,12 +340,3 @@ def hooks_of(settings: Settings, emit: Callable[[Event], None]) -> frozenset[str
     if problem is not None:
         emit(FileBroken(problem))
     return found
-
-
-def check_until_done(jobs: Mapping[str, Job]) -> None:
-    """Raise BadRequest when `--until-done` would wait for ever."""
-    if all(job.number_of_executions is None for job in jobs.values()):
-        raise BadRequest(
-            "--until-done needs a job with numberOfExecutions, and there is none",
-            hint='add "numberOfExecutions": 1 to a config, or use --for',
-        )

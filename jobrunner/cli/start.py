@@ -146,7 +146,7 @@ def _check(jobs: Mapping[str, Job], problems: list[Problem], settings: Settings,
     if not jobs:
         raise ConfigError("there is no job to run", hint=_no_jobs_hint(problems, settings))
     if until_done:
-        from jobrunner.node import check_until_done
+        from jobrunner.goal import check_until_done
 
         check_until_done(jobs)
     from jobrunner.cli.checking import check_services

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from jobrunner import schedule as schedules
-from jobrunner.config.keys import CANONICAL, KEYS, MAY_BE_NONE, REQUIRED, SETTABLE
+from jobrunner.config.keys import CANONICAL, KEYS, MAY_BE_NONE, PLAIN, REQUIRED, SETTABLE
 from jobrunner.config.values import Invalid
 from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
 from jobrunner.model import Job
@@ -208,35 +208,11 @@ class _Reader:
             hash=_hash(place.content_hash, config, zone),
             config=config,
             description=value("description") or place.doc,
-            tags=value("tags"),
-            number_of_executions=value("numberOfExecutions"),
-            enabled=value("enabled"),
-            environments=value("environments"),
-            params=value("params"),
-            timeout=value("timeout"),
-            retries=value("retries"),
-            concurrency=value("concurrency"),
-            misfire=value("misfire"),
-            misfire_grace=value("misfireGrace"),
             offset=_offset(value("name"), value("jitter")),
-            priority=value("priority"),
-            delivery=value("delivery"),
-            stop_on_error=value("stopOnError"),
-            run_per_machine=value("runPerMachine"),
-            memory_limit=value("memoryLimit"),
-            group=value("group"),
             group_limit=value("groupLimit") or (1 if value("group") else None),
-            former_names=value("formerNames"),
-            cancellable=value("cancellable"),
-            stall_after=value("stallAfter"),
-            hooks=value("hooks"),
-            hidden=value("hidden"),
-            runs_per_process=value("runsPerProcess"),
-            run_on_start=value("runOnStart"),
-            start_at=value("startAt"),
-            end_at=value("endAt"),
             imports=place.imports,
             overridden=tuple(sorted(key for key, layer in self._layers.items() if layer)),
+            **{field: value(key) for key, field in PLAIN.items()},
         )
 
 

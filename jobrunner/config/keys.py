@@ -85,3 +85,9 @@ def _snake(name: str) -> str:
 
 
 CANONICAL = {_snake(name): name for name in KEYS} | {name: name for name in KEYS}
+PLAIN = {  # keys whose meaning is a field of `Job` as it is
+    key: _snake(key)
+    for key in KEYS.keys()
+    - {"name", "schedule", "timezone", "description", "jitter", "groupLimit", "dstGap", "dstFold"}
+    - {"runsOn", "executor", "skipOn", "onlyOn", "shift"}
+}

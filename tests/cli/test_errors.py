@@ -75,7 +75,6 @@ def test_the_version_goes_to_stdout(house: House) -> None:
         ["start", "--log-format", "xml"],
         ["start", "--ui"],
         ["start", "--ui", "0.0.0.0:80"],
-        ["start", "--watch"],
         ["start", "--role", "worker"],
         ["ls", "--timezone", "Mars/Olympus"],
         ["--timezone", "Mars/Olympus", "ls"],

@@ -18,7 +18,7 @@ from tests.cli.house import House, command
 RUN = {
     "id", "job", "trigger", "scheduledFor", "effectiveAt", "startedAt", "finishedAt", "state", "reason",
     "attempt", "node", "machine", "pid", "identity", "params", "progress", "result", "truncated", "error",
-    "rootId", "parentId", "log", "count", "firstFor", "lastFor",
+    "rootId", "parentId", "blockedBy", "cancelAsked", "stalled", "log", "count", "firstFor", "lastFor",
 }  # fmt: skip
 ERROR = {
     "type": "ValueError",

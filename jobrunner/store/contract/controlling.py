@@ -11,16 +11,8 @@ from jobrunner.errors import Refused
 from jobrunner.model import Definition, JobFacts, Outcome, Pause, Run
 from jobrunner.store.base import Claim
 from jobrunner.store.contract.things import (
-    Bench,
-    at,
-    facts,
-    make_job,
-    make_node,
-    raises,
-    run_at,
-    skip_at,
-    skips,
-)
+    Bench, at, facts, make_job, make_node, raises, run_at, skip_at, skips,
+)  # fmt: skip
 
 
 class Controlling(Bench):

@@ -1,0 +1,36 @@
+"""What a node does while the state cannot be written: it says so once, and tries again, ever less often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jobrunner.errors import StateError
+from jobrunner.events import Event, StoreRecovered, StoreTroubled
+
+FIRST, LONGEST = 0.1, 5.0  # seconds between tries
+HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new", "given-up"}  # no later try can mend these
+
+
+class Patience:
+    """Knows when to try again. Times are monotonic seconds; `hopeless` is what ends the node."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._wait = 0.0
+        self.until = 0.0
+        self.hopeless: StateError | None = None
+
+    def trouble(self, error: StateError, now: float) -> None:
+        """The state cannot be used at present."""
+        if error.code in HOPELESS:
+            self.hopeless = error
+        elif not self._wait:
+            self._emit(StoreTroubled(error.message))
+        self._wait = min(LONGEST, self._wait * 2 or FIRST)
+        self.until = now + self._wait
+
+    def relief(self) -> None:
+        """The state could be written."""
+        if self._wait:
+            self._wait = 0.0
+            self._emit(StoreRecovered())
