@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.clock import Instant
@@ -11,7 +10,14 @@ from jobrunner.errors import Refused
 from jobrunner.model import Definition, JobFacts, Outcome, Pause, Run
 from jobrunner.store.base import Claim
 from jobrunner.store.contract.things import (
-    Bench, at, facts, make_job, make_node, raises, run_at, skip_at, skips,
+    Bench,
+    at,
+    facts,
+    make_job,
+    raises,
+    run_at,
+    skip_at,
+    skips,
 )  # fmt: skip
 
 
@@ -90,7 +96,7 @@ class Controlling(Bench):
         assert facts(self.rows()) == [(1, "failed", None, 1)]
 
     def test_reset_zeroes_the_count_of_every_machine(self) -> None:
-        job = self._on_two_machines()
+        job = self.on_two_machines()
         self.store.reset(self._known(job.name).id, at(5000))
         assert self.store.executions_by_machine(self._known(job.name).id) == {"m": 0, "n": 0}
 
@@ -206,7 +212,7 @@ class Controlling(Bench):
         )
 
     def test_a_job_that_runs_on_each_machine_counts_on_each(self) -> None:
-        job = self._on_two_machines()
+        job = self.on_two_machines()
         assert self.store.executions_by_machine(self._known(job.name).id) == {"m": 2, "n": 1}
         assert self._known(job.name).executions == 2
 
@@ -230,7 +236,7 @@ class Controlling(Bench):
         assert (found.running, found.running_since, found.progress) == (2, at(20), {"value": 3, "max": 9})
 
     def test_a_glance_shows_what_all_facts_show(self) -> None:
-        self._on_two_machines()
+        self.on_two_machines()
         self._fail()
         self.enqueue(self.tick, 9)
         (claim,) = self.claim(seconds=20)
@@ -322,22 +328,3 @@ class Controlling(Bench):
         outcome = Outcome(state=state)
         self.store.finish(run, outcome, 0, now)
         self.store.conclude(run, outcome, now)
-
-    def _on_two_machines(self) -> Any:
-        """A job that counts on each machine: it started twice on m and once on n."""
-        job = make_job("each", run_per_machine=True, concurrency="allow")
-        for owner, machine, count in (("x", "m", 2), ("y", "n", 1)):
-            node = make_node(owner)
-            self.store.join(node)
-            self.store.register(owner, [job], machine, at(0))
-            (standing,) = self.store.standings(owner, machine)
-            due = [run_at(second) for second in range(1, count + 1)]
-            self.store.consume(standing, at(count), due, job=job, supersede=None, node=node, now=at(count))
-        for machine, owner in (("m", "x"), ("n", "y")):
-            self._start_all(owner, machine)
-        return job
-
-    def _start_all(self, owner: str, machine: str) -> None:
-        node = replace(make_node(owner), machine=machine)
-        for claim in self.store.claim(node, range(100, 110), at(10)):
-            self.store.finish(claim.run, Outcome(state="succeeded"), 0, at(11))

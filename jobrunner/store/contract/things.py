@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -197,6 +197,25 @@ class Bench:
     def counted(self) -> int:
         """Return how many occurrences the ledger stands for."""
         return sum(run.count for run in self.rows())
+
+    def on_two_machines(self) -> Job:
+        """A job that counts on each machine: it started twice on m and once on n."""
+        job = make_job("each", run_per_machine=True, concurrency="allow")
+        for owner, machine, count in (("x", "m", 2), ("y", "n", 1)):
+            node = make_node(owner)
+            self.store.join(node)
+            self.store.register(owner, [job], machine, at(0))
+            (standing,) = self.store.standings(owner, machine)
+            due = [run_at(second) for second in range(1, count + 1)]
+            self.store.consume(standing, at(count), due, job=job, supersede=None, node=node, now=at(count))
+        for machine, owner in (("m", "x"), ("n", "y")):
+            self._start_all(owner, machine)
+        return job
+
+    def _start_all(self, owner: str, machine: str) -> None:
+        node = replace(make_node(owner), machine=machine)
+        for claim in self.store.claim(node, range(100, 110), at(10)):
+            self.store.finish(claim.run, Outcome(state="succeeded"), 0, at(11))
 
 
 @contextmanager
