@@ -8,15 +8,11 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobrunner.cli import report
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, SystemClock, from_iso
-from jobrunner.model import JobFacts
-from jobrunner.store.base import Store
 from tests.cli.house import House, a_node
 
 JOB = {
@@ -330,17 +326,12 @@ def test_a_new_job_with_run_on_start_is_due_now(house: House, schedule: str | No
         ({"value": 1, "max": 3, "message": "a\x1b[2J\nb"}, "running 33 % a\\x1b[2J\\nb"),
     ],
 )
-def test_a_running_job_says_how_far_it_is(
-    house: House, monkeypatch: pytest.MonkeyPatch, progress: dict[str, object], words: str
-) -> None:
+def test_a_running_job_says_how_far_it_is(house: House, progress: dict[str, object], words: str) -> None:
     house.job("a")
-    house.ran("a", "running")
-    facts = report.by_name
-
-    def with_progress(store: Store | None) -> dict[str, JobFacts]:
-        return {key: replace(fact, progress=progress) for key, fact in facts(store).items()}
-
-    monkeypatch.setattr(report, "by_name", with_progress)
+    run = house.ran("a", "running")
+    store = house.store()
+    assert store.progress(run.id, run.owner or "", run.attempt, progress, SystemClock().now())
+    store.close()
     assert f"  {words}  " in house.call("ls").out
     shown = [
         line.split(":", 1)[1].strip()
