@@ -25,10 +25,11 @@ class Aftermath:
         self._find = find
         self._actor = actor
 
-    def settle(self, run: Run, outcome: Outcome, now: Instant, *, asked: bool = False) -> list[Event]:
-        """Write the next attempt, or conclude the chain. A run that was `asked` to end is not repeated."""
+    def settle(self, run: Run, outcome: Outcome, now: Instant, *, last: bool = False) -> list[Event]:
+        """Write the next attempt, or conclude the chain: always when this was the `last`, as for a run that
+        somebody asked to end."""
         job = self._find(run.job)
-        at = next_attempt(job, run, outcome, now) if job is not None and not asked else None
+        at = next_attempt(job, run, outcome, now) if job is not None and not last else None
         if at is not None:
             self._store.again(run, at, now)
             return [Retrying(run.id, run.job, run.attempt + 1, at)]

@@ -77,7 +77,7 @@ class Dispatcher:
     """Carries runs from the store to the executor and their outcomes back.
 
     `restore` finds the definition of a job that this node does not hold; `source` the text of a file
-    that was broken since.
+    that was broken since. Without `repeats` no failed run is tried again: a person is looking on.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Dispatcher:
         hooks: frozenset[str] = frozenset(),
         restore: Callable[[str], Job | None] = lambda _: None,
         source: Callable[[Job], str | None] = lambda _: None,
+        repeats: bool = True,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -105,6 +106,7 @@ class Dispatcher:
         self._masker = masker or Masker(())
         self._source = source
         self._restore = restore
+        self._repeats = repeats
         self._aftermath = Aftermath(store, self._find, me.node)
         self._live: dict[int, Live] = {}
         self._postscripts: list[tuple[int, bytes]] = []  # what hooks said of runs that have ended
@@ -317,7 +319,8 @@ class Dispatcher:
             return [ClaimLost(run.id, run.job)]
         took = live.ended_at - (run.started_at or live.ended_at)
         ended: Event = Finished(run.id, run.job, outcome, took)
-        return [ended, *self._aftermath.settle(run, outcome, live.ended_at, asked=live.stopped)]
+        last = live.stopped or not self._repeats
+        return [ended, *self._aftermath.settle(run, outcome, live.ended_at, last=last)]
 
     def _recover(self, dead: Iterable[NodeFacts], now: Instant) -> list[Event]:
         return [event for node in dead for event in recover(self._store, node, self._aftermath, now)]

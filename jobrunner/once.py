@@ -54,7 +54,7 @@ class Once:
         self._dispatcher = Dispatcher(
             store, self.place.pool, scheduler, self.me, settings, self._clock, emit,
             masker=Masker(secrets_of(os.environ, settings)), hooks=found,
-            restore=self._restore,
+            restore=self._restore, repeats=False,
         )  # fmt: skip
         self._dispatcher.claiming = False
         self._aftermath = Aftermath(store, self._restore, self.me.node)

@@ -20,7 +20,8 @@ def recover(store: Store, node: NodeFacts, aftermath: Aftermath, now: Instant) -
     for run in lost:
         events.append(Lost(run.id, run.job, node.node, run.began_at is not None))
         outcome = Outcome(state="lost", error=run.error)
-        events += aftermath.settle(run, outcome, now, asked=run.asked is not None)
+        last = run.asked is not None or node.role == "run"  # by hand: whoever ran it saw it die
+        events += aftermath.settle(run, outcome, now, last=last)
     return events
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jobrunner.model import JobFacts, Problem
 
 MANY = 200  # jobs
+HAS_OFFSET = "offset" in Summary._fields  # its part of the jitter
 AHEAD = MINUTE  # a schedule consumed this far into the future tells of a clock that was wrong
 
 
@@ -97,7 +98,9 @@ class Board:
         state, note = status.state(summary, fact, self._settings, self._pause, self._next)
         if fact is not None and (fact.overrides or fact.enabled_override):
             note = "; ".join(filter(None, (note, status.overridden(summary, fact)))) or None
-        return Line(summary, fact, (), state, note, self._coming(summary, fact, state), *self._of_all(fact))
+        counts = self._counts.get(fact.id) if self._counts and fact is not None else None
+        coming = self._coming(summary, fact, state)
+        return Line(summary, fact, (), state, note, coming, self._pause is not None, counts)
 
     def _of_all(self, fact: Known | None) -> tuple[bool, Mapping[str, int] | None]:
         """Return whether all is paused, and the executions by machine."""
@@ -118,7 +121,7 @@ class Board:
 
     def _next(self, summary: Summary, fact: Known | None) -> Instant | None:
         """Return the next occurrence after now and after what is consumed already."""
-        offset: int = getattr(summary, "offset", 0)
+        offset: int = getattr(summary, "offset", 0) if HAS_OFFSET else 0
         after, anchor = self._now - offset, self._now
         if fact is not None and fact.consumed is not None and fact.schedule_key == summary.schedule_key:
             after, anchor = max(after, fact.consumed), fact.anchor or anchor

@@ -22,7 +22,8 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     store.close()
 
 
-SCANNED = ("CANDIDATES", "START", "FINISH", "JOB_ENDED", "RUNNING_OF", "LOSE", "STANDINGS", "STANDINGS_OF",
+SCANNED = ("CANCEL_PENDING", "ASK", "ASKED", "STATE", "GLANCE", "JOBS", "BUSY", "NOT_YET", "REACHING",
+           "CANDIDATES", "START", "FINISH", "JOB_ENDED", "RUNNING_OF", "LOSE", "STANDINGS", "STANDINGS_OF",
            "NEXT_PENDING", "ASKED", "OPEN_RUNS", "OCCUPANT", "RUNS_OF_JOB", "COUNT", "MOVE")  # fmt: skip
 
 
