@@ -330,11 +330,7 @@ def test_a_running_job_says_how_far_it_is(house: House, progress: dict[str, obje
     house.job("a")
     run = house.ran("a", "running")
     store = house.store()
-<<<<<<< HEAD
-    assert store.progress(run.id, run.owner or "", 1, progress, SystemClock().now())
-=======
     assert store.progress(run.id, run.owner or "", run.attempt, progress, SystemClock().now())
->>>>>>> 60f9c2d8961c9308d74da12037282aa60b52f69f
     store.close()
     assert f"  {words}  " in house.call("ls").out
     shown = [
