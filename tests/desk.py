@@ -78,7 +78,8 @@ class Desk:
             self.dispatcher.heed()
         if self.store.definitions_changed():
             self.events += self.scheduler.load(self.clock.now())
-        self.events += self.scheduler.give_up(self.clock.now(), outage=False)
+        if self.scheduler.may_give_up:
+            self.events += self.scheduler.give_up(self.clock.now(), outage=False)
 
     def tick(self) -> None:
         """Look around, and do a turn if there is a reason to."""
