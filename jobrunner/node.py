@@ -230,9 +230,8 @@ class Node:
             if stored != self._definitions.settings.stored:
                 self._reloading.ask(stored, self._clock.monotonic())
         self.place.rung = False
-        if self._dispatcher.backlog and self._dispatcher.claiming and self._scheduler.may_give_up:
-            with self._store.transaction():
-                events += self._scheduler.give_up(self._clock.now(), outage=False)
+        if self._dispatcher.claiming and self._scheduler.may_give_up:
+            events += self._scheduler.give_up(self._clock.now(), outage=False)
         for event in events:
             self._emit(event)
 

@@ -62,7 +62,12 @@ def waits(job: Job, standing: Standing) -> bool:
 
     Either the last allowed start is already queued, or the schedule counts from the end of a run.
     """
-    return _allowance(job, standing) <= 0 or bool(job.schedule and job.schedule.after_end and standing.open)
+    return _allowance(job, standing) <= 0 or _without_end(job, standing)
+
+
+def _without_end(job: Job, standing: Standing) -> bool:
+    """Say whether what the schedule counts from has not come yet; so there is nothing to skip, either."""
+    return bool(job.schedule and job.schedule.after_end and standing.open)
 
 
 def plan(
@@ -74,7 +79,9 @@ def plan(
     environment, broken-file), or None. `slept` is when the machine last slept.
     """
     first = next_due(job, standing)
-    if first is None or first > now - job.offset or (gate is None and waits(job, standing)):
+    if first is None or first > now - job.offset or _without_end(job, standing):
+        return None
+    if gate is None and waits(job, standing):
         return None
     return _Look(job, standing, now - job.offset, first, slept).plan(gate)
 
@@ -90,6 +97,7 @@ class _Look:
         self._first = first
         self._newest = _newest(job, standing, first, now)
         self._late = now - self._newest
+        self._gaps = self._dropped()
         start, end = slept or (0, -1)
         self._slept = start - job.offset, end - job.offset
 
@@ -168,7 +176,8 @@ class _Look:
         until: Instant | None = None,
     ) -> Plan:  # fmt: skip
         until = self._newest if until is None else until
-        rows = sorted((*due, *self._dropped(until)), key=lambda row: row.scheduled_for)
+        gaps = (self._due(instant, "dst") for instant in self._gaps if instant <= until)
+        rows = sorted((*due, *gaps), key=lambda row: row.scheduled_for)
         return Plan(until, tuple(rows), supersede, replace)
 
     def _due(self, instant: Instant, reason: Reason | None) -> Due:
@@ -176,15 +185,11 @@ class _Look:
         effective = instant + self._job.offset
         return Due(scheduled_for=instant, effective_at=effective, skip=reason, blocked_by=blocker)
 
-    def _dropped(self, until: Instant) -> list[Due]:
-        """Return a row for each clock change that left out what was due."""
-        if self._job.schedule is None:
-            return []
+    def _dropped(self) -> list[Instant]:
+        """Return the clock changes that left out what was due."""
+        assert self._job.schedule is not None
         after = max(self._standing.consumed, (self._job.start_at or 1) - 1)
-        return [
-            self._due(instant, "dst")
-            for instant in self._job.schedule.dropped(after, until, self._standing.anchor)
-        ]
+        return self._job.schedule.dropped(after, self._newest, self._standing.anchor)
 
     def _cause(self, instant: Instant) -> Reason:
         return "asleep" if self._slept[0] <= instant <= self._slept[1] else "missed"
@@ -199,6 +204,15 @@ class _Look:
         )
 
     def _skips(self, first: Instant, last: Instant, reason: Reason) -> tuple[Due, ...]:
+        """Return the rows for the due instants from `first` to `last`: no row reaches over a clock change
+        that has one of its own."""
+        rows: tuple[Due, ...] = ()
+        for gap in self._gaps:
+            if first < gap < last:
+                rows, first = (*rows, *self._stretch(first, gap - 1, reason)), gap + 1
+        return (*rows, *self._stretch(first, last, reason))
+
+    def _stretch(self, first: Instant, last: Instant, reason: Reason) -> tuple[Due, ...]:
         """Return a row for each due instant from `first` to `last`, or one for them all if they are many."""
         if first > last:
             return ()

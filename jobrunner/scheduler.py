@@ -32,7 +32,7 @@ class Scheduler:
         self._names: dict[int, str] = {}
         self._warned: set[int] = set()
         self._outdated: frozenset[str] = frozenset()
-        self._shut: dict[str, Reason] = {}  # why nothing of a job may start, as of the last load
+        self._shut = False  # something of ours may not start, as of the last load
         self.slept: Span | None = None  # when the machine last slept
         self.closed = False  # plan nothing any more
         self.halted = False  # plan nothing for now
@@ -52,6 +52,7 @@ class Scheduler:
         shut = {name: gate(job, self._settings) for name, job in self._jobs.items()}
         shut |= {name.casefold(): "broken-file" for name in broken if name not in jobs}
         self._gates: dict[str, Reason] = {name: reason for name, reason in shut.items() if reason is not None}
+        self._graced = any(job.misfire_grace is not None for job in self._jobs.values())
 
     @property
     def gates(self) -> Mapping[str, Reason]:
@@ -70,7 +71,7 @@ class Scheduler:
     def load(self, now: Instant) -> list[Event]:
         """Read where all our jobs stand and arm them anew. Returns warnings about cursors in the future."""
         self._heap, self.stale = [], False
-        self._shut = dict(self._gates)
+        self._shut = bool(self._gates)
         events: list[Event] = []
         ours: set[str] = set()
         for standing in self._standings():
@@ -80,9 +81,7 @@ class Scheduler:
             events += warnings
             self._arm(replace(current, consumed=consumed, anchor=min(current.anchor, consumed)), now)
             ours.add(standing.job.casefold())
-            reason, _ = self._gate(job, standing)
-            if reason is not None:
-                self._shut[standing.job.casefold()] = reason
+            self._shut = self._shut or self._gate(job, standing)[0] is not None
         return events + self._check_outdated(frozenset(self._jobs.keys() - ours))
 
     def _standings(self, ids: Sequence[int] | None = None) -> Iterator[Standing]:
@@ -114,33 +113,44 @@ class Scheduler:
     @property
     def may_give_up(self) -> bool:
         """Whether a pending run of ours may have to end without having started."""
-        return bool(self._shut) or any(job.misfire_grace is not None for job in self._jobs.values())
+        return self._shut or self._graced
 
     def give_up(self, now: Instant, *, outage: bool) -> list[Event]:
-        """Let pending runs that must not start any more end, inside the caller's transaction: those that
-        are too late, and those of jobs that are shut. What waits for its next attempt waits out a pause."""
+        """Let pending runs that must not start any more end: those that are too late, and those of jobs
+        that are shut here and everywhere. What waits for its next attempt waits out a pause."""
+        waiting = [run for run in reversed(self._store.open_runs()) if self._waits_by_schedule(run)]
+        where = {(each.job_id, each.scope): each for each in self._standings([run.job_id for run in waiting])}
         events: list[Event] = []
-        newest: set[int] = set()
-        for run in reversed(self._store.open_runs()):
-            job = self._jobs.get(run.job.casefold())
-            if job is None or run.state != "pending" or run.scheduled_for is None:
-                continue
-            reason = self._shut.get(run.job.casefold())
-            if run.attempt > 1:
-                reason = "disabled" if reason == "disabled" else None
-            elif reason is None:
-                last = run.job_id not in newest
-                newest.add(run.job_id)
-                reason = overtaken(job, run.effective_at, now, outage=outage, last=last)
-            if reason is not None:
-                events += self._give_up(run, reason, now)
+        newest: set[tuple[int, str]] = set()
+        for run in waiting:
+            place = run.job_id, run.scope
+            if place in where:
+                reason = self._hindrance(run, where[place], now, outage=outage, last=place not in newest)
+                events += [] if reason is None else self._give_up(run, reason, now)
+                newest |= {place} if run.attempt == 1 else set()
         return events
 
-    def _give_up(self, run: Run, reason: Reason, now: Instant) -> list[Event]:
-        if not self._store.give_up(run.id, reason, self._me, now):
-            return []
+    def _waits_by_schedule(self, run: Run) -> bool:
+        return run.state == "pending" and run.scheduled_for is not None and self.job(run.job) is not None
+
+    def _hindrance(
+        self, run: Run, standing: Standing, now: Instant, *, outage: bool, last: bool
+    ) -> Reason | None:
+        """Return why a pending run must not start any more, on any node, or None."""
+        job = self._jobs[standing.job.casefold()]
+        reason, ours_alone = self._gate(job, standing)
+        if ours_alone and standing.elsewhere:
+            reason = None
         if run.attempt > 1:
-            self._store.conclude(run, Outcome(state="canceled", reason=reason), now)
+            return "disabled" if reason == "disabled" else None
+        return reason or overtaken(job, run.effective_at, now, outage=outage, last=last)
+
+    def _give_up(self, run: Run, reason: Reason, now: Instant) -> list[Event]:
+        with self._store.transaction():
+            if not self._store.give_up(run.id, reason, self._me, now):
+                return []
+            if run.attempt > 1:
+                self._store.conclude(run, Outcome(state="canceled", reason=reason), now)
         return [Skipped(run.job, run.scheduled_for or run.effective_at, reason, 1)]
 
     def start_at_once(self, names: Sequence[str], now: Instant) -> None:

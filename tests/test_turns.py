@@ -11,64 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND
-from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
 from jobrunner.events import (
     CursorAhead,
     CursorReset,
     DefinitionsOutdated,
-    Event,
     Finished,
     JobFinished,
     Lost,
     Skipped,
 )  # fmt: skip
-from jobrunner.model import Job, NodeFacts, Outcome, Run
-from jobrunner.scheduler import Scheduler
-from jobrunner.settings import load
-from jobrunner.store import open_store
-from jobrunner.store.base import RunFilter, Store
-from tests.fakes import NOON, FakeClock, FakeExecutor, a_job
-
-
-class Desk:
-    """A node without processes: one store connection, one dispatcher, one hand on the clock."""
-
-    def __init__(
-        self, root: Path, jobs: list[Job], clock: FakeClock, owner: str = "a", slots: int = 4,
-        environ: dict[str, str] | None = None,
-    ) -> None:  # fmt: skip
-        self.settings = load({"project": str(root), "jobs": [str(root)]}, environ or {})
-        self.store: Store = open_store(f"sqlite:///{root}/state.db", create=True)
-        self.clock = clock
-        self.events: list[Event] = []
-        self.me = NodeFacts(
-            owner=owner, node=f"node-{owner}", machine="m", boot_id="b", pid=1, version="0", slots=slots,
-            exclusive=False, started_at=clock.now(), seen_at=clock.now(),
-        )  # fmt: skip
-        self.executor = FakeExecutor(slots)
-        by_name = {job.name: job for job in jobs}
-        self.scheduler = Scheduler(self.store, self.me, by_name, self.settings)
-        self.dispatcher = Dispatcher(
-            self.store, self.executor, self.scheduler, self.me, self.settings, clock, self.events.append
-        )
-        with self.store.transaction():
-            self.store.join(self.me)
-            found = self.store.register(owner, jobs, "", clock.now(), self.scheduler.gates)
-            self.scheduler.start_at_once(found.added, clock.now())
-            self.events += self.scheduler.load(clock.now())
-
-    def turn(self, advance: int = 0, dead: tuple[NodeFacts, ...] = ()) -> None:
-        self.clock.advance(advance)
-        self.dispatcher.notice()
-        self.dispatcher.turn(dead)
-
-    def runs(self, *states: str) -> list[Run]:
-        found = self.store.runs(RunFilter(limit=100_000))[::-1]
-        return [run for run in found if not states or run.state in states]
-
-    def said(self, kind: type[Event]) -> list[Event]:
-        return [event for event in self.events if isinstance(event, kind)]
+from jobrunner.model import Job, Outcome
+from tests.desk import Desk
+from tests.fakes import NOON, FakeClock, a_job
 
 
 @pytest.fixture

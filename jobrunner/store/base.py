@@ -154,7 +154,8 @@ class Store(Control, Protocol):
 
         What was written about moments after `to` without starting anything (pending, skipped) is
         forgotten, and rows for many end at `to`: those moments have not come. Runs that did start stay,
-        and still forbid a second start of their occurrence.
+        and still forbid a second start of their occurrence. Waiting attempts that are due after `to` are
+        due at it: the wrong clock set their time.
         """
         ...
 

@@ -33,7 +33,8 @@ class Schedule(Part):
                 AND r.created_at - r.effective_at > 5000000),
                c.ended_at,
                EXISTS (SELECT 1 FROM holdings o WHERE o.job_id = h.job_id AND o.hash = h.hash
-                       AND o.gate IS NULL AND o.owner != h.owner),
+                       AND o.gate IS NULL AND o.owner != h.owner
+                       AND (c.scope = '' OR c.scope = (SELECT machine FROM nodes WHERE owner = o.owner))),
                j.enabled_override, (SELECT paused_at IS NOT NULL FROM meta)"""
     STANDINGS = f"""{STANDING}
         FROM holdings h
@@ -98,6 +99,9 @@ class Schedule(Part):
         WHERE job_id = :job_id AND scope = :scope AND consumed = :consumed AND schedule_key = :key
           AND consumed > :to"""
 
+    RETRIES_NOW = """
+        UPDATE runs SET effective_at = ?3
+        WHERE job_id = ?1 AND scope = ?2 AND state = 'pending' AND attempt > 1 AND effective_at > ?3"""
     FORGET = """
         DELETE FROM runs
         WHERE job_id = ?1 AND scope = ?2 AND scheduled_for > ?3 AND started_at IS NULL
@@ -114,6 +118,7 @@ class Schedule(Part):
                 return False
             where = (standing.job_id, standing.scope, to)
             self._db.rows(self.FORGET, where)
+            self._db.rows(self.RETRIES_NOW, where)
             for run_id, first in self._db.rows(self.STRADDLING, where):
                 self._shorten(run_id, first, standing, to, job)
         return True

@@ -1,0 +1,193 @@
+"""A node without processes: a real store, and processes and time that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from jobrunner.clock import MINUTE, SECOND
+from jobrunner.definitions import Definitions
+from jobrunner.dispatcher import Dispatcher
+from jobrunner.errors import StateError
+from jobrunner.events import Event
+from jobrunner.joining import Joining, restored
+from jobrunner.model import Job, JobFacts, NodeFacts, Outcome, Problem, Run
+from jobrunner.scheduler import Scheduler
+from jobrunner.settings import load
+from jobrunner.store import open_store
+from jobrunner.store.base import RunFilter, Store
+from jobrunner.wire import RunSpec
+from tests.fakes import NOON, FakeClock, FakeExecutor
+
+GOOD = Outcome(state="succeeded")
+ERROR = {"type": "ValueError", "message": "no", "traceback": "at line 1", "phase": "body"}
+BAD = Outcome(state="failed", error=ERROR)
+CRASH = Outcome(state="failed", error={**ERROR, "type": "Crashed", "traceback": ""})
+
+Ends = Callable[[RunSpec], Outcome]
+
+
+class Desk:
+    """One store connection, one scheduler, one dispatcher, one hand on the clock."""
+
+    def __init__(
+        self, root: Path, jobs: Sequence[Job], clock: FakeClock, owner: str = "a", slots: int = 4,
+        environ: dict[str, str] | None = None, *, machine: str = "m", broken: Sequence[Job] = (),
+        dead: Sequence[NodeFacts] = (),
+    ) -> None:  # fmt: skip
+        self.settings = load({"project": str(root), "jobs": [str(root)]}, environ or {})
+        self.store: Store = open_store(f"sqlite:///{root}/state.db", create=True)
+        self.clock = clock
+        self.events: list[Event] = []
+        self.me = NodeFacts(
+            owner=owner, node=f"node-{owner}", machine=machine, boot_id="b", pid=1, version="0",
+            slots=slots, exclusive=False, started_at=clock.now(), seen_at=clock.now(),
+        )  # fmt: skip
+        self.executor = FakeExecutor(slots)
+        definitions = self._definitions(jobs, broken)
+        self.scheduler = Scheduler(self.store, self.me, definitions.jobs, self.settings)
+        self.joining = Joining(self.store, self.scheduler, self.me)
+        self.dispatcher = Dispatcher(
+            self.store, self.executor, self.scheduler, self.me, self.settings, clock, self.events.append,
+            restore=lambda name: restored(self.store, self.settings, name),
+        )  # fmt: skip
+        self.events += self.joining.join(definitions, dead, clock.now())
+        self.dispatcher.look_for_pending()
+        self._dead = tuple(dead)
+
+    def _definitions(self, jobs: Sequence[Job], broken: Sequence[Job]) -> Definitions:
+        problems = [Problem(job.file, 1, "broken", name=job.name, path=job.path) for job in broken]
+        return Definitions(jobs={job.name: job for job in jobs}, problems=problems, settings=self.settings)
+
+    # -- what a node does ----------------------------------------------------------------------------
+
+    def turn(self, advance: int = 0, dead: tuple[NodeFacts, ...] = ()) -> None:
+        """Do one turn, some time later."""
+        self.clock.advance(advance)
+        self.dispatcher.notice()
+        self.dispatcher.turn(dead)
+
+    def look(self) -> None:
+        """Do what a node does once a second."""
+        if self.store.changed():
+            self.dispatcher.look_for_pending()
+            self.dispatcher.heed()
+        if self.store.definitions_changed():
+            self.events += self.scheduler.load(self.clock.now())
+        if self.scheduler.may_give_up:
+            self.events += self.scheduler.give_up(self.clock.now(), outage=False)
+
+    def tick(self) -> None:
+        """Look around, and do a turn if there is a reason to."""
+        self.dispatcher.notice()
+        self.look()
+        if self._dead or self.dispatcher.must_turn(self.clock.now()):
+            self.dispatcher.turn(self._dead)
+            self._dead = ()
+
+    def adopt(self, *jobs: Job, broken: Sequence[Job] = ()) -> None:
+        """Files were edited: these are the jobs now."""
+        adopted = self.joining.adopt(self._definitions(jobs, broken), self.clock.now())
+        self.events += adopted.events
+
+    def leave(self) -> None:
+        """Go in good order."""
+        self.joining.leave(self.clock.now())
+        self.store.close()
+
+    def end_bodies(self, takes: int, ends: Ends) -> None:
+        """Let bodies end that were asked to, and those that began `takes` ago."""
+        for run_id, state, reason in self.executor.stopped:
+            if run_id in self.executor.specs:
+                self.executor.end(run_id, replace(GOOD, state=state, reason=reason))  # type: ignore[arg-type]
+        for run_id, spec in list(self.executor.specs.items()):
+            if self.clock.now() - spec["startedAt"] >= takes:
+                self.executor.end(run_id, ends(spec))
+
+    # -- what the test sees --------------------------------------------------------------------------
+
+    def runs(self, *states: str, job: str | None = None) -> list[Run]:
+        """Return the rows, oldest first."""
+        found = self.store.runs(RunFilter(limit=100_000, job=job))[::-1]
+        return [run for run in found if not states or run.state in states]
+
+    def said(self, kind: type[Event]) -> list[Event]:
+        """Return what was told of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def ledger(self, job: str | None = None) -> list[str]:
+        """Return the rows as `minute state/reason #attempt xcount`, by occurrence; manual ones last."""
+        rows = self.runs(job=job)
+        rows.sort(key=lambda run: (run.scheduled_for is None, run.scheduled_for, run.attempt))
+        return [_line(run) for run in rows]
+
+    def facts(self, job: str = "job") -> JobFacts:
+        """Return what the store knows of a job."""
+        found = self.store.job(job)
+        assert found is not None
+        return found
+
+    def bodies(self, job: str | None = None) -> list[float]:
+        """Return the occurrences whose bodies ran here, in minutes."""
+        specs = [spec for spec in self.executor.started if job in (None, spec["job"])]
+        return [_minute(spec["scheduledFor"]) for spec in specs]
+
+
+class House:
+    """A state folder in which nodes come, die and go."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.clock = FakeClock()
+        self.desks: list[Desk] = []
+        self._owners = count()
+
+    def open(self, *jobs: Job, **how: Any) -> Desk:
+        """Start a node."""
+        desk = Desk(self.root, jobs, self.clock, f"o{next(self._owners)}", **how)
+        self.desks.append(desk)
+        return desk
+
+    def kill(self, desk: Desk) -> NodeFacts:
+        """Let a node vanish without a word."""
+        self.desks.remove(desk)
+        desk.store.close()
+        return desk.me
+
+    def close(self) -> None:
+        """Close what is open."""
+        for desk in self.desks:
+            with suppress(StateError):
+                desk.store.close()
+
+
+def live(
+    desks: Sequence[Desk] | Desk, span: int, *, takes: int = 0, ends: Ends = lambda _: GOOD,
+    step: int = SECOND,
+) -> None:  # fmt: skip
+    """Let nodes work for a while, with bodies that take this long and end so."""
+    several = [desks] if isinstance(desks, Desk) else desks
+    clock = several[0].clock
+    until = clock.now() + span
+    while clock.now() < until:
+        clock.advance(min(step, until - clock.now()))
+        for desk in several:
+            desk.tick()
+        for desk in several:
+            desk.end_bodies(takes, ends)
+            desk.tick()
+
+
+def _line(run: Run) -> str:
+    when = "-" if run.scheduled_for is None else f"{_minute(run.scheduled_for):g}"
+    line = f"{when} {run.state}" + (f"/{run.reason}" if run.reason else "")
+    line += f" #{run.attempt}" if run.attempt > 1 else ""
+    return line + (f" x{run.count}" if run.count > 1 else "")
+
+
+def _minute(instant: int | None) -> float:
+    return -1 if instant is None else (instant - NOON) / MINUTE
