@@ -48,8 +48,11 @@ class Definitions:
     texts: Mapping[str, str] | None = None  # of all job files, by content hash; None: not asked for
 
     def source_of(self, job: Job) -> str | None:
-        """Return the text that a job runs instead of its file; None: the file is what it was read from."""
-        return self.sources.get(job.content_hash)
+        """Return the text that a job runs, whatever its file says by now; None: what the file says.
+
+        Between an edit and its discovery lies half a second, in which a file may be half written.
+        """
+        return (self.texts or self.sources).get(job.content_hash)
 
 
 def load(

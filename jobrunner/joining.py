@@ -48,17 +48,25 @@ class Joining:
     def adopt(self, definitions: Definitions, now: Instant) -> Adopted:
         """Hold these definitions and no others, inside the caller's transaction or one of its own."""
         before = {job.name for job in self._scheduler.held}
-        with self._store.transaction():
-            broken = broken_jobs(self._store, definitions)
-            self._scheduler.adopt(definitions.jobs, definitions.settings, broken)
-            held = self._scheduler.held
-            me = self._me
-            found = self._store.register(me.owner, held, me.machine, now, self._scheduler.gates)
-            self._scheduler.start_at_once(found.added, now)
-            removed = tuple(sorted(before - {job.name for job in held}))
-            self._note(definitions, found, now)
-            events = self._scheduler.load(now)
+        held = self._scheduler.holding
+        try:
+            with self._store.transaction():
+                found = self._hold(definitions, now)
+                removed = tuple(sorted(before - {job.name for job in self._scheduler.held}))
+                self._note(definitions, found, now)
+                events = self._scheduler.load(now)
+        except BaseException:
+            self._scheduler.hold(held)  # what the store does not know of is not to be planned or claimed by
+            raise
         return Adopted(found, removed, events)
+
+    def _hold(self, definitions: Definitions, now: Instant) -> Registration:
+        broken = broken_jobs(self._store, definitions)
+        self._scheduler.adopt(definitions.jobs, definitions.settings, broken)
+        me, gates = self._me, self._scheduler.gates
+        found = self._store.register(me.owner, self._scheduler.held, me.machine, now, gates)
+        self._scheduler.start_at_once(found.added, now)
+        return found
 
     def leave(self, now: Instant) -> None:
         """Go in good order."""

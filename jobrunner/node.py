@@ -93,6 +93,7 @@ class Node:
         self._reloading = Reloading(
             definitions, self.place, again or (lambda: settings), emit, watch=options.watch
         )
+        self._new: Definitions | None = None  # what was read, and does not hold yet
         self._clocks = ClockWatch(self._clock)
         self._dead: list[NodeFacts] = []
         self._looked_at = self._clock.monotonic() - LOOK_EVERY
@@ -236,20 +237,20 @@ class Node:
             self._emit(event)
 
     def _reload(self) -> None:
-        """Take over what was read anew, if anything was."""
+        """Take over what was read anew, if anything was, and the state can be written."""
         monotonic = self._clock.monotonic()
-        new = self._reloading.turn(monotonic) if monotonic >= self._patience.until else None
-        if new is None:
+        self._new = self._reloading.turn(monotonic) or self._new
+        if self._new is None or monotonic < self._patience.until:
             return
-        before, self._definitions = self._definitions, new
+        before, new = self._definitions, self._new
+        self._definitions = new
         try:
             adopted = self._joining.adopt(new, self._clock.now())
         except StateError as error:
             self._definitions = before
-            self._reloading.ask(new.settings.stored, monotonic)
             self._trouble(error)
             return
-        self._settings = new.settings
+        self._new, self._settings = None, new.settings
         self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit))
         if preload(before) != preload(new):
             self.place.pool.renew(preload(new))

@@ -19,6 +19,7 @@ from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 
 LOOK_AGAIN = SECOND
+Holding = tuple[dict[str, Job], dict[str, Reason]]  # jobs, and why they may not run here, by folded name
 AHEAD = MINUTE  # a cursor this far in the future is worth a word
 
 
@@ -53,6 +54,16 @@ class Scheduler:
         shut |= {name.casefold(): "broken-file" for name in broken if name not in jobs}
         self._gates: dict[str, Reason] = {name: reason for name, reason in shut.items() if reason is not None}
         self._graced = any(job.misfire_grace is not None for job in self._jobs.values())
+
+    @property
+    def holding(self) -> Holding:
+        """What `adopt` has made of definitions, to be given to `hold` when they cannot be registered."""
+        return self._jobs, self._gates
+
+    def hold(self, holding: Holding) -> None:
+        """Hold again what was held before."""
+        self._jobs, self._gates = holding
+        self.stale = True
 
     @property
     def gates(self) -> Mapping[str, Reason]:
