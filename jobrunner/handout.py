@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jobrunner.housekeeping import own_settings
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim
@@ -38,7 +39,7 @@ def _spec(
         fileHash=job.content_hash,
         config=job.config,
         params={**job.params, **run.params},
-        settings=settings.settings,
+        settings=own_settings(job, settings),
         services=settings.services,
         trigger=run.trigger,
         scheduledFor=run.scheduled_for,

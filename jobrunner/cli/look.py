@@ -16,6 +16,7 @@ from jobrunner.cli.board import Board, Line, job_object
 from jobrunner.cli.render import Row, lasting, many, progress_words, relative, table
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import UnknownJob
+from jobrunner.housekeeping import is_ours
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 
@@ -38,7 +39,8 @@ def ls(asked: Asked, names: tuple[str, ...], hidden_too: bool, tags: tuple[str, 
     with _no_collector():
         registry = Registry.load(settings)
         board = Board(registry, _facts(asked, settings, now), settings, now)
-        lines = _wanted(board.lines(), names, tags, registry, hidden_too=hidden_too)
+        own = hidden_too or any(map(is_ours, names))
+        lines = _wanted(board.lines(own=own), names, tags, registry, hidden_too=hidden_too)
         if as_json:
             out.json_document([job_object(line, settings) for line in lines])
         elif lines:

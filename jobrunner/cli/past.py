@@ -12,6 +12,7 @@ from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import facts, many, progress_words, table, when
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import BadRequest, JobrunnerError, UnknownJob
+from jobrunner.housekeeping import is_ours
 from jobrunner.log import brief, one_line, printable, reason
 from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Registry
@@ -157,7 +158,7 @@ def recent_runs(store: Store | None, line: Line) -> list[Run]:
 def find_job(settings: Settings, store: Store | None, name: str, now: Instant) -> Line:
     """Return all about a job, also a broken or an orphaned one. Raises UnknownJob."""
     registry = Registry.load(settings)
-    lines = Board(registry, report.by_name(store), settings, now).lines()
+    lines = Board(registry, report.by_name(store), settings, now).lines(own=is_ours(name))
     for line in lines:
         if (line.name or line.file).casefold() == name.casefold():
             return line

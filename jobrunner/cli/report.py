@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from jobrunner import housekeeping
 from jobrunner.clock import Instant
 from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
@@ -92,6 +93,13 @@ def chosen(registry: Registry, settings: Settings) -> dict[str, Job]:
     return {
         name: job for name, job in registry.jobs.items() if excluded(job, settings) in (None, ENVIRONMENT)
     }
+
+
+def own_jobs(registry: Registry, settings: Settings) -> dict[str, Job]:
+    """Return the jobs that come along with every `start`, unless --only or --tag says which are wanted."""
+    if settings.only or settings.tag:
+        return {name: job for name, job in registry.built_in.items() if name in settings.only}
+    return {name: job for name, job in registry.built_in.items() if name not in settings.exclude}
 
 
 ENVIRONMENT = "environment"
@@ -182,7 +190,10 @@ def orphans(facts: Mapping[str, JobFacts], registry: Registry) -> list[JobFacts]
     """
     here = {summary.name.casefold() for summary in registry.summaries} | _broken(registry.problems)
     files = {problem.file for problem in registry.problems}
-    return [fact for key, fact in facts.items() if key not in here and fact.file not in files]
+    return [
+        fact for key, fact in facts.items()
+        if key not in here and fact.file not in files and not housekeeping.is_ours(key)
+    ]  # fmt: skip
 
 
 def _broken(problems: Iterable[Problem]) -> set[str]:

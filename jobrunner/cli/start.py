@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -98,6 +99,7 @@ def start(
         nodes.refuse_company(store, settings)
         Banner(settings, log).say(definitions.jobs, store, known)
         how["live"] = not no_live and _can_be_live(settings)
+        definitions = replace(definitions, jobs={**definitions.jobs, **report.own_jobs(known, settings)})
         return _work(definitions, store, log, lambda: asked.settings(**options), how)
     finally:
         store.close()
