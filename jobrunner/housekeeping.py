@@ -1,8 +1,8 @@
 """The jobs that come with jobrunner: hidden, and otherwise like any other.
 
-`jobrunner.prune` deletes what nobody needs any more, in a run of its own: it opens the state itself, so that
-nodes wait for one small transaction at a time. What it needs to know travels with the run, see `own_settings`,
-and is never stored: the state's address may hold a password.
+`jobrunner.prune` deletes what nobody needs any more, in a run of its own: it opens the state itself, so
+that nodes wait for one small transaction at a time. What it needs to know travels with the run, see
+`own_settings`, and is never stored: the state's address may hold a password.
 """
 
 from __future__ import annotations

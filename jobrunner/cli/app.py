@@ -31,6 +31,10 @@ FAMILIES = {  # family -> command -> (module, what it does)
         "show": ("past", "Show all about a job or a run."),
         "logs": ("logs", "Print what a run wrote."),
         "pending": ("waiting", "List what will run, and what it waits for."),
+        "why": ("why", "Say why a job ran or did not, or when it will."),
+        "doctor": ("doctor", "Find what keeps jobs, or one job, from running."),
+        "stats": ("stats", "Count runs, and how long and late they were."),
+        "health": ("health", "Tell a probe whether jobs are run in time."),
     },
     "Write": {
         "init": ("files", "Write a project to begin with."),
@@ -40,9 +44,9 @@ FAMILIES = {  # family -> command -> (module, what it does)
     },
 }
 LATER = {  # commands of later versions
-    "at", "audit", "cancel", "complete", "disable", "doctor", "enable", "exec", "forget", "health", "in",
-    "nodes", "pause", "reset", "resume", "set", "simulate", "state", "stats", "top", "trigger",
-    "ui", "why",
+    "at", "audit", "cancel", "complete", "disable", "enable", "exec", "forget", "in",
+    "nodes", "pause", "reset", "resume", "set", "simulate", "state", "top", "trigger",
+    "ui",
 }  # fmt: skip
 NEAR = 0.7  # how like a command a word must be to be taken for it misspelt
 COMMANDS = {name: home for family in FAMILIES.values() for name, home in family.items()}

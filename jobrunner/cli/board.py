@@ -68,7 +68,7 @@ class Board:
         self._restricted = bool(settings.only or settings.exclude or settings.tag)
 
     def lines(self, *, own: bool = False) -> list[Line]:
-        """Return all of them: jobs by name, with `own` those of jobrunner, orphans, and what cannot be used."""
+        """Return all of them: jobs by name, with `own` ours, then orphans, then what cannot be used."""
         lines = [self._job(summary) for summary in self._registry.summaries]
         lines += [
             self._job(self._registry.summary(name)) for name in (self._registry.built_in if own else ())

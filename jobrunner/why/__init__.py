@@ -7,6 +7,7 @@
     pending.py     what a run that has not started waits for
     skips.py       why an occurrence was skipped, for each reason
     outcomes.py    what became of an occurrence that has a row
+    absent.py      what is to be said of one that has none
 
 1. Which occurrence is meant: the last one due at or before the moment, by the ledger and by the schedule as
    it is now; or the next one, if that is less than a minute away and nearer.
@@ -20,7 +21,7 @@ from dataclasses import replace
 
 from jobrunner.clock import MINUTE, Instant, to_iso
 from jobrunner.model import Run
-from jobrunner.why import outcomes
+from jobrunner.why import absent, outcomes
 from jobrunner.why.facts import Answer, Facts, gather
 from jobrunner.why.hindrances import Hindrance, hindrances
 
@@ -30,15 +31,15 @@ NEAR = MINUTE  # a moment this close before an occurrence may mean that one
 
 
 def why(facts: Facts, at: Instant | None = None) -> Answer:
-    """Answer why the job ran or did not at `at`; None: what the last due occurrence came to, and what is next."""
+    """Answer why the job ran or did not at `at`; None: what the last occurrence came to, and what is next."""
     asked = facts.now if at is None else at
     due, row = _subject(facts, asked, near=at is not None)
     if row is not None and due is not None:
         found = outcomes.answer(facts, row, due)
     elif due is not None and due <= facts.now:
-        found = _unrecorded(facts, due)
+        found = absent.unrecorded(facts, due)
     else:
-        found = _not_due(facts, due, asked)
+        found = absent.not_due(facts, due, asked)
     if at is None:
         return _with_next(facts, found)
     return _placed(facts, found, due, at)
@@ -107,74 +108,6 @@ def _after(facts: Facts, at: Instant) -> tuple[Instant | None, Run | None]:
     return coming, None
 
 
-# -- what has no row ---------------------------------------------------------------------------------------
-
-
-def _unrecorded(facts: Facts, due: Instant) -> Answer:
-    """An occurrence that was due and left no row."""
-    fact, at = facts.fact, facts.times.at(due)
-    evidence = {"due": to_iso(due)}
-    if fact is not None and fact.consumed is not None and due <= fact.consumed:
-        said = f"{facts.name} was due {at}, and what came of it is not kept any more"
-        return Answer(said, {**evidence, "consumed": to_iso(fact.consumed)}, "pruned")
-    blocker = next(iter(facts.open), None)
-    if facts.job is not None and facts.job.schedule is not None and facts.job.schedule.after_end and blocker:
-        said = f"{facts.name} is due once run {blocker.id} has ended, which is {blocker.state}"
-        return Answer(said, {**evidence, "behind": blocker.id}, "after-end")
-    found = next((each for each in hindrances(facts) if each.code not in ("overlap", "group")), None)
-    if found is not None:
-        said = (
-            f"{facts.name} is due since {facts.times.clock(due)} and has not been planned yet: {found.words}"
-        )
-        return Answer(said, {**evidence, **found.evidence}, found.code)
-    names = ", ".join(f"{node.node} (pid {node.pid})" for node in facts.living)
-    said = f"{facts.name} is due since {facts.times.clock(due)}, and node {names} has not planned it yet: it is busy"
-    return Answer(said, {**evidence, "nodes": [node.node for node in facts.living]}, "not-planned")
-
-
-def _not_due(facts: Facts, due: Instant | None, asked: Instant) -> Answer:
-    """No occurrence was due up to the moment: it lies ahead, or there never is one."""
-    strong = next((each for each in hindrances(facts) if not each.passing), None)
-    evidence = {} if due is None else {"due": to_iso(due)}
-    if strong is not None and (strong.code != "no-node" or facts.seen):
-        came = f"will not run {facts.times.at(due)}" if due is not None else "is not due"
-        return Answer(f"{facts.name} {came}: {strong.words}", {**evidence, **strong.evidence}, strong.code)
-    if not facts.seen:
-        said = (
-            f"{facts.name} was never seen by a node: its schedule counts from the first `jobrunner start` on"
-        )
-        return Answer(said, evidence, "never-seen")
-    due = due or facts.next(max(facts.now, asked))
-    if due is None:
-        return Answer(
-            f"{facts.name} was not due {facts.times.at(asked)}, and nothing is known of it before",
-            {},
-            "nothing-due",
-        )
-    words = facts.job.schedule.words() if facts.job is not None and facts.job.schedule is not None else ""
-    if asked < facts.now and due > facts.now:
-        said = f"{facts.name} was not due {facts.times.at(asked)} or before; it is due {_clock(facts, due)}, {words}"
-        return Answer(said, {"due": to_iso(due)}, "nothing-due")
-    late = next((each for each in hindrances(facts) if each.code == "clock"), None)
-    if late is not None:
-        return Answer(
-            f"{facts.name} {_is_due(facts, due)}: {late.words}",
-            {"due": to_iso(due), **late.evidence},
-            "clock",
-        )
-    return Answer(
-        f"{facts.name} {_is_due(facts, due)}, by its schedule: {words}", {"due": to_iso(due)}, "not-due-yet"
-    )
-
-
-def _is_due(facts: Facts, due: Instant) -> str:
-    return f"is not due before {_clock(facts, due)}"
-
-
-def _clock(facts: Facts, due: Instant) -> str:
-    return facts.times.clock(due + (facts.job.offset if facts.job is not None else 0))
-
-
 # -- around the answer -------------------------------------------------------------------------------------
 
 
@@ -185,11 +118,11 @@ def _placed(facts: Facts, found: Answer, due: Instant | None, at: Instant) -> An
         return replace(found, evidence=evidence)
     later, _ = _after(facts, at)
     evidence |= {"before": to_iso(due), "after": to_iso(later) if later is not None else None}
-    coming = f"; the next was {facts.times.clock(later)}" if later is not None and later <= facts.now else ""
-    coming = (
-        f"; the next is {facts.times.clock(later)}" if later is not None and later > facts.now else coming
-    )
-    said = f"nothing was due {facts.times.at(at)}; before it, due {facts.times.at(due)}, {found.sentence}{coming}"
+    coming = ""
+    if later is not None:
+        coming = f"; the next {'is' if later > facts.now else 'was'} {facts.times.clock(later)}"
+    head = f"nothing was due {facts.times.at(at)}; before it, due {facts.times.at(due)},"
+    said = f"{head} {found.sentence}{coming}"
     return replace(found, sentence=said, evidence=evidence)
 
 
@@ -205,4 +138,4 @@ def _with_next(facts: Facts, found: Answer) -> Answer:
     if coming is None:
         return found
     evidence = {**found.evidence, "next": to_iso(coming)}
-    return replace(found, sentence=f"{found.sentence}; next {_clock(facts, coming)}", evidence=evidence)
+    return replace(found, sentence=f"{found.sentence}; next {absent.clock(facts, coming)}", evidence=evidence)

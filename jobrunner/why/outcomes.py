@@ -101,8 +101,8 @@ def _failed(facts: Facts, chain: Chain) -> Told:
 def _timed_out(facts: Facts, chain: Chain) -> Told:
     limit = facts.job.timeout if facts.job is not None else None
     allowed = f"; its timeout is {length(limit)}" if limit is not None else ""
-    said = f"{_ran(facts, chain)} and was ended {_after(chain.last)}{_tries(facts, chain)}: it took too long{allowed}"
-    return said, {"timeout": limit}
+    after = f"{_after(chain.last)}{_tries(facts, chain)}"
+    return f"{_ran(facts, chain)} and was ended {after}: it took too long{allowed}", {"timeout": limit}
 
 
 def _lost(facts: Facts, chain: Chain) -> Told:
@@ -167,10 +167,8 @@ def _pending(facts: Facts, chain: Chain) -> Told:
     if len(chain.runs) > 1:
         before = chain.runs[-2]
         evidence |= {"error": brief_error(before)}
-        return (
-            f"{_ran(facts, Chain(chain.runs[:-1], chain.due))} and {before.state.replace('_', ' ')}: {clause}",
-            evidence,
-        )
+        ended = before.state.replace("_", " ")
+        return f"{_ran(facts, Chain(chain.runs[:-1], chain.due))} and {ended}: {clause}", evidence
     return f"is due since {facts.times.clock(chain.runs[0].effective_at)} and waits: {clause}", evidence
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
@@ -23,7 +24,7 @@ class Trail:
     ) -> None:
         self._notes = sorted(notes, key=lambda note: (note.at, note.id))
         self._now = now
-        self._lives = sorted([*self._written_lives(nodes), *(_life(node, dead, now) for node in nodes)])
+        self._lives = sorted([*self._written_lives(), *(_life(node, dead, now) for node in nodes)])
 
     def last(self, actions: Collection[str], until: Instant, job: str | None) -> Note | None:
         """Return the last note with one of these actions, about this job (None: about all) and no later."""
@@ -53,20 +54,26 @@ class Trail:
         after = min((start for start, _ in self._lives if start > instant), default=None)
         return before, after
 
-    def _written_lives(self, nodes: Sequence[NodeFacts]) -> list[Span]:
+    def _written_lives(self) -> list[Span]:
         """Return the lives that have ended; nodes may share a name, and one end ends one of them."""
-        born: dict[str, list[Instant]] = defaultdict(list)
+        born: dict[tuple[str, str], list[Instant]] = defaultdict(list)
         lives: list[Span] = []
         for note in self._notes:
+            who = note.actor, _pid(note)
             if note.action == "node-start":
-                born[note.actor].append(note.at)
-            elif note.action in ("node-stop", "node-died") and born[note.actor]:
-                lives.append((born[note.actor].pop(0), _end(note)))
+                born[who].append(note.at)
+            elif note.action in ("node-stop", "node-died") and (born[who] or born[note.actor, ""]):
+                lives.append(((born[who] or born[note.actor, ""]).pop(0), _end(note)))
         return lives
 
 
 def _life(node: NodeFacts, dead: Collection[str], now: Instant) -> Span:
     return node.started_at, node.seen_at if node.owner in dead else now
+
+
+def _pid(note: Note) -> str:
+    found = re.search(r"\bpid (\d+)", note.detail)
+    return found[1] if found else ""
 
 
 def _end(note: Note) -> Instant:
