@@ -339,6 +339,15 @@ def test_a_moment_just_before_an_occurrence_means_that_one(tale: Tale) -> None:
     assert tale.ask("09:58:30").evidence["due"] == to_iso(at("09:00"))
 
 
+def test_a_moment_means_the_nearer_of_two_occurrences_that_lie_within_a_minute(tale: Tale) -> None:
+    tale.register("* * * * *")
+    for minute in ("09:00", "09:01"):
+        tale.skip(minute, "overlap")
+    asked = ("09:00", "09:00:10", "09:00:50", "09:01")
+    found = [tale.ask(moment).evidence["due"] for moment in asked]
+    assert found == [to_iso(at(minute)) for minute in ("09:00", "09:00", "09:01", "09:01")]
+
+
 def test_what_is_not_due_yet_says_when_and_by_which_schedule(tale: Tale) -> None:
     tale.register("0 8 * * *", now=at("09:00"))
     found = tale.ask()

@@ -329,6 +329,7 @@ def test_pruning_is_a_hidden_job_that_runs_by_hand(house: House) -> None:
     house.job("a")
     for days in (100, 40, 1):
         house.ran("a", at=SystemClock().now() - days * DAY)
+    house.ran("a", "failed", at=SystemClock().now() - 40 * DAY)
     assert "jobrunner.prune" not in house.call("ls").out
     assert "jobrunner.prune" in house.call("ls", "--all").out
     assert house.call("show", "jobrunner.prune").code == 0
@@ -336,7 +337,7 @@ def test_pruning_is_a_hidden_job_that_runs_by_hand(house: House) -> None:
     assert (dry.code, dry.json) == (0, {"deleted": 0, "wouldDelete": 2})
     done = house.process("run", "jobrunner.prune")
     assert (done.code, done.json) == (0, {"deleted": 2})
-    assert [run["id"] for run in house.call("history", "a", "--json").json] == [3]
+    assert [run["id"] for run in house.call("history", "a", "--json").json] == [4, 3]
 
 
 def test_how_long_history_is_kept_is_a_setting_and_0_is_for_ever(house: House) -> None:
