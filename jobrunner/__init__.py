@@ -5,6 +5,10 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
     testing     for tests of stores: the contract that each must keep
+    doctor      what keeps jobs, or one job, from running
+    why         one sentence about any occurrence, and what it rests on
+    vitals      who is alive, and what is overdue
+    stats       counts, durations, lateness
     node        start: the loop, and how it stops
     once        run: one run by hand, through the same store and executor
     stopping    how a node comes to its end, stage by stage
@@ -18,6 +22,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     underway    runs of ours whose end is not recorded
     recovery    who is proven dead, and what becomes of their runs
     status      what state a job is in, and why
+    pruning     the body of jobrunner.prune: old rows go
     joining     how a node comes among the living, with its definitions
     handout     what a child is told
     aftermath   what follows when an attempt has ended
@@ -25,6 +30,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     log         events as sentences
     definitions what a node holds at one moment; broken edits leave it as it was
     registry    the jobs we know: files, problems, names
+    housekeeping  the jobs that come with jobrunner
     discovery/  which files there are, and what their syntax tree says
     probe       asks a child about files that must be executed to be read
     config/     a dict becomes a job, or an error with file, line, key and value

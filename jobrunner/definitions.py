@@ -22,6 +22,7 @@ from jobrunner.discovery.catalog import Gathered
 from jobrunner.discovery.files import digest, read_source
 from jobrunner.discovery.summary import Summary
 from jobrunner.errors import ConfigError
+from jobrunner.housekeeping import is_ours
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -47,6 +48,11 @@ class Definitions:
     only: Filter | None = None
     texts: Mapping[str, str] | None = None  # of all job files, by content hash; None: not asked for
 
+    @property
+    def listed(self) -> Mapping[str, Job]:
+        """The jobs without those of our own."""
+        return {name: job for name, job in self.jobs.items() if not is_ours(name)}
+
     def source_of(self, job: Job) -> str | None:
         """Return the text that a job runs, whatever its file says by now; None: what the file says.
 
@@ -70,7 +76,7 @@ def of_registry(registry: Registry, only: Filter | None = None, *, keep_sources:
     """Return the definitions of a registry that somebody has loaded."""
     jobs = _filtered((registry.find(each.name) for each in registry.summaries), only)
     return Definitions(
-        jobs=jobs,
+        jobs={**jobs, **_own(registry)},
         problems=_problems(registry),
         imported=tuple(registry.imported()),
         settings=registry.settings,
@@ -109,9 +115,10 @@ class _Reload:
         late = {name for name, job in new.items() if texts is not None and job.content_hash not in texts}
         held = self._held(late)
         jobs = {**{name: job for name, job in new.items() if name not in late}, **held}
+        jobs |= {name: job for name, job in self._registry.built_in.items() if name in before.jobs}
         return replace(
             before,
-            jobs=dict(sorted(jobs.items(), key=lambda pair: pair[0].casefold())),
+            jobs={**dict(sorted(jobs.items(), key=lambda pair: pair[0].casefold())), **_own(self._registry)},
             problems=self._problems,
             sources=_of(held.values(), before.texts or {}),
             kept=tuple(name for name, job in held.items() if self._is_troubled(job.path)),
@@ -150,6 +157,14 @@ class _Reload:
 
     def _can_run(self, job: Job) -> bool:
         return job.content_hash in (self._before.texts or {}) or digest(job.path) == job.content_hash
+
+
+def _own(registry: Registry) -> dict[str, Job]:
+    """Return the jobs that come along with every `start`, unless --only or --tag says which are wanted."""
+    settings, found = registry.settings, registry.built_in
+    if settings.only or settings.tag:
+        return {name: job for name, job in found.items() if name in settings.only}
+    return {name: job for name, job in found.items() if name not in settings.exclude}
 
 
 def _filtered(jobs: Iterable[Job], only: Filter | None) -> dict[str, Job]:

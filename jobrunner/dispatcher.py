@@ -7,7 +7,7 @@ stays in the outbox, nothing was claimed, and the next turn says it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from jobrunner import failpoints
 from jobrunner.aftermath import Aftermath
@@ -26,9 +26,9 @@ from jobrunner.events import (
     Stalled,
     Started,
 )  # fmt: skip
-from jobrunner.executor import Asked, Began, Ended, Happening, HookEnded, HookOutput, LogWindow
+from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput, LogWindow
 from jobrunner.executor import Output as RunOutput
-from jobrunner.handout import run_spec
+from jobrunner.handout import Executor, run_spec
 from jobrunner.hooks import Hooks
 from jobrunner.masking import Masker
 from jobrunner.model import Job, NodeFacts, Outcome
@@ -37,40 +37,10 @@ from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim, Store
 from jobrunner.underway import Live
-from jobrunner.wire import RunSpec
 
 FLUSH_EVERY = 250 * MILLISECOND  # how stale the stored log and progress of a running run may be
 POISON = {"rule", "unstorable"}  # what no later try can store
 ALIVE_EVERY = 60_000 * MILLISECOND
-
-
-class Executor(Protocol):
-    """What the dispatcher needs of the thing that runs bodies."""
-
-    @property
-    def ready(self) -> Sequence[int]:
-        """The pids of children in hand."""
-        ...
-
-    def run(self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int) -> int:
-        """Hand a committed claim to a child and return its pid; an impossible start is an Ended."""
-        ...
-
-    def run_hook(self, spec: RunSpec, number: int) -> bool:
-        """Hand a hook to a child; False when none is in hand."""
-        ...
-
-    def stop(self, run_id: int, state: Literal["canceled", "timed_out"], reason: str | None) -> None:
-        """Bring a run to its end: ask, then TERM, then KILL."""
-        ...
-
-    def happened(self) -> list[Happening]:
-        """Return and forget what happened since the last call."""
-        ...
-
-    def answer(self, run_id: int, number: int, payload: dict[str, Any]) -> None:
-        """Answer a request of a run, after the commit."""
-        ...
 
 
 class Dispatcher:

@@ -1,14 +1,45 @@
-"""What a child is told: a claim and its definition as a `RunSpec`."""
+"""What a child is told: a claim and its definition as a `RunSpec`; and what tells it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
 
+from jobrunner.executor import Happening
+from jobrunner.housekeeping import own_settings
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim
 from jobrunner.wire import HookCall, RunSpec
+
+
+class Executor(Protocol):
+    """What the dispatcher needs of the thing that runs bodies."""
+
+    @property
+    def ready(self) -> Sequence[int]:
+        """The pids of children in hand."""
+        ...
+
+    def run(self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int) -> int:
+        """Hand a committed claim to a child and return its pid; an impossible start is an Ended."""
+        ...
+
+    def run_hook(self, spec: RunSpec, number: int) -> bool:
+        """Hand a hook to a child; False when none is in hand."""
+        ...
+
+    def stop(self, run_id: int, state: Literal["canceled", "timed_out"], reason: str | None) -> None:
+        """Bring a run to its end: ask, then TERM, then KILL."""
+        ...
+
+    def happened(self) -> list[Happening]:
+        """Return and forget what happened since the last call."""
+        ...
+
+    def answer(self, run_id: int, number: int, payload: dict[str, Any]) -> None:
+        """Answer a request of a run, after the commit."""
+        ...
 
 
 def run_spec(claim: Claim, job: Job, settings: Settings, source: str | None = None) -> RunSpec:
@@ -38,7 +69,7 @@ def _spec(
         fileHash=job.content_hash,
         config=job.config,
         params={**job.params, **run.params},
-        settings=settings.settings,
+        settings=own_settings(job, settings),
         services=settings.services,
         trigger=run.trigger,
         scheduledFor=run.scheduled_for,

@@ -9,6 +9,7 @@ from jobrunner.clock import Instant
 from jobrunner.definitions import Definitions, restore
 from jobrunner.errors import Refused, StateError
 from jobrunner.events import Event, FileBroken, JobAdded, JobUpdated, KeptOld, Reloaded, Skipped
+from jobrunner.housekeeping import is_ours
 from jobrunner.model import Job, NodeFacts
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
@@ -39,7 +40,7 @@ class Joining:
             self._store.join(self._me)
             self._store.note(self._me.node, "node-start", None, f"pid {self._me.pid}", now)
             adopted = self.adopt(definitions, now)
-            events: list[Event] = [JobAdded(name) for name in adopted.found.added if not _is_ours(name)]
+            events: list[Event] = [JobAdded(name) for name in adopted.found.added if not is_ours(name)]
             events += [JobUpdated(name, name in adopted.found.rescheduled) for name in adopted.found.updated]
             if alone:
                 events += self._scheduler.give_up(now, outage=True) + self._give_up_orphans(definitions, now)
@@ -165,7 +166,3 @@ def differences(before: Definitions, after: Definitions, adopted: Adopted) -> li
     if found.added or found.updated or adopted.removed:
         events.append(Reloaded(found.added, found.updated, adopted.removed))
     return events
-
-
-def _is_ours(name: str) -> bool:
-    return name.startswith("jobrunner.")

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from jobrunner import housekeeping
 from jobrunner.clock import Clock, SystemClock
 from jobrunner.discovery.catalog import Catalog, Gathered
 from jobrunner.discovery.summary import Summary
 from jobrunner.discovery.upcoming import Upcoming
 from jobrunner.discovery.walk import shown_path
 from jobrunner.errors import ConfigError, UnknownJob
-from jobrunner.settings import Settings
+from jobrunner.settings import FILE, Settings
 
 if TYPE_CHECKING:
     from jobrunner.discovery.entries import Entry, JobEntry, Overrides
@@ -48,12 +49,31 @@ class Registry:
     @cached_property
     def problems(self) -> list[Problem]:
         """Return why files, configs, folders or overrides cannot be used, sorted by file and line."""
+        ours = self._overridden_wrongly()
         if not (self._catalog.problems or self._catalog.missing):
-            return []
+            return ours
         from jobrunner.model import Problem
 
         missing = [] if self.missing_folder else [self._missing(folder) for folder in self._catalog.missing]
-        return [Problem(*row) for row in self._catalog.problems] + missing
+        return [Problem(*row) for row in self._catalog.problems] + missing + ours
+
+    def _overridden_wrongly(self) -> list[Problem]:
+        """Return what is wrong with the overrides of jobs of ours; without any there is nothing to build."""
+        if not any(map(housekeeping.is_ours, self.settings.overrides)):
+            return []
+        from jobrunner.model import Problem
+
+        _, errors = self._ours
+        return [Problem(FILE, each.line, each.message, each.hint, housekeeping.PRUNE) for each in errors]
+
+    @cached_property
+    def _ours(self) -> tuple[dict[str, Job], list[ConfigError]]:
+        return housekeeping.built_in(self.settings)
+
+    @property
+    def built_in(self) -> Mapping[str, Job]:
+        """Return the jobs that come with jobrunner, by name; `jobs` and `summaries` are without them."""
+        return self._ours[0]
 
     @cached_property
     def missing_folder(self) -> Problem | None:
@@ -110,15 +130,24 @@ class Registry:
         Raises UnknownJob, whose hint names near ones, or ConfigError when its file or config is broken.
         """
         found = self._by_name.get(name.casefold())
+        if found is None and name.casefold() in self._built_in_names(name):
+            from jobrunner.discovery.summary import summarize
+
+            found = summarize(self.built_in[name.casefold()])
         if found is None:
             raise self._unusable(name) or self._unknown(name)
         return found
+
+    def _built_in_names(self, name: str) -> Mapping[str, Job]:
+        return self.built_in if housekeeping.is_ours(name) else {}
 
     def find(self, name: str) -> Job:
         """Return a job, in whatever case its name is given. Raises as `summary` does."""
         from jobrunner.discovery.entries import build
 
         known = self.summary(name).name
+        if housekeeping.is_ours(known):
+            return self.built_in[known]
         if known not in self._built:
             entry, job = self._entry_of[known.casefold()]
             self._built[known] = build(entry, job, self.settings, self._overrides)

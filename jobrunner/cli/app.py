@@ -31,6 +31,10 @@ FAMILIES = {  # family -> command -> (module, what it does)
         "show": ("past", "Show all about a job or a run."),
         "logs": ("logs", "Print what a run wrote."),
         "pending": ("waiting", "List what will run, and what it waits for."),
+        "why": ("why", "Say why a job ran or did not, or when it will."),
+        "doctor": ("doctor", "Find what keeps jobs, or one job, from running."),
+        "stats": ("stats", "Count runs, and how long and late they were."),
+        "health": ("health", "Tell a probe whether jobs are run in time."),
     },
     "Control": {
         "enable": ("control", "Let jobs run by their schedule again."),
@@ -51,9 +55,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
     },
 }
 LATER = {  # commands of later versions
-    "at", "complete", "doctor", "exec", "health", "in",
-    "nodes", "simulate", "state", "stats", "top", "trigger",
-    "ui", "why",
+    "at", "complete", "exec", "in", "nodes", "simulate", "state", "top", "trigger", "ui",
 }  # fmt: skip
 OURS = {"next": "next_", "set": "set_"}  # functions that may not be called as their commands are
 NEAR = 0.7  # how like a command a word must be to be taken for it misspelt

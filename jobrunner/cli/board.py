@@ -71,9 +71,12 @@ class Board:
         self._upcoming = registry.upcoming()
         self._few_are_new = len(registry.summaries) - len(seen.facts) < MANY
 
-    def lines(self) -> list[Line]:
-        """Return all of them: jobs by name, then orphans, then what cannot be used."""
+    def lines(self, *, own: bool = False) -> list[Line]:
+        """Return all of them: jobs by name, with `own` ours, then orphans, then what cannot be used."""
         lines = [self._job(summary) for summary in self._registry.summaries]
+        lines += [
+            self._job(self._registry.summary(name)) for name in (self._registry.built_in if own else ())
+        ]
         self._upcoming.save()
         orphans = report.orphans(self._facts, self._registry) if self._facts else []
         lines += [

@@ -15,6 +15,7 @@ from jobrunner.cli.board import Board, Line, job_object
 from jobrunner.cli.render import Row, lasting, many, progress_words, relative, table
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import UnknownJob
+from jobrunner.housekeeping import is_ours
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.status import Known
@@ -36,7 +37,8 @@ def ls(asked: Asked, names: tuple[str, ...], hidden_too: bool, tags: tuple[str, 
         seen = _seen(asked, settings, now, whole=as_json)
         registry = Registry.load(seen.layered(settings))
         board = Board(registry, seen, settings, now)
-        lines = _wanted(board.lines(), names, tags, registry, hidden_too=hidden_too)
+        own = hidden_too or any(map(is_ours, names))
+        lines = _wanted(board.lines(own=own), names, tags, registry, hidden_too=hidden_too)
         if as_json:
             out.json_document([job_object(line, settings) for line in lines])
         elif lines:

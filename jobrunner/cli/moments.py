@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 import click
 
 from jobrunner import durations
-from jobrunner.clock import Instant, SystemClock, from_datetime
+from jobrunner.clock import Instant, SystemClock, from_datetime, to_datetime
+from jobrunner.errors import BadRequest
+
+
+def instant_in(text: str, zone: str, now: Instant) -> Instant:
+    """Return the moment that a text means; a time or date without an offset is one of `zone`.
+
+    Beside what `Moment` takes it may be a time of today. Raises BadRequest.
+    """
+    from zoneinfo import ZoneInfo
+
+    local, written = to_datetime(now).astimezone(ZoneInfo(zone)), text.strip()
+    try:
+        return now if written == "now" else now - durations.parse(written)
+    except ValueError:
+        pass
+    try:
+        if ":" in written[:3]:
+            moment = datetime.combine(local.date(), time.fromisoformat(written))
+        else:
+            moment = datetime.fromisoformat(written)
+        return from_datetime(moment.replace(tzinfo=moment.tzinfo or local.tzinfo))
+    except (ValueError, OverflowError):
+        hint = "write 2026-05-01T09:30, 09:30, 2026-05-01 or 2h"
+        raise BadRequest(f"--at {text!a} is no moment", hint=hint) from None
 
 
 class Moment(click.ParamType[Instant]):

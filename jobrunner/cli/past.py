@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from jobrunner.cli import out, report
@@ -12,6 +14,7 @@ from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import facts, many, progress_words, table, when
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import BadRequest, JobrunnerError, UnknownJob
+from jobrunner.housekeeping import is_ours
 from jobrunner.log import brief, one_line, printable, reason
 from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Registry
@@ -40,22 +43,35 @@ class UnknownRun(JobrunnerError):
     "--since", type=Moment(), help="Only runs after this moment: an ISO time, or 2h for two hours ago."
 )
 @click.option("--until", type=Moment(), help="Only runs before this moment.")
+@click.option("--delete", is_flag=True, help="Delete them; never what is pending or running.")
+@click.option("--before", type=Moment(), help="With --delete: only what was before this moment.")
+@click.option("--all", "everyone", is_flag=True, help="With --delete: of all jobs.")
+@click.option("--dry-run", is_flag=True, help="With --delete: only say how many.")
+@click.option("--yes", is_flag=True, help="With --delete: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def history(
     asked: Asked,
+    /,
     name: str | None,
     limit: int,
     states: tuple[str, ...],
     since: Instant | None,
     until: Instant | None,
     as_json: bool,
+    **deleting: Any,
 ) -> None:
-    """List past runs, newest first; all jobs', or those of NAME."""
+    """List past runs, newest first; all jobs', or those of NAME. With --delete they go instead."""
     settings = asked.settings()
     store = asked.state(settings)
     if name is not None:
         name = report.real_name(settings, store, name)
+    if deleting.pop("delete"):
+        if since is not None or until is not None:
+            raise BadRequest("--delete goes with --before, not with --since or --until")
+        _delete(store, name, states, deleting, as_json=as_json)
+        return
+    _check_deleting(deleting)
     which = RunFilter(job=name, states=states or None, since=since, until=until, limit=limit)
     runs = store.runs(which) if store is not None else []
     if as_json:
@@ -66,6 +82,24 @@ def history(
         out.talk("no runs" if store is not None else "no runs: `jobrunner start` has not run here yet")
     else:
         table(HEAD, [row(run, now) for run in runs])
+
+
+def _delete(
+    store: Store | None, name: str | None, states: tuple[str, ...], how: dict[str, Any], *, as_json: bool
+) -> None:
+    from jobrunner.cli.deleting import Deletion, delete
+
+    everyone, before, dry_run, yes = (how[key] for key in ("everyone", "before", "dry_run", "yes"))
+    what = Deletion(name, everyone, before, states, dry_run, yes, as_json)
+    what.check()
+    delete(store, what)
+
+
+def _check_deleting(given: dict[str, Any]) -> None:
+    for key, value in given.items():
+        if value:
+            option = "--all" if key == "everyone" else "--" + key.replace("_", "-")
+            raise BadRequest(f"{option} goes with --delete only")
 
 
 def row(run: Run, now: Instant) -> tuple[str, ...]:
@@ -158,7 +192,7 @@ def find_job(settings: Settings, store: Store | None, name: str, now: Instant) -
     """Return all about a job, also a broken or an orphaned one. Raises UnknownJob."""
     seen = report.seen(store)
     registry = Registry.load(seen.layered(settings))
-    lines = Board(registry, seen, settings, now).lines()
+    lines = Board(registry, seen, settings, now).lines(own=is_ours(name))
     for line in lines:
         if (line.name or line.file).casefold() == name.casefold():
             return line

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from jobrunner import housekeeping
 from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -76,7 +77,10 @@ def orphans(facts: Mapping[str, F], registry: Registry) -> list[F]:
     """
     here = {summary.name.casefold() for summary in registry.summaries} | _broken(registry.problems)
     files = {problem.file for problem in registry.problems}
-    return [fact for key, fact in facts.items() if key not in here and fact.file not in files]
+    return [
+        fact for key, fact in facts.items()
+        if key not in here and fact.file not in files and not housekeeping.is_ours(key)
+    ]  # fmt: skip
 
 
 def _broken(problems: Iterable[Problem]) -> set[str]:

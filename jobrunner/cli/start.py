@@ -91,12 +91,12 @@ def start(
     settings = asked.with_stored(settings)
     known = report.load_all(settings)
     definitions = of_registry(known, _wanted(known, settings), keep_sources=watch)
-    _check(definitions.jobs, known.problems, settings, until_done=until_done)
+    _check(definitions.listed, known.problems, settings, until_done=until_done)
     store = asked.open(settings, patience=NODE_PATIENCE)
     how = {"until_done": until_done, "run_for": run_for, "exclusive": settings.exclusive, "watch": watch}
     try:
         nodes.refuse_company(store, settings)
-        Banner(settings, log).say(definitions.jobs, store, known)
+        Banner(settings, log).say(definitions.listed, store, known)
         how["live"] = not no_live and _can_be_live(settings)
         return _work(definitions, store, log, lambda: asked.settings(**options), how)
     finally:

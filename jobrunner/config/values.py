@@ -13,6 +13,7 @@ from jobrunner.settings import jsonvalues, readers
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 RESERVED = "jobrunner."
+OURS = frozenset({"jobrunner.prune"})  # jobs that come with jobrunner, and may be overridden
 LARGEST_PARAMS = 4 * 1024 * 1024
 LONGEST_TEXT = 10_000
 

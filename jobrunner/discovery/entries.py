@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 from jobrunner import config
 from jobrunner.clock import SECOND, Instant
 from jobrunner.config import Place
+from jobrunner.config.values import OURS
 from jobrunner.discovery.files import Description, Found, describe
 from jobrunner.discovery.summary import summarize
 from jobrunner.discovery.walk import ProblemRow, shown_path
@@ -88,7 +89,7 @@ class Overrides:
         What is stored is no typing error: its job may come back with the next edit.
         """
         for key, name in self._names.items():
-            if key not in names:
+            if key not in names and key not in OURS:
                 yield name, self._line(name)
 
     def _line(self, *path: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobrunner.clock import SECOND
+from jobrunner.clock import DAY, SECOND
 from jobrunner.errors import ConfigError
 from jobrunner.settings import readers
 from jobrunner.settings.readers import NOBODY, Names, shown
@@ -44,6 +44,9 @@ class Settings:
     log_limit: int = 1_000_000  # kept of a run's output
     import_limit: int = 10 * SECOND  # for a child that imports a job file
     allow_network_fs: bool = False
+    retention: int = 30 * DAY  # how long ended runs are kept; 0: for ever
+    retention_failed: int = 90 * DAY  # and those that failed, and the audit trail
+    retention_rows: int = 10_000  # of each job; 0: all
     log_format: str = "text"
     only: Names = NOBODY
     exclude: Names = NOBODY
@@ -77,6 +80,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "timezone": readers.zone, "slots": readers.whole(1), "node": readers.text, "machine": readers.text,
     "env": readers.text, "disabled": readers.names, "secrets": readers.names, "grace": readers.duration,
     "log_limit": readers.size, "import_limit": readers.duration, "allow_network_fs": readers.flag,
+    "retention": readers.duration, "retention_failed": readers.duration, "retention_rows": readers.whole(0),
     "log_format": readers.log_format,
     "only": readers.names, "exclude": readers.names, "tag": readers.listed, "paused": readers.flag,
     "exclusive": readers.flag, "strict": readers.flag, "until_done": readers.flag,

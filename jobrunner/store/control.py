@@ -69,6 +69,10 @@ class Control(Protocol):
         """
         ...
 
+    def prunable(self, keep: Keep) -> int:
+        """Return how many runs `prune` would delete. Takes no lock."""
+        ...
+
     def delete_runs(self, which: RunFilter, *, dry_run: bool = False) -> int:
         """Delete ended runs that the filter names (all of them: `limit` has no meaning); return how many.
         With `dry_run` only count. Many go in several transactions, unless one is open.

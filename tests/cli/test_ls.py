@@ -154,7 +154,7 @@ def test_names_choose_ignoring_case_and_show_hidden_ones(house: House) -> None:
     house.job("b")
     house.job("c-Big")
     assert list(states(house)) == ["b", "c-Big"]
-    assert list(states(house, "--all")) == ["a", "b", "c-Big"]
+    assert list(states(house, "--all")) == ["a", "b", "c-Big", "jobrunner.prune"]
     assert list(states(house, "C-BIG", "a")) == ["c-Big", "a"]
 
 

@@ -75,7 +75,11 @@ class Keeping(Bench):
         assert [each.attempt for each in self.store.chain(run.id)] == [1, 2]
 
     def test_a_row_for_many_is_as_old_as_the_last_of_them(self) -> None:
-        assert self.consume(self.tick, skips(1, 500))
+        job = self.tick
+        standing = self.standing()
+        assert self.store.consume(
+            standing, at(500), [skips(1, 500)], job=job, supersede=None, node=self.node, now=at(1)
+        )
         assert self.store.prune(keep(ended=500), 500) == 0
         assert self.store.prune(keep(ended=501), 500) == 1
 

@@ -40,13 +40,20 @@ class Housekeeping(Part):
         DELETE FROM audit
         WHERE id IN (SELECT id FROM audit WHERE at < :failed_since ORDER BY id LIMIT :limit)"""
 
-    def prune(self, keep: Keep, limit: int) -> int:
-        """See `Control.prune`. It looks for them before it takes the lock: what has ended stays ended."""
+    def prunable(self, keep: Keep) -> int:
+        """See `Control.prunable`."""
+        return len(self._leftovers(keep, -1))
+
+    def _leftovers(self, keep: Keep, limit: int) -> list[int]:
         values = {"ended_since": keep.ended_since, "failed_since": keep.failed_since, "limit": limit}
         found = self._ids(self.TOO_OLD, values)
-        if len(found) < limit:
+        if len(found) != limit:
             found += self._ids(self.TOO_MANY, {"rows": keep.rows, "limit": limit})
-        chosen = sorted(set(found))[:limit]
+        return sorted(set(found))
+
+    def prune(self, keep: Keep, limit: int) -> int:
+        """See `Control.prune`. It looks for them before it takes the lock: what has ended stays ended."""
+        chosen = self._leftovers(keep, limit)[:limit]
         with self._db.transaction():
             self._db.rows(self.OLD_NOTES, {"failed_since": keep.failed_since, "limit": limit})
             return self._delete(chosen)

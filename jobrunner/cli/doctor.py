@@ -1,0 +1,98 @@
+"""doctor: what keeps jobs, or one job, from running, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from jobrunner import doctor as checks
+from jobrunner import vitals
+from jobrunner.cli import nodes, out, report
+from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.why import dead, find, gathered
+from jobrunner.clock import Instant, SystemClock
+from jobrunner.doctor import Finding
+from jobrunner.errors import JobrunnerError, StateError
+from jobrunner.log import one_line
+from jobrunner.registry import Registry
+from jobrunner.settings import Settings
+from jobrunner.store.base import Store
+
+
+@click.command(cls=Verb, epilog="jobrunner doctor\njobrunner doctor report --json")
+@click.argument("name", required=False, type=JobName())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def doctor(asked: Asked, name: str | None, as_json: bool) -> int:
+    """Find what keeps jobs from running; with NAME everything that keeps that one, in order.
+
+    Exit code: 0 nothing is wrong, though there may be warnings; 1 something is.
+    """
+    now = SystemClock().now()
+    found = list(_of_all(asked, now) if name is None else _of_one(asked, name, now))
+    if as_json:
+        out.json_document([_object(one) for one in found])
+    else:
+        _print(found)
+    return 1 if any(one.level == "error" for one in found) else 0
+
+
+def _object(one: Finding) -> dict[str, str | None]:
+    return {"level": one.level, "what": one.what, "message": one.said, "hint": one.hint}
+
+
+def _print(found: Sequence[Finding]) -> None:
+    for one in found:
+        hint = f" ({one.hint})" if one.hint else ""
+        out.line(one_line(f"{one.level + ':':<9}{one.said}{hint}"))
+
+
+def _of_one(asked: Asked, name: str, now: Instant) -> Iterator[Finding]:
+    settings = asked.with_stored(asked.settings())
+    store = asked.state(settings)
+    try:
+        job, problem, real = find(settings, store, name)
+        yield from checks.of_job(gathered(settings, store, job, problem, real, now))
+    finally:
+        if store is not None:
+            store.close()
+
+
+def _of_all(asked: Asked, now: Instant) -> Iterator[Finding]:
+    settings = asked.settings()
+    yield from checks.of_versions()
+    try:
+        store = asked.state(settings)
+    except StateError as error:
+        yield checks.unusable(error)
+        return
+    if store is None:
+        said = "there is no state yet: no node has run here"
+        yield Finding("state", "error", said, "`jobrunner start` makes it")
+        yield from checks.of_files(Registry.load(settings).problems, (), settings.folders)
+        return
+    try:
+        yield from _of_state(asked, settings, store, now)
+    except JobrunnerError as error:
+        yield checks.unusable(error)
+    finally:
+        store.close()
+
+
+def _of_state(asked: Asked, settings: Settings, store: Store, now: Instant) -> Iterator[Finding]:
+    registry = Registry.load(asked.with_stored(settings))
+    facts, everyone, gone = store.jobs(), store.nodes(), dead(settings, store)
+    stopped = frozenset(node.pid for node in everyone if nodes.process_state(node.pid) == "T")
+    yield from checks.of_state(store, settings.state_folder)
+    yield from checks.of_nodes(everyone, gone, stopped, now)
+    yield from checks.of_clock(facts, settings, now)
+    pause = store.paused()
+    if pause is not None:
+        why = f": {pause.reason}" if pause.reason else ""
+        yield Finding("pause", "warning", f"all is paused by {pause.by}{why}", "`jobrunner resume`")
+    orphans = report.orphans({fact.name.casefold(): fact for fact in facts}, registry)
+    yield from checks.of_files(registry.problems, orphans, settings.folders)
+    yield from checks.of_runs(store.open_runs(), facts, now)
+    living = vitals.living(store, settings)
+    yield from checks.of_lag(vitals.overdue(store, living, registry.summaries, registry.upcoming(), now), now)

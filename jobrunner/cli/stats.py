@@ -1,0 +1,152 @@
+"""stats: how often, how long, how late; for people, programs and Prometheus."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import click
+
+from jobrunner import stats as statistics
+from jobrunner import status, vitals
+from jobrunner.cli import out
+from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.jsonout import iso
+from jobrunner.cli.moments import Moment
+from jobrunner.cli.render import table, when
+from jobrunner.clock import DAY, SECOND, Instant, SystemClock
+from jobrunner.errors import BadRequest, UnknownJob
+from jobrunner.housekeeping import is_ours
+from jobrunner.model import JobFacts
+from jobrunner.pace import length
+from jobrunner.registry import Registry
+from jobrunner.settings import Settings
+from jobrunner.stats import Spread, Stats
+from jobrunner.store.base import Figure, Store
+
+WINDOW = 30 * DAY
+HEAD = (
+    "NAME",
+    "RUNS",
+    "OK",
+    "FAILED",
+    "SKIPPED",
+    "RATE",
+    "P50",
+    "P95",
+    "MAX",
+    "LATE P95",
+    "IN A ROW",
+    "LAST OK",
+)
+
+
+@click.command(cls=Verb, epilog="jobrunner stats\njobrunner stats report --since 7d --json")
+@click.argument("name", required=False, type=JobName())
+@click.option(
+    "--since", type=Moment(), help="Of runs since this moment.  [default: 30d; with --prometheus all]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--prometheus", is_flag=True, help="Print Prometheus' text format.")
+@click.pass_obj
+def stats(asked: Asked, name: str | None, since: Instant | None, as_json: bool, prometheus: bool) -> None:
+    """Count runs by state, and say how long and how late they were; all jobs', or those of NAME."""
+    if as_json and prometheus:
+        raise BadRequest("--json does not go with --prometheus")
+    settings, now = asked.with_stored(asked.settings()), SystemClock().now()
+    since = now - WINDOW if since is None and not prometheus else since
+    registry = Registry.load(settings)
+    store = asked.state(settings)
+    try:
+        found = _found(registry, store, settings, name, since)
+        if prometheus:
+            out.write(statistics.prometheus(found, _whole(registry, store, settings, now)))
+            return
+    finally:
+        if store is not None:
+            store.close()
+    if as_json:
+        out.json_document([_object(one) for one in found])
+    elif found:
+        table(HEAD, [_row(one, now) for one in found])
+    else:
+        out.talk("no job has been seen by a node or run yet")
+
+
+def _found(
+    registry: Registry, store: Store | None, settings: Settings, name: str | None, since: Instant | None
+) -> list[Stats]:
+    """Return the statistics of every job that the state knows, or of one. Raises UnknownJob."""
+    facts = _facts(registry, store, name)
+    rows: dict[int, list[Figure]] = defaultdict(list)
+    if store is not None and facts:
+        for each in store.figures(facts[0].id if name is not None else None, since):
+            rows[each.job_id].append(each)
+    summaries = {summary.name.casefold(): summary for summary in registry.summaries}
+    found = []
+    for fact in facts:
+        summary = summaries.get(fact.name.casefold())
+        limit = summary.number_of_executions if summary is not None else None
+        enabled = status.enablement(summary, fact, settings)[0] if summary is not None else is_ours(fact.name)
+        found.append(statistics.stats(fact, rows[fact.id], limit=limit, enabled=enabled))
+    return found
+
+
+def _facts(registry: Registry, store: Store | None, name: str | None) -> list[JobFacts]:
+    if name is None:
+        return store.jobs() if store is not None else []
+    fact = store.job(name) if store is not None else None
+    if fact is None:
+        known = registry.summary(name).name  # raises, and names near ones
+        raise UnknownJob(f"{known} has not been seen by a node or run yet", hint="`jobrunner start`")
+    return [fact]
+
+
+def _whole(registry: Registry, store: Store | None, settings: Settings, now: Instant) -> statistics.Whole:
+    if store is None:
+        return statistics.Whole(0, 0, 0, False)
+    nodes = vitals.living(store, settings)
+    late = vitals.oldest(vitals.overdue(store, nodes, registry.summaries, registry.upcoming(), now))
+    running = sum(run.state == "running" for run in store.open_runs())
+    lag = 0 if late is None else now - late
+    return statistics.Whole(len(nodes), running, lag, store.paused() is not None)
+
+
+def _row(one: Stats, now: Instant) -> tuple[str, ...]:
+    count, rate = one.states, one.success_rate
+    failed = sum(count.get(state, 0) for state in statistics.FAILED)
+    runs = f"{one.fact.executions}/{one.limit}" if one.limit is not None else str(one.fact.executions)
+    times = [one.took.at(50), one.took.at(95), one.took.longest, one.late.at(95)]
+    return (
+        one.fact.name,
+        runs,
+        str(count.get("succeeded", 0)),
+        str(failed),
+        str(count.get("skipped", 0)),
+        "-" if rate is None else f"{rate:.1%}",
+        *("-" if micros is None else length(micros) for micros in times),
+        str(one.fact.consecutive_failures),
+        when(one.fact.last_success_at, now),
+    )
+
+
+def _object(one: Stats) -> dict[str, Any]:
+    return {
+        "job": one.fact.name,
+        "states": dict(sorted(one.states.items())),
+        "executions": one.fact.executions,
+        "numberOfExecutions": one.limit,
+        "enabled": one.enabled,
+        "successRate": one.success_rate,
+        "durationSeconds": _spread(one.took),
+        "latenessSeconds": _spread(one.late),
+        "consecutiveFailures": one.fact.consecutive_failures,
+        "lastSuccessAt": iso(one.fact.last_success_at),
+        "lastFailureAt": iso(one.fact.last_failure_at),
+    }
+
+
+def _spread(spread: Spread) -> dict[str, float | int | None]:
+    micros = {"p50": spread.at(50), "p95": spread.at(95), "max": spread.longest}
+    seconds = {name: None if value is None else value / SECOND for name, value in micros.items()}
+    return {"count": len(spread.values), **seconds}

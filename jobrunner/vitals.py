@@ -1,0 +1,97 @@
+"""Vital signs of a project: which nodes live, and how long what is due has been waiting for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobrunner.clock import Instant
+from jobrunner.discovery.summary import Summary
+from jobrunner.discovery.upcoming import Upcoming
+from jobrunner.model import JobFacts, NodeFacts, Run
+from jobrunner.presence import Presence
+from jobrunner.settings import Settings
+from jobrunner.store.base import Hold, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """An occurrence that is due and that no node has taken; `due` is when it took effect.
+
+    `planned`: it has a row; else the schedule has not even been looked at.
+    """
+
+    job: str
+    due: Instant
+    planned: bool
+
+
+def living(store: Store, settings: Settings) -> list[NodeFacts]:
+    """Return the nodes that plan and claim, and are not proven dead."""
+    presence = Presence(Path(settings.state_folder), "")
+    return [node for node in store.nodes() if node.role != "run" and not presence.is_dead(node)]
+
+
+def overdue(
+    store: Store, nodes: Sequence[NodeFacts], summaries: Iterable[Summary], upcoming: Upcoming, now: Instant
+) -> list[Overdue]:
+    """Return what is due and not taken, the oldest first.
+
+    What waits for another run of its own job is not overdue, nor is what nobody may take: a paused or
+    disabled job, or one that no living node holds.
+    """
+    facts = {fact.id: fact for fact in store.jobs()}
+    owners = {node.owner for node in nodes}
+    held = {job for job, holds in store.holders().items() if _may_run(holds, owners)}
+    paused = store.paused() is not None
+    runs = store.open_runs()
+    found = [] if paused else _waiting([run for run in runs if run.job_id in held], facts, now)
+    busy = {run.job_id for run in runs}
+    by_name = {fact.name.casefold(): fact for fact in facts.values() if fact.id in held}
+    for summary in summaries:
+        fact = by_name.get(summary.name.casefold())
+        if fact is not None and not (summary.after_end and fact.id in busy):
+            found += _unplanned(summary, fact, upcoming, now)
+    return sorted(found, key=lambda one: one.due)
+
+
+def _may_run(holds: Iterable[Hold], owners: set[str]) -> bool:
+    return any(hold.owner in owners and hold.gate is None for hold in holds)
+
+
+def _waiting(runs: Sequence[Run], facts: Mapping[int, JobFacts], now: Instant) -> list[Overdue]:
+    occupied = {(run.job_id, run.scope) for run in runs if run.state != "pending" or run.attempt > 1}
+    return [
+        Overdue(run.job, run.effective_at, planned=True)
+        for run in runs
+        if run.state == "pending"
+        and run.effective_at <= now
+        and facts[run.job_id].enabled_override is not False
+        and (run.attempt > 1 or (run.job_id, run.scope) not in occupied)
+    ]
+
+
+def _unplanned(summary: Summary, fact: JobFacts, upcoming: Upcoming, now: Instant) -> list[Overdue]:
+    """A cursor that stands before something that is due."""
+    limit = summary.number_of_executions
+    if fact.consumed is None or fact.schedule_key != summary.schedule_key:
+        return []
+    if limit is not None and fact.executions + fact.pending >= limit:
+        return []
+    after, anchor = fact.consumed, fact.anchor or 0
+    if summary.after_end:
+        anchor = max(anchor, fact.last_finished_at or 0)
+        after = max(after, anchor)
+    if summary.start_at is not None:
+        after = max(after, summary.start_at - 1)
+    due = upcoming.next_after(summary, after, anchor)
+    if due is None or (summary.end_at is not None and due > summary.end_at):
+        return []
+    effective = due + int(getattr(summary, "offset", 0))
+    return [Overdue(summary.name, effective, planned=False)] if effective <= now else []
+
+
+def oldest(found: Sequence[Overdue]) -> Instant | None:
+    """Return since when the oldest of them is due."""
+    return found[0].due if found else None
