@@ -88,7 +88,7 @@ def _unplanned(summary: Summary, fact: JobFacts, upcoming: Upcoming, now: Instan
     due = upcoming.next_after(summary, after, anchor)
     if due is None or (summary.end_at is not None and due > summary.end_at):
         return []
-    effective = due + int(getattr(summary, "offset", 0))
+    effective = due + summary.offset
     return [Overdue(summary.name, effective, planned=False)] if effective <= now else []
 
 

@@ -17,8 +17,6 @@ from jobrunner.status import Known
 if TYPE_CHECKING:
     from jobrunner.model import JobFacts, Problem
 
-MANY = 200  # jobs
-HAS_OFFSET = "offset" in Summary._fields  # its part of the jitter
 AHEAD = MINUTE  # a schedule consumed this far into the future tells of a clock that was wrong
 
 
@@ -69,7 +67,6 @@ class Board:
         self._settings = settings
         self._now = now
         self._upcoming = registry.upcoming()
-        self._few_are_new = len(registry.summaries) - len(seen.facts) < MANY
 
     def lines(self, *, own: bool = False) -> list[Line]:
         """Return all of them: jobs by name, with `own` ours, then orphans, then what cannot be used."""
@@ -111,21 +108,13 @@ class Board:
         return self._pause is not None, counts
 
     def _coming(self, summary: Summary, fact: Known | None, state: str) -> Instant | None:
-        if state in ("active", "on-demand") and status.is_new(fact) and self._starts_at_once(summary):
-            return self._now
+        if state in ("active", "on-demand") and status.is_new(fact) and summary.run_on_start:
+            return self._now  # it starts as soon as a node sees it
         return self._next(summary, fact) if state == "active" else None
-
-    def _starts_at_once(self, summary: Summary) -> bool:
-        """Say whether a job that no node has seen starts as soon as one sees it.
-
-        Columns do not tell; building thousands of jobs for it, in a project that never ran, is too dear.
-        """
-        return self._few_are_new and self._registry.find(summary.name).run_on_start
 
     def _next(self, summary: Summary, fact: Known | None) -> Instant | None:
         """Return the next occurrence after now and after what is consumed already."""
-        offset: int = getattr(summary, "offset", 0) if HAS_OFFSET else 0
-        after, anchor = self._now - offset, self._now
+        after, anchor = self._now - summary.offset, self._now
         if fact is not None and fact.consumed is not None and fact.schedule_key == summary.schedule_key:
             after, anchor = max(after, fact.consumed), fact.anchor or anchor
             if summary.after_end and fact.last_finished_at is not None:
@@ -135,7 +124,7 @@ class Board:
         found = self._upcoming.next_after(summary, after, anchor)
         if found is None or (summary.end_at is not None and found > summary.end_at):
             return None
-        return found + offset
+        return found + summary.offset
 
     def ahead(self) -> list[Known]:
         """Return the jobs that are planned into the future, by a clock that was wrong."""

@@ -183,16 +183,14 @@ class Group(NamedTuple):
     jobs: list[Job]
 
 
-def crowds(
-    jobs: Iterable[Job], settings: Settings, offset_of: Callable[[Job], int] = lambda job: 0
-) -> list[Problem]:
+def crowds(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
     """Return a warning about the second of the coming day in which most jobs are due, if they are many.
 
-    `offset_of` tells how many microseconds after its instants a job starts. Intervals, alone or in a list,
-    are left out: their grids begin at moments of their own. So are, where all are too many to be looked
-    at, the schedules that fire most often.
+    Jobs with jitter count where it puts them. Intervals, alone or in a list, are left out: their grids
+    begin at moments of their own. So are, where all are too many to be looked at, the schedules that fire
+    most often.
     """
-    due = _due(_groups(jobs, SystemClock().now(), offset_of))
+    due = _due(_groups(jobs, SystemClock().now()))
     sizes = {second: sum(len(group.jobs) for group in groups) for second, groups in due.items()}
     worst = max(sizes, key=lambda second: (sizes[second], -second), default=None)
     if worst is None or sizes[worst] <= CROWD:
@@ -204,7 +202,7 @@ def crowds(
     return [Problem("", None, said, "give them jitter, or spread them over other minutes")]
 
 
-def _groups(jobs: Iterable[Job], now: Instant, offset_of: Callable[[Job], int]) -> list[Group]:
+def _groups(jobs: Iterable[Job], now: Instant) -> list[Group]:
     """Return the jobs that will be due, in groups; those that are due least often come first."""
     found: dict[tuple[object, ...], Group] = {}
     for job in jobs:
@@ -212,7 +210,7 @@ def _groups(jobs: Iterable[Job], now: Instant, offset_of: Callable[[Job], int]) 
             continue
         after = now if job.start_at is None else max(now, job.start_at - 1)
         until = now + SPAN if job.end_at is None else min(now + SPAN, job.end_at)
-        span = after, until, offset_of(job) // SECOND
+        span = after, until, job.offset // SECOND
         found.setdefault((job.schedule_key, *span), Group(job.schedule, *span, [])).jobs.append(job)
     return sorted(found.values(), key=_looks)
 

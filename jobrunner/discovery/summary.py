@@ -37,6 +37,8 @@ class Summary(NamedTuple):
     start_at: Instant | None
     end_at: Instant | None
     overridden: Sequence[str]
+    offset: int
+    run_on_start: bool
 
     @property
     def anchored(self) -> bool:
@@ -67,6 +69,8 @@ def summarize(job: Job) -> Summary:
         start_at=job.start_at,
         end_at=job.end_at,
         overridden=job.overridden,
+        offset=job.offset,
+        run_on_start=job.run_on_start,
     )
 
 

@@ -163,9 +163,9 @@ def test_a_crowded_second_is_a_warning_and_with_strict_a_problem(house: House) -
     assert "warning" not in house.call("check", "--static", "--strict").out
 
 
-def crowd(*jobs: Job, **options: Any) -> str:
+def crowd(*jobs: Job) -> str:
     """Return what is said of a second that many of these share; nothing if none do."""
-    return "".join(problem.message for problem in crowds(jobs, load({"timezone": "UTC"}, {}), **options))
+    return "".join(problem.message for problem in crowds(jobs, load({"timezone": "UTC"}, {})))
 
 
 def eleven(*schedules: object, **fields: Any) -> list[Job]:
@@ -199,11 +199,10 @@ def test_the_same_second_is_the_same_in_all_zones() -> None:
 
 def test_jobs_that_start_some_seconds_later_are_counted_there() -> None:
     jobs = eleven("0 9 * * *")
-    assert not crowd(*jobs, offset_of=lambda job: SECOND * (job.name == "job-3"))
-    assert "at 09:00:07 (UTC)" in crowd(*jobs, offset_of=lambda job: 7 * SECOND + len(job.name))
-    early = a_job("early", "59 8 * * *")
-    assert not crowd(early, *jobs[1:])
-    assert "11 jobs" in crowd(early, *jobs[1:], offset_of=lambda job: MINUTE * (job is early))
+    assert not crowd(*jobs[1:], a_job("job-3", "0 9 * * *", offset=SECOND))
+    assert "at 09:00:07 (UTC)" in crowd(*eleven("0 9 * * *", offset=7 * SECOND + 6))
+    assert not crowd(a_job("early", "59 8 * * *"), *jobs[1:])
+    assert "11 jobs" in crowd(a_job("early", "59 8 * * *", offset=MINUTE), *jobs[1:])
 
 
 def test_jobs_that_will_not_be_due_are_no_crowd() -> None:
