@@ -10,6 +10,7 @@ from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, Length, Verb
 from jobrunner.cli.jsonout import iso
 from jobrunner.clock import SECOND, SystemClock
+from jobrunner.errors import StateError
 
 PATIENCE = 2.0  # seconds that a locked state is waited for: a probe has a time-out of its own
 
@@ -29,8 +30,8 @@ def health(asked: Asked, max_lag: int, as_json: bool) -> int:
     """Tell a probe whether jobs are run in time.
 
     \b
-    Exit code: 0 a node lives and takes what is due in time, paused or not; 1 it does not;
-    7 the state cannot be used.
+    Exit code: 0 a node lives and takes what is due in time, paused or not; 1 it does not, or the state
+    cannot be read.
     """
     found = _look(asked)
     lag = found["lagSeconds"]
@@ -67,7 +68,10 @@ def _look(asked: Asked) -> dict[str, Any]:
     from jobrunner import vitals
     from jobrunner.registry import Registry
 
-    store = asked.open(settings, create=False, patience=PATIENCE)
+    try:
+        store = asked.open(settings, create=False, patience=PATIENCE)
+    except StateError as error:
+        return {**found, "problem": error.message}
     try:
         nodes = vitals.living(store, settings)
         paused, runs = store.paused() is not None, store.open_runs()
@@ -84,5 +88,7 @@ def _look(asked: Asked) -> dict[str, Any]:
             first = late[0]
             found |= {"oldest": first.job, "since": iso(first.due), "lagSeconds": (now - first.due) / SECOND}
         return {**found, "problem": None}
+    except StateError as error:
+        return {**found, "problem": error.message}
     finally:
         store.close()

@@ -201,10 +201,15 @@ def test_what_waits_behind_its_own_run_is_no_lag(alive: House) -> None:
     assert alive.call("health", "--max-lag", "60s").code == 0
 
 
-def test_a_state_that_cannot_be_read_is_code_7(house: House) -> None:
+def test_a_state_that_cannot_be_read_is_unhealthy(house: House) -> None:
     house.job("a")
     house.write(".jobrunner/state.db", "no database" * 1000)
-    assert house.call("health").code == 7
+    done = house.call("health", "--json")
+    assert (done.code, done.json["healthy"], "is not a jobrunner state" in done.json["problem"]) == (
+        1,
+        False,
+        True,
+    )
 
 
 # -- stats ---------------------------------------------------------------------------------------------------
