@@ -80,22 +80,22 @@ class Whole:
     paused: bool
 
 
-Sample = tuple[str, Mapping[str, str], float]  # the name's ending, labels, value
+Sample = tuple[Mapping[str, str], float]  # labels, value
 
 
 def prometheus(found: Sequence[Stats], whole: Whole) -> str:
     """Return the text format, version 0.0.4.
 
-    What is counted is what the history holds, and pruning takes from it: so runs are a gauge, for a counter
+    What is counted is what the history holds, and pruning takes from it: so all are gauges, for a counter
     that goes down would be taken for one that began anew.
     """
     return "".join([*map(_family, _NAMES, _samples(found, whole))])
 
 
 _NAMES = (
-    ("runs_total", "gauge", "Runs and skipped occurrences in the history, which is pruned."),
-    ("run_duration_seconds", "summary", "How long the runs in the history took."),
-    ("run_lateness_seconds", "summary", "How much later than due scheduled runs started."),
+    ("runs", "gauge", "Runs and skipped occurrences in the history, which is pruned."),
+    ("run_duration_seconds", "gauge", "How long the runs in the history took."),
+    ("run_lateness_seconds", "gauge", "How much later than due scheduled runs started."),
     ("job_last_success_timestamp_seconds", "gauge", "When the job last succeeded."),
     ("job_consecutive_failures", "gauge", "Failures in a row."),
     ("job_enabled", "gauge", "1 if the job is enabled."),
@@ -111,46 +111,45 @@ def _samples(found: Sequence[Stats], whole: Whole) -> list[list[Sample]]:
     ok = [(one, one.fact.last_success_at) for one in found]
     return [
         _runs(found),
-        _summary([(one, one.took) for one in found]),
-        _summary([(one, one.late) for one in found]),
+        _quantiles([(one, one.took) for one in found]),
+        _quantiles([(one, one.late) for one in found]),
         [_of(one, at / SECOND) for one, at in ok if at is not None],
         [_of(one, one.fact.consecutive_failures) for one in found],
         [_of(one, one.enabled) for one in found],
-        [("", {}, whole.paused)],
-        [("", {}, whole.nodes)],
-        [("", {}, whole.running)],
-        [("", {}, whole.lag / SECOND)],
+        [({}, whole.paused)],
+        [({}, whole.nodes)],
+        [({}, whole.running)],
+        [({}, whole.lag / SECOND)],
     ]
 
 
 def _family(what: tuple[str, str, str], samples: Iterable[Sample]) -> str:
     name, kind, text = "jobrunner_" + what[0], what[1], what[2]
     lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-    lines += [f"{name}{ending}{_labels(labels)} {_number(value)}" for ending, labels, value in samples]
+    lines += [f"{name}{_labels(labels)} {_number(value)}" for labels, value in samples]
     return "\n".join(lines) + "\n"
 
 
 def _runs(found: Iterable[Stats]) -> list[Sample]:
     return [
-        ("", {"job": one.fact.name, "state": state}, number)
+        ({"job": one.fact.name, "state": state}, number)
         for one in found for state, number in sorted(one.states.items())
     ]  # fmt: skip
 
 
-def _summary(found: Iterable[tuple[Stats, Spread]]) -> list[Sample]:
+def _quantiles(found: Iterable[tuple[Stats, Spread]]) -> list[Sample]:
     samples: list[Sample] = []
     for one, spread in found:
         job = {"job": one.fact.name}
         for percent in PERCENTS:
             value = spread.at(percent)
             if value is not None:
-                samples.append(("", {**job, "quantile": f"{percent / 100:g}"}, value / SECOND))
-        samples += [("_sum", job, sum(spread.values) / SECOND), ("_count", job, len(spread.values))]
+                samples.append(({**job, "quantile": f"{percent / 100:g}"}, value / SECOND))
     return samples
 
 
 def _of(one: Stats, value: float) -> Sample:
-    return "", {"job": one.fact.name}, value
+    return {"job": one.fact.name}, value
 
 
 def _labels(labels: Mapping[str, str]) -> str:
