@@ -15,8 +15,9 @@ from jobrunner.store.contract.controlling import Controlling
 from jobrunner.store.contract.ending import Ending
 from jobrunner.store.contract.keeping import Keeping
 from jobrunner.store.contract.registering import Registering
+from jobrunner.store.contract.repeating import Repeating
 from jobrunner.store.contract.whole import Whole
 
 
-class StoreContract(Registering, Consuming, Claiming, Ending, Controlling, Keeping, Whole):
+class StoreContract(Registering, Consuming, Claiming, Repeating, Ending, Controlling, Keeping, Whole):
     """All of it. Override `make_store`, and `again` where opening the URL once more is not enough."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jobrunner.clock import DAY
 from jobrunner.store.contract.things import Bench, at, facts, make_job, make_node, run_at, skip_at, skips
 
@@ -238,6 +240,39 @@ class Consuming(Bench):
         assert (standing.open, standing.pending, standing.pending_id) == (3, 2, self.rows()[-1].id)
         self.end(claim, 77)
         assert (self.standing().open, self.standing().ended_at) == (2, at(77))
+
+    def test_the_occupant_is_the_oldest_open_run(self) -> None:
+        job = self.loose
+        assert self.standing().occupant is None
+        self.enqueue(job, 1)
+        self.enqueue(job, 2)
+        assert self.standing().occupant == self.rows()[0].id
+        self.end(self.claim(1)[0])
+        assert self.standing().occupant == self.rows()[1].id
+
+    def test_a_job_catches_up_while_a_run_is_open_that_was_late_when_it_was_planned(self) -> None:
+        job = self.tick
+        standing = self.standing()
+        assert not standing.catching_up
+        self.store.consume(
+            standing, at(10), [replace(run_at(4), serial=True)], job=job, supersede=None, node=self.node,
+            now=at(10),
+        )  # fmt: skip
+        assert self.standing().catching_up
+        (claim,) = self.claim()
+        assert self.standing().catching_up
+        self.end(claim)
+        assert not self.standing().catching_up
+        self.enqueue(job, 11)
+        assert not self.standing().catching_up
+
+    def test_a_serial_run_waits_for_the_others_though_the_job_may_run_beside_itself(self) -> None:
+        job = self.loose
+        self.consume(job, *(replace(run_at(second), serial=True) for second in (1, 2)))
+        (first,) = self.claim(9)
+        assert self.claim(9) == []
+        self.end(first)
+        assert [claim.run.scheduled_for for claim in self.claim(9)] == [at(2)]
 
     def _skip(self, first: int, last: int, reason: str = "overlap") -> None:
         for second in range(first, last + 1):

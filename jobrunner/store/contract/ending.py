@@ -16,7 +16,7 @@ ERROR = {"type": "E", "message": "m", "traceback": "t", "phase": "body"}
 
 
 class Ending(Bench):
-    """begun, progress, finish, recover."""
+    """begun, progress, stall, finish, recover."""
 
     def test_a_finished_run_keeps_all_that_it_said(self) -> None:
         claim = self._running()
@@ -116,6 +116,22 @@ class Ending(Bench):
         assert not self.store.progress(run.id, "a", 1, {"value": 6}, at(3))
         assert self.rows()[0].progress == {"value": 3}
 
+    def test_a_running_run_of_ours_can_be_marked_as_silent_and_as_alive_again(self) -> None:
+        run = self._running().run
+        self.store.stall(run.id, "b", True)
+        assert not self._stalled(run.id)
+        self.store.stall(run.id, "a", True)
+        assert self._stalled(run.id)
+        self.store.stall(run.id, "a", False)
+        assert not self._stalled(run.id)
+
+    def test_a_run_that_has_ended_is_silent_no_more(self) -> None:
+        claim = self._running()
+        self.store.stall(claim.run.id, "a", True)
+        self.end(claim)
+        self.store.stall(claim.run.id, "a", True)
+        assert not self._stalled(claim.run.id)
+
     # -- the dead ------------------------------------------------------------------------------------
 
     def test_a_dead_nodes_runs_are_lost_and_say_whether_they_began(self) -> None:
@@ -154,6 +170,11 @@ class Ending(Bench):
         job, standing = self.loose, self.standing()
         self.enqueue(job, (standing.consumed - at(0)) // 1_000_000 + 1)
         return self.claim()[0]
+
+    def _stalled(self, run_id: int) -> bool:
+        found = self.store.run(run_id)
+        assert found is not None
+        return found.stalled
 
     def _is_refused(self, **other: Any) -> None:
         claim = self._running()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jobrunner.errors import StateError
 from jobrunner.model import JobFacts
 from jobrunner.store.contract.things import Bench, at, make_job, make_node, raises, run_at
@@ -91,6 +93,28 @@ class Registering(Bench):
         with raises(StateError, code="unknown-node"):
             self.store.register("stranger", [make_job()], "", at(0))
         assert self.store.jobs() == []
+
+    def test_a_renamed_job_keeps_its_history_its_count_and_its_cursor(self) -> None:
+        self.register(make_job("old"))
+        self.enqueue(make_job("old"), 5)
+        self.claim()
+        before = self.standing("old")
+        found = self.store.register("a", [make_job("new", former_names=("OLD",))], "", at(70))
+        assert (found.added, found.updated) == ((), ("new",))
+        assert self.standing("new") == replace(before, job="new")
+        assert [(run.job, run.state) for run in self.rows()] == [("new", "running")]
+        assert self.store.job("old") is None
+
+    def test_a_former_name_that_another_job_bears_is_left_to_it(self) -> None:
+        self.register(make_job("old"))
+        found = self.store.register("a", [make_job("old"), make_job("new", former_names=("old",))], "", at(7))
+        assert found.added == ("new",)
+        assert [job.name for job in self.store.jobs()] == ["new", "old"]
+
+    def test_a_job_that_has_a_row_takes_over_no_former_one(self) -> None:
+        self.register(make_job("old"), make_job("new"))
+        self.register(make_job("new", former_names=("old",)))
+        assert [job.name for job in self.store.jobs()] == ["new", "old"]
 
     # -- what is current -----------------------------------------------------------------------------
 
