@@ -197,14 +197,26 @@ def retries(value: object) -> Retries:
         return Retries(max=whole(0)(value))
     unknown = value.keys() - RETRIES.keys()
     if unknown or "max" not in value:
-        said = f"has no {min(unknown)}" if unknown else "lacks max"
+        said = (
+            f"has {readers.shown(min(unknown, key=str))}, which is none of its keys"
+            if unknown
+            else "lacks max"
+        )
         raise Invalid(said, 'write a number, or {"max": 3, "delay": "10s", "backoff": "exponential"}')
-    read = {key: RETRIES[key](each) for key, each in value.items()}
+    read = {key: _part_of_retries(key, each) for key, each in value.items()}
     if "maxDelay" in read:
         read["max_delay"] = read.pop("maxDelay")
     elif "delay" in read:
         read["max_delay"] = max(read["delay"], Retries().max_delay)
     return Retries(**read)
+
+
+def _part_of_retries(key: str, value: object) -> Any:
+    try:
+        return RETRIES[key](value)
+    except Invalid as error:
+        said = f"retries.{key} is {readers.shown(value)}, which {error}"
+        raise Invalid("", error.hint, said) from None
 
 
 RETRIES: dict[str, Reader] = {

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,10 +14,11 @@ from jobrunner.config import SET, Place, Written, read
 from jobrunner.config.keys import CANONICAL, KEYS
 from jobrunner.config.values import Invalid, whole
 from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
-from jobrunner.model import Job
+from jobrunner.model import Job, Retries
 
 PLACE = Place("/p/jobs/a.py", "/p/jobs", "c" * 64, "The doc.", ("json",))
-HOUR = 3_600_000_000
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
 
 
 def said(
@@ -72,6 +72,37 @@ VALID: list[tuple[str, Any, str, Any]] = [
     ("runOnStart", True, "run_on_start", True),
     ("startAt", "1970-01-01T01:00:00Z", "start_at", HOUR),
     ("endAt", "1970-01-01T03:00:00+02:00", "end_at", HOUR),
+    ("concurrency", "queue", "concurrency", "queue"),
+    ("concurrency", "replace", "concurrency", "replace"),
+    ("misfire", "all", "misfire", "all"),
+    ("delivery", "at-least-once", "delivery", "at-least-once"),
+    ("jitter", 0, "offset", 0),
+    ("priority", "high", "priority", 1),
+    ("priority", "normal", "priority", 0),
+    ("priority", "low", "priority", -1),
+    ("priority", -7, "priority", -7),
+    ("stopOnError", True, "stop_on_error", 1),
+    ("stopOnError", False, "stop_on_error", 0),
+    ("stopOnError", 3, "stop_on_error", 3),
+    ("runPerMachine", True, "run_per_machine", True),
+    ("memoryLimit", "512MB", "memory_limit", 512_000_000),
+    ("memoryLimit", None, "memory_limit", None),
+    ("group", "database", "group", "database"),
+    ("group", "database", "group_limit", 1),
+    ("formerNames", ["old", "older"], "former_names", ("old", "older")),
+    ("cancellable", False, "cancellable", False),
+    ("stallAfter", "5m", "stall_after", HOUR // 12),
+    ("stallAfter", None, "stall_after", None),
+    ("hooks", {"on_failure": "alerts:page"}, "hooks", {"on_failure": "alerts:page"}),
+    ("hooks", {"onStart": ":begin", "on_skip": "a.b:c"}, "hooks", {"on_start": ":begin", "on_skip": "a.b:c"}),
+    ("retries", 0, "retries", Retries()),
+    ("retries", 3, "retries", Retries(max=3, delay=SECOND, backoff="fixed", max_delay=HOUR, jitter=False)),
+    ("retries", {"max": 2}, "retries", Retries(max=2)),
+    ("retries", {"max": 2, "delay": "10s", "backoff": "exponential", "maxDelay": 60, "jitter": True}, "retries",
+     Retries(max=2, delay=10 * SECOND, backoff="exponential", max_delay=60 * SECOND, jitter=True)),
+    ("retries", {"max": 1, "jitter": "5s"}, "retries", Retries(max=1, jitter=5 * SECOND)),
+    ("retries", {"max": 1, "delay": 0}, "retries", Retries(max=1, delay=0)),
+    ("retries", {"max": 1, "delay": "2h"}, "retries", Retries(max=1, delay=2 * HOUR, max_delay=2 * HOUR)),
 ]  # fmt: skip
 
 
@@ -125,6 +156,10 @@ INVALID: list[tuple[str, Any]] = [
     *tried("runOnStart", "yes", 1, None),
     *tried("cancellable", "no", 0),
     *tried("stallAfter", 0, "x"),
+    *tried("hooks", None, "alerts:page", [], {"when": "a:b"}, {"on_failure": "page"}, {"on_failure": 3}, {"on_failure": "a:b c"},
+                    {"on_failure": "a:b:c"}, {3: "a:b"}, {"on_failure": "\u202e:x"}),
+    *tried("retries", None, [], {}, 1.5, {"max": -1}, {"max": "3"}, {"max": True}, {"max": 1, "delay": -1}, {"max": 1, "maxDelay": "x"},
+                      {"max": 1, "jitter": "x"}, {"max": 1, "jitter": -1}, {"max": 1, 2: 3, "x": 4}),
 ]  # fmt: skip
 
 
@@ -148,10 +183,12 @@ def test_the_hint_to_an_invalid_value_offers_nothing_that_is_refused_next(key: s
         assert job(**{key: each}).config[key] == each
 
 
-@pytest.mark.parametrize("keys", [{"groupLimit": 3}, {"jitter": "1h"}])
-def test_a_hint_on_keys_together_does_not_ask_for_what_is_refused_next(keys: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("keys", "hint"), [({"groupLimit": 3}, "add group"), ({"jitter": "1h"}, "make it shorter")]
+)
+def test_a_hint_on_keys_together_says_how_they_agree(keys: dict[str, Any], hint: str) -> None:
     _, errors = said({"name": "a", "schedule": "@hourly", **keys})
-    assert [each.hint for each in errors] == ["remove it", "remove it"]
+    assert [each.hint for each in errors] == [hint]
 
 
 def test_a_number_that_may_be_zero_is_hinted_so() -> None:
@@ -174,30 +211,14 @@ def test_every_key_was_tried_with_an_invalid_value() -> None:
 
 
 LATER: list[tuple[str, Any, Any]] = [
-    ("retries", 0, 3),
-    ("retries", 0, {"max": 3, "delay": "10s", "backoff": "exponential", "maxDelay": 60, "jitter": True}),
-    ("concurrency", "allow", "queue"),
-    ("concurrency", "forbid", "replace"),
-    ("misfire", "skip", "all"),
-    ("jitter", 0, "10s"),
-    ("priority", "normal", "high"),
-    ("priority", "normal", 7),
-    ("delivery", "at-most-once", "at-least-once"),
     ("delivery", "at-most-once", "exactly-once"),
-    ("stopOnError", False, True),
-    ("stopOnError", False, 3),
-    ("runPerMachine", False, True),
-    ("memoryLimit", None, "512MB"),
-    ("group", None, "database"),
-    ("formerNames", [], ["old"]),
+    ("delivery", "at-least-once", "exactly-once"),
     ("runsOn", [], ["gpu"]),
     ("runsOn", [], "gpu"),
     ("executor", "process", "ray"),
     ("skipOn", [], ["holidays"]),
     ("onlyOn", [], "holidays"),
     ("shift", None, "next-business-day"),
-    ("cancellable", True, False),
-    ("stallAfter", None, "5m"),
 ]
 
 
@@ -213,16 +234,14 @@ def test_a_key_of_a_later_version_is_refused_and_its_default_is_fine(
 
 
 def test_every_key_that_this_version_lacks_is_among_those_tried() -> None:
-    assert {key for key, each in KEYS.items() if each.has is not None} - {"groupLimit"} == {
-        key for key, _, _ in LATER
-    }
+    assert {key for key, each in KEYS.items() if each.has is not None} == {key for key, _, _ in LATER}
 
 
 PROMISED = """
     name schedule numberOfExecutions timezone description tags enabled environments params timeout retries
     concurrency misfire misfireGrace jitter priority delivery stopOnError runPerMachine hidden runsPerProcess
     memoryLimit group groupLimit startAt endAt formerNames dstGap dstFold runsOn executor skipOn onlyOn shift
-    runOnStart cancellable stallAfter
+    runOnStart cancellable stallAfter hooks
 """
 
 
@@ -237,9 +256,13 @@ def test_every_promised_key_is_known_and_no_other() -> None:
 def test_the_snake_case_of_each_key_is_accepted_and_kept_as_camel_case(name: str) -> None:
     key = CANONICAL[name]
     default = KEYS[key].default
-    value = {"numberOfExecutions": 3, "startAt": "2026-01-01T00:00:00Z", "endAt": "2026-01-01T00:00:00Z"}.get(
-        key, list(default) if isinstance(default, tuple) else default
-    )
+    value = {
+        "stopOnError": False,
+        "retries": 0,
+        "numberOfExecutions": 3,
+        "startAt": "2026-01-01T00:00:00Z",
+        "endAt": "2026-01-01T00:00:00Z",
+    }.get(key, list(default) if isinstance(default, tuple) else default)
     assert job(**{name: value}).config[key] == value
 
 
@@ -268,7 +291,7 @@ def test_a_required_key_that_is_missing_is_named(key: str) -> None:
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    _, errors = said({"name": "1", "schedule": "x", "tags": 1, "nope": 1, "retries": 2})
+    _, errors = said({"name": "1", "schedule": "x", "tags": 1, "nope": 1, "retries": -2})
     assert [each.key for each in errors] == ["name", "tags", "nope", "retries", "schedule"]
 
 
@@ -294,6 +317,47 @@ def test_a_window_must_end_after_it_begins() -> None:
 def test_a_group_limit_needs_a_group() -> None:
     _, errors = said({"name": "a", "schedule": None, "groupLimit": 3})
     assert "without a group" in errors[-1].message
+
+
+def test_a_group_may_have_a_limit_of_its_own() -> None:
+    assert job(group="db", groupLimit=4).group_limit == 4
+    assert job().group_limit is None
+
+
+def test_jitter_becomes_a_part_of_it_that_is_the_jobs_own_and_always_the_same() -> None:
+    found = {name: job(name=name, jitter="30m").offset for name in map("job-{}".format, range(100))}
+    assert found == {name: job(name=name.upper(), jitter="30m").offset for name in found}
+    assert 0 <= min(found.values()) < HOUR // 20
+    assert HOUR // 2 - HOUR // 20 < max(found.values()) < HOUR // 2
+
+
+def test_a_name_is_no_former_name_of_itself() -> None:
+    found = error(formerNames=["A"])
+    assert (found.key, found.hint) == ("formerNames", "take it out")
+
+
+@pytest.mark.parametrize(
+    ("retries", "sentence"),
+    [
+        ({"max": -1}, "retries.max is -1, which is not a whole number of at least 0"),
+        ({"max": 1, "delay": "soon"}, 'retries.delay is "soon", which is not a duration'),
+        (
+            {"max": 1, "backoff": "x"},
+            'retries.backoff is "x", which is not one of the values that this key has',
+        ),
+        ({"max": 1, "maxDelay": -1}, "retries.maxDelay is -1, which is not a duration"),
+        ({"max": 1, "jitter": "x"}, 'retries.jitter is "x", which is not a duration'),
+    ],
+)
+def test_what_is_wrong_within_retries_is_named_by_its_path(retries: dict[str, Any], sentence: str) -> None:
+    assert error(retries=retries).message == sentence
+
+
+def test_a_hook_that_is_none_is_told_which_there_are() -> None:
+    assert "on_start, on_success, on_failure, on_skip, on_finish" in str(error(hooks={"when": "a:b"}).hint)
+    assert (
+        error(hooks={"on_failure": "page"}).message == 'hooks.on_failure is "page", which names no function'
+    )
 
 
 def test_jitter_must_be_shorter_than_the_time_between_runs() -> None:
@@ -328,7 +392,7 @@ def test_an_override_wins_and_is_part_of_the_definition() -> None:
 
 
 @pytest.mark.parametrize(
-    "override", [{"timeout": "x"}, {"nope": 1}, {"retries": 3}, {"schedule": "x"}, {"name": "b"}]
+    "override", [{"timeout": "x"}, {"nope": 1}, {"retries": -3}, {"schedule": "x"}, {"name": "b"}]
 )
 def test_what_is_wrong_with_an_override_names_jobrunner_yaml(override: dict[str, Any]) -> None:
     made, errors = said({"name": "a", "schedule": "@hourly"}, override)
@@ -388,17 +452,11 @@ def test_what_is_wrong_with_what_is_stored_is_said_of_set(stored: dict[str, Any]
     assert errors[0].hint
 
 
-@pytest.mark.usefixtures("all_of_jitter")
 def test_of_two_keys_that_disagree_the_one_that_was_overridden_last_is_to_blame() -> None:
     _, errors = layered({"jitter": "1m"}, {}, {"schedule": "every 30s"})
     assert [(each.file, each.key) for each in errors] == [("set", "schedule")]
     _, errors = layered({"schedule": "every 30s"}, {"jitter": "1m"}, {})
     assert [(each.file, each.key) for each in errors] == [("jobrunner.yaml", "jitter")]
-
-
-@pytest.fixture
-def all_of_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KEYS, "jitter", replace(KEYS["jitter"], has=None))
 
 
 def test_an_override_can_undo_a_key() -> None:
