@@ -155,7 +155,7 @@ class Node:
         self._paused = self._store.paused() is not None
         self.place.presence.ring_all()
         for event in events:
-            self._emit(event)
+            self._dispatcher.tell(event)
 
     def _leave(self) -> None:
         self._reloading.close()
@@ -234,7 +234,7 @@ class Node:
         if self._dispatcher.claiming and self._scheduler.may_give_up:
             events += self._scheduler.give_up(self._clock.now(), outage=False)
         for event in events:
-            self._emit(event)
+            self._dispatcher.tell(event)
 
     def _reload(self) -> None:
         """Take over what was read anew, if anything was, and the state can be written."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from jobrunner.clock import DAY, MINUTE, SECOND, Instant
-from jobrunner.events import CursorAhead, CursorReset, DefinitionsOutdated, Event, Skipped
+from jobrunner.events import ChainEnded, CursorAhead, CursorReset, DefinitionsOutdated, Event, Skipped
 from jobrunner.model import Due, Job, NodeFacts, Outcome, Reason, Run, Standing
 from jobrunner.plan import Plan, Span, next_due, overtaken, plan, waits
 from jobrunner.settings import Settings
@@ -161,7 +161,7 @@ class Scheduler:
             if not self._store.give_up(run.id, reason, self._me, now):
                 return []
             if run.attempt > 1:
-                self._store.conclude(run, Outcome(state="canceled", reason=reason), now)
+                return [self._conclude(run, reason, now)]
         return [Skipped(run.job, run.scheduled_for or run.effective_at, reason, 1)]
 
     def start_at_once(self, names: Sequence[str], now: Instant) -> None:
@@ -188,16 +188,21 @@ class Scheduler:
         if todo is None or not self._write(standing, todo, job, now):
             self._arm(standing, now, lost=todo is not None)
             return []
-        if todo.replace:
-            self._make_way(standing, now)
+        ended = self._make_way(standing, now) if todo.replace else []
         self._arm(moved(standing, todo), now)
-        return [Skipped(job.name, due.scheduled_for, due.skip, due.count) for due in todo.due if due.skip]
+        skipped = [Skipped(job.name, due.scheduled_for, due.skip, due.count) for due in todo.due if due.skip]
+        return [*ended, *skipped]
 
-    def _make_way(self, standing: Standing, now: Instant) -> None:
+    def _make_way(self, standing: Standing, now: Instant) -> list[Event]:
         """Let the newer occurrence be next: what runs is asked to end, what waits for an attempt ends."""
         self.replaced = True
-        for run in self._store.replace(standing, now):
-            self._store.conclude(run, Outcome(state="canceled", reason="replaced"), now)
+        return [self._conclude(run, "replaced", now) for run in self._store.replace(standing, now)]
+
+    def _conclude(self, run: Run, reason: Reason, now: Instant) -> Event:
+        """A chain ends while it waits for its next attempt."""
+        outcome = Outcome(state="canceled", reason=reason)
+        self._store.conclude(run, outcome, now)
+        return ChainEnded(run, outcome)
 
     def _write(self, standing: Standing, todo: Plan, job: Job, now: Instant) -> bool:
         return self._store.consume(

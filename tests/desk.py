@@ -79,7 +79,8 @@ class Desk:
         if self.store.definitions_changed():
             self.events += self.scheduler.load(self.clock.now())
         if self.scheduler.may_give_up:
-            self.events += self.scheduler.give_up(self.clock.now(), outage=False)
+            for event in self.scheduler.give_up(self.clock.now(), outage=False):
+                self.dispatcher.tell(event)
 
     def tick(self) -> None:
         """Look around, and do a turn if there is a reason to."""
@@ -124,6 +125,11 @@ class Desk:
         rows = self.runs(job=job)
         rows.sort(key=lambda run: (run.scheduled_for is None, run.scheduled_for, run.attempt))
         return [_line(run) for run in rows]
+
+    def hooks(self) -> list[str]:
+        """Return which hooks were called, and with which state and reason."""
+        calls = [spec["hook"] for spec in self.executor.hooks if spec["hook"] is not None]
+        return [f"{call['name']} {call['run']['state']} {call['run']['reason']}" for call in calls]
 
     def facts(self, job: str = "job") -> JobFacts:
         """Return what the store knows of a job."""

@@ -24,13 +24,13 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.close()
 
 
-def ended(desk: Desk, outcome: Outcome, job: Job | None, *, asked: bool = False) -> list[Event]:
+def ended(desk: Desk, outcome: Outcome, job: Job | None, *, last: bool = False) -> list[Event]:
     """End the running run, and settle it by a definition of the job or by none."""
     (run,) = desk.runs("running")
     now = desk.clock.now()
     with desk.store.transaction():
         assert desk.store.finish(run, outcome, 0, now)
-        return Aftermath(desk.store, lambda _: job, "ana").settle(run, outcome, now, asked=asked)
+        return Aftermath(desk.store, lambda _: job, "ana").settle(run, outcome, now, last=last)
 
 
 def running(house: House, **fields: Any) -> tuple[Desk, Job, Run]:
@@ -52,7 +52,7 @@ def test_a_failure_that_may_be_tried_again_is_no_end_of_its_chain(house: House) 
 
 def test_what_was_asked_to_end_is_not_tried_again(house: House) -> None:
     desk, job, run = running(house, retries=Retries(max=1), delivery="at-least-once")
-    assert ended(desk, replace(BAD, state="lost"), job, asked=True) == [
+    assert ended(desk, replace(BAD, state="lost"), job, last=True) == [
         ChainEnded(run, replace(BAD, state="lost"))
     ]
     assert desk.ledger() == ["1 lost"]

@@ -106,7 +106,7 @@ class World:
 
     def live(self, seconds: int, takes: int, outcome: Outcome, *desks: Desk) -> None:
         several = list(desks) or self.house.desks
-        if several:
+        if several and seconds:
             live(several, seconds * SECOND, takes=takes * SECOND, ends=lambda _: outcome, step=STEP)
             self._looked(*several)
 

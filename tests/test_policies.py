@@ -134,6 +134,23 @@ def test_a_queued_run_that_waits_longer_than_its_grace_is_skipped(house: House) 
     assert desk.ledger() == ["1 succeeded", "2 skipped/grace", "3 succeeded", "4 skipped/grace"]
 
 
+@pytest.mark.parametrize("end", ["replaced", "disabled"])
+def test_hooks_hear_of_a_chain_that_ends_while_it_waits(house: House, end: str) -> None:
+    hooks = {"on_finish": ":done", "on_skip": ":skipped"}
+    desk = house.open(a_job(concurrency="replace", retries=Retries(max=1, delay=HOUR), hooks=hooks))
+    live(desk, 90 * SECOND, ends=lambda _: BAD)
+    if end == "disabled":
+        desk.store.set_enabled(desk.facts().id, False, "ana", house.clock.now())
+    live(desk, 40 * SECOND, takes=HOUR)
+    assert desk.hooks()[0] == f"on_finish canceled {end}"
+
+
+def test_hooks_hear_of_a_run_that_is_given_up(house: House) -> None:
+    desk = house.open(a_job(misfire_grace=3 * SECOND, hooks={"on_skip": ":skipped"}), slots=0)
+    live(desk, 70 * SECOND)
+    assert desk.hooks() == ["on_skip skipped grace"]
+
+
 # --- misfire ------------------------------------------------------------------------------------
 
 
@@ -234,6 +251,18 @@ def test_a_run_pending_from_before_an_outage_counts_among_the_missed(house: Hous
     second = house.open(job, dead=[dead])
     live(second, 10 * SECOND)
     assert second.ledger() == ["1 skipped/missed", "2 skipped/missed", "3 skipped/missed", "4 succeeded"]
+
+
+def test_of_several_pending_from_before_an_outage_the_newest_makes_up_for_all(house: House) -> None:
+    job = a_job(concurrency="allow")
+    first = house.open(job, slots=0)
+    live(first, 130 * SECOND)
+    assert first.ledger() == ["1 pending", "2 pending"]
+    dead = house.kill(first)
+    house.clock.advance(20 * SECOND)
+    second = house.open(job, dead=[dead])
+    live(second, 5 * SECOND)
+    assert second.ledger() == ["1 skipped/missed", "2 succeeded"]
 
 
 # --- retries ------------------------------------------------------------------------------------
