@@ -10,7 +10,7 @@ from jobrunner.definitions import Definitions, restore
 from jobrunner.errors import Refused, StateError
 from jobrunner.events import Event, FileBroken, JobAdded, JobUpdated, KeptOld, Reloaded, Skipped
 from jobrunner.housekeeping import is_ours
-from jobrunner.model import Job, NodeFacts
+from jobrunner.model import Job, NodeFacts, Outcome
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Registration, Store
@@ -103,8 +103,11 @@ class Joining:
             orphan = self._scheduler.job(run.job) is None
             if not orphan or run.state != "pending" or run.scheduled_for is None:
                 continue
-            if self._store.give_up(run.id, "orphan", self._me, now):
-                events.append(Skipped(run.job, run.scheduled_for, "orphan", 1))
+            if not self._store.give_up(run.id, "orphan", self._me, now):
+                continue
+            if run.attempt > 1:
+                self._store.conclude(run, Outcome(state="canceled", reason="orphan"), now)
+            events.append(Skipped(run.job, run.scheduled_for, "orphan", 1))
         return events
 
     def _note(self, definitions: Definitions, found: Registration, now: Instant) -> None:

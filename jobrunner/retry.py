@@ -23,7 +23,8 @@ def next_attempt(job: Job, run: Run, outcome: Outcome, now: Instant) -> Instant 
 
 def _allowed(job: Job, run: Run, outcome: Outcome) -> int:
     error = outcome.error or {}
-    if outcome.state == "lost" or error.get("type") == "Crashed" or outcome.reason == "shutdown":
+    crashed = error.get("type") == "Crashed" and not error.get("traceback")  # else a body raised it
+    if outcome.state == "lost" or crashed or outcome.reason == "shutdown":
         return 0 if run.delivery == "at-most-once" else job.retries.max or AFTER_A_CRASH
     if outcome.state not in ("failed", "timed_out") or error.get("permanent"):
         return 0

@@ -780,6 +780,16 @@ def test_a_run_that_waits_for_a_job_without_a_file_ends_as_orphan(house: House) 
     assert second.ledger("job") == ["1 skipped/orphan"]
 
 
+def test_a_retry_that_waits_for_a_job_without_a_file_ends_its_chain(house: House) -> None:
+    first = house.open(a_job(retries=Retries(max=1, delay=HOUR)))
+    live(first, 61 * SECOND, ends=lambda _: BAD)
+    first.leave()
+    second = house.open(a_job("another"))
+    live(second, 10 * SECOND)
+    assert second.ledger("job") == ["1 failed", "1 canceled/orphan #2"]
+    assert second.facts().last_state == "canceled"
+
+
 def test_a_job_without_a_file_is_due_no_more(house: House) -> None:
     desk = house.open(a_job())
     live(desk, 61 * SECOND)

@@ -74,6 +74,12 @@ def test_the_delivery_that_counts_is_the_runs_and_not_that_of_an_edited_file() -
     assert next_attempt(edited, a_run(delivery="at-most-once"), LOST, NOON) is None
 
 
+def test_an_exception_of_the_bodys_own_that_is_called_crashed_is_a_failure() -> None:
+    raised = replace(BAD, error={**ERROR, "type": "Crashed"})
+    assert last_attempt(2, raised) == 3
+    assert last_attempt(0, raised, "at-least-once") == 1
+
+
 def test_without_a_word_about_it_the_next_attempt_comes_a_second_later() -> None:
     assert next_attempt(a_job(retries=Retries(max=1)), a_run(), BAD, NOON) == NOON + SECOND
 
