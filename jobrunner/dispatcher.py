@@ -223,7 +223,7 @@ class Dispatcher:
         self.backlog = len(claims) == len(ready)
         self._forget_recorded(flush)
         for event in events:
-            self._tell(event)
+            self.tell(event)
         for claim in claims:
             self.hand_out(claim)
         self.hooks.pump()
@@ -257,7 +257,8 @@ class Dispatcher:
         if claim.is_last and run.trigger == "schedule" and run.attempt == 1:
             self._emit(JobFinished(run.job, job.number_of_executions or 0))
 
-    def _tell(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
+        """Say what a commit has made true, and have the hooks called that it concerns."""
         match event:
             case ChainEnded(run=run, outcome=outcome):
                 self.hooks.ended(run, outcome, self._find(run.job))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
 import time
 from typing import Any
 
@@ -410,6 +411,28 @@ def test_the_hooks_of_a_lost_run_are_called_by_the_node_that_recovers_it(project
     assert failure.startswith("failure lost lost 1 ")
     assert finish.startswith("finish lost lost 1 ")
     assert start == "start lost running 1"
+
+
+def test_the_hooks_of_a_lost_run_by_hand_are_called_by_the_next_one(project: Project) -> None:
+    write_hooks(project)
+    project.job("by-hand", "import time; note('ran'); time.sleep(600)", schedule=None)
+    victim = subprocess.Popen(
+        project.command("run", "by-hand"), env=project.env(), cwd=project.root, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    project.nodes.append(victim)
+    wait_until(project.notes, "the body")
+    wait_until(lambda: "start by-hand running 1" in told(project), "the first hook")
+    victim.kill()
+    victim.wait()
+    project.job("by-hand", "pass", schedule=None)
+    (project.root / "told.txt").unlink()
+    done = project.run("run", "by-hand", check=0)
+    assert "is lost" in done.stderr
+    assert [line.split()[:3] for line in told(project)] == [
+        ["failure", "by-hand", "lost"], ["finish", "by-hand", "lost"], ["finish", "by-hand", "succeeded"],
+        ["start", "by-hand", "running"], ["success", "by-hand", "succeeded"],
+    ]  # fmt: skip
 
 
 def test_edited_hooks_hold_from_the_next_run_on(project: Project) -> None:
