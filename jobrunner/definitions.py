@@ -54,11 +54,16 @@ class Definitions:
         return {name: job for name, job in self.jobs.items() if not is_ours(name)}
 
     def source_of(self, job: Job) -> str | None:
-        """Return the text that a job runs, whatever its file says by now; None: what the file says.
+        """Return the text that a job runs instead of its file; None: the file is what it was read from."""
+        return self.sources.get(job.content_hash)
 
-        Between an edit and its discovery lies half a second, in which a file may be half written.
+    def text_of(self, job: Job) -> str | None:
+        """Return the text that a job was read from, where texts are kept.
+
+        A run executes it even if the file is whole: between an edit and its discovery lies half a second
+        in which it may be half written.
         """
-        return (self.texts or self.sources).get(job.content_hash)
+        return (self.texts or {}).get(job.content_hash)
 
 
 def load(

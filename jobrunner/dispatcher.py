@@ -258,7 +258,7 @@ class Dispatcher:
             self._emit(JobFinished(run.job, job.number_of_executions or 0))
 
     def tell(self, event: Event) -> None:
-        """Tell people of what is committed, and the hooks that are about it."""
+        """Say what a commit has made true, and have the hooks called that it concerns."""
         match event:
             case ChainEnded(run=run, outcome=outcome):
                 self.hooks.ended(run, outcome, self._find(run.job))

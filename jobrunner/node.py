@@ -258,7 +258,7 @@ class Node:
             self._emit(event)
 
     def _source_of(self, job: Job) -> str | None:
-        return self._definitions.source_of(job)
+        return self._definitions.text_of(job)
 
     def _check_pause(self) -> list[Event]:
         before, self._paused = self._paused, self._store.paused() is not None

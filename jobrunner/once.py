@@ -95,17 +95,22 @@ class Once:
         """A child first, then the claim: what was claimed can be started."""
         while not self.place.pool.ready:
             self.place.wait(LOOK_EVERY)
-        now = self._clock.now()
+        now, events = self._clock.now(), list[Event]()
         with self._store.transaction():
-            for node in deaths(self._store, self.place.presence, self.me):
-                recover(self._store, node, self._aftermath, now)  # it may be all that keeps the job occupied
-                self.place.presence.forget(node.owner)
+            dead = deaths(self._store, self.place.presence, self.me)
+            for node in dead:  # it may be all that keeps the job occupied
+                events += recover(self._store, node, self._aftermath, now)
             self._store.join(self.me)
             job_id = self._store.enroll(self._job, now)
-            return self._store.run_here(
+            claim = self._store.run_here(
                 job_id, self._job, self.me, self.place.pool.ready[0], params,
                 identity=identity, force=force, now=now,
             )  # fmt: skip
+        for node in dead:
+            self.place.presence.forget(node.owner)
+        for event in events:
+            self._dispatcher.tell(event)
+        return claim
 
     def _turn(self) -> None:
         self._dispatcher.notice()
