@@ -47,7 +47,7 @@ def test_a_start_holds_all_jobs_by_name_and_runs_their_files(project: Project) -
         project.plain(name)
     project.write("x.py", "broken(")
     held = definitions.load(project.settings())
-    assert list(held.jobs) == ["A", "b"]
+    assert list(held.listed) == ["A", "b"]
     assert [each.file for each in held.problems] == ["jobs/x.py"]
     assert (held.kept, held.sources, held.source_of(held.jobs["A"])) == ((), {}, None)
 
@@ -63,7 +63,7 @@ def test_new_edited_and_deleted_files_are_seen_and_what_is_the_same_is_kept_as_i
     project.write("b.py", PLAIN.format(name="b").replace("*/5", "*/7"))
     (project.jobs / "c.py").unlink()
     after = held.reload()
-    assert list(after.jobs) == ["a", "b", "d"]
+    assert list(after.listed) == ["a", "b", "d"]
     assert after.jobs["a"] is before["a"]
     assert after.jobs["b"].config["schedule"] == "*/7 * * * *"
     assert (after.problems, after.kept, after.sources) == ([], (), {})
@@ -117,7 +117,7 @@ def test_a_deleted_file_takes_a_kept_job_with_it(project: Project) -> None:
     held.reload()
     (project.jobs / "a.py").unlink()
     after = held.reload()
-    assert (dict(after.jobs), after.kept, after.sources, after.texts) == ({}, (), {}, {})
+    assert (dict(after.listed), after.kept, after.sources, after.texts) == ({}, (), {}, {})
 
 
 def test_a_new_file_that_is_broken_is_only_a_problem(project: Project) -> None:
@@ -125,7 +125,7 @@ def test_a_new_file_that_is_broken_is_only_a_problem(project: Project) -> None:
     held = Held(project)
     project.write("b.py", 'config = {"name": "b"')
     after = held.reload()
-    assert (list(after.jobs), after.kept) == (["a"], ())
+    assert (list(after.listed), after.kept) == (["a"], ())
     assert [each.name for each in after.problems] == ["b"]
 
 
@@ -134,7 +134,7 @@ def test_a_copy_of_a_file_does_not_stop_the_job_that_it_copies(project: Project)
     held = Held(project)
     project.write("copy.py", PLAIN.format(name="a"))
     after = held.reload()
-    assert (list(after.jobs), after.kept) == (["a"], ("a",))
+    assert (list(after.listed), after.kept) == (["a"], ("a",))
     assert after.jobs["a"].file == "jobs/a.py"
     assert [each.file for each in after.problems] == ["jobs/a.py", "jobs/copy.py"]
 
@@ -180,10 +180,10 @@ def test_jobs_in_a_folder_that_cannot_be_read_stay_and_those_of_a_deleted_one_go
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refusing)
         after = held.reload()
-    assert (list(after.jobs), after.kept) == (["a", "b"], ("a",))
+    assert (list(after.listed), after.kept) == (["a", "b"], ("a",))
     (project.jobs / "sub" / "a.py").unlink()
     (project.jobs / "sub").rmdir()
-    assert list(held.reload().jobs) == ["b"]
+    assert list(held.reload().listed) == ["b"]
 
 
 def test_a_jobs_folder_that_is_gone_takes_its_jobs_and_is_a_problem(project: Project) -> None:
@@ -192,7 +192,7 @@ def test_a_jobs_folder_that_is_gone_takes_its_jobs_and_is_a_problem(project: Pro
     (project.jobs / "a.py").unlink()
     project.jobs.rmdir()
     after = held.reload()
-    assert dict(after.jobs) == {}
+    assert dict(after.listed) == {}
     assert ["there is no folder" in each.message for each in after.problems] == [True]
 
 
@@ -202,7 +202,7 @@ def test_without_sources_a_broken_edit_takes_its_job_and_a_bad_override_does_not
     held = Held(project, keep_sources=False)
     project.write("a.py", "broken(")
     after = held.reload(replace(project.settings(), stored={"b": {"timezone": "Nowhere"}}))
-    assert (list(after.jobs), after.kept, after.sources) == (["b"], ("b",), {})
+    assert (list(after.listed), after.kept, after.sources) == (["b"], ("b",), {})
     assert [each.file for each in after.problems] == ["jobs/a.py", "set b timezone"]
 
 
@@ -214,11 +214,11 @@ def test_a_filter_holds_at_each_reload(project: Project) -> None:
         return job.name != "b"
 
     held = Held(project, only=not_b)
-    assert list(held.now.jobs) == ["a"]
+    assert list(held.now.listed) == ["a"]
     project.plain("c")
-    assert list(held.reload().jobs) == ["a", "c"]
+    assert list(held.reload().listed) == ["a", "c"]
     project.write("b.py", "broken(")
-    assert list(held.reload().jobs) == ["a", "c"]
+    assert list(held.reload().listed) == ["a", "c"]
 
 
 def test_a_changed_override_is_seen_at_a_reload(project: Project) -> None:

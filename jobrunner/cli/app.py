@@ -88,7 +88,8 @@ class Family(click.Group):
         if name not in COMMANDS and not name.startswith("-"):
             from difflib import get_close_matches
 
-            near = get_close_matches(name, COMMANDS, n=1, cutoff=NEAR)
+            near = get_close_matches(name, COMMANDS, n=3, cutoff=NEAR)
+            near.sort(key=lambda word: sorted(word) != sorted(name))  # letters that changed places come first
             meant = f'; did you mean "{near[0]}"?' if near else ""
             ctx.fail(f'there is no command "{name}"{meant}')
         return super().resolve_command(ctx, args)

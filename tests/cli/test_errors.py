@@ -113,7 +113,7 @@ def test_what_is_like_no_command_is_taken_for_none(house: House, typed: str) -> 
     assert done.err.startswith(f'error: there is no command "{typed}"\n')
 
 
-PROMISED = """trigger why simulate stats doctor ui top nodes exec complete state health at in"""
+PROMISED = """trigger simulate ui top nodes exec complete state at in"""
 
 
 @pytest.mark.parametrize("typed", PROMISED.split())
