@@ -348,6 +348,20 @@ def test_a_moment_means_the_nearer_of_two_occurrences_that_lie_within_a_minute(t
     assert found == [to_iso(at(minute)) for minute in ("09:00", "09:00", "09:01", "09:01")]
 
 
+def test_a_run_by_hand_is_told_when_it_is_the_last_and_when_it_was_under_way(tale: Tale) -> None:
+    tale.register()
+    tale.end(tale.start("08:00"), SECOND)
+    job_id = tale.store.enroll(tale.job, at("08:20"))
+    by_hand = tale.store.run_here(
+        job_id, tale.job, tale.node, 9, {}, identity="ana", force=False, now=at("08:20")
+    )
+    tale.end(by_hand, 3 * MINUTE)
+    assert tale.ask(now="08:30").sentence.startswith("report ran by hand at 08:20 and succeeded after 3 min")
+    assert "by hand" in tale.ask("08:22", now="08:30").sentence
+    assert "by hand" not in tale.ask("08:10", now="08:30").sentence
+    assert "by hand" not in tale.ask("08:27", now="08:30").sentence
+
+
 def test_what_is_not_due_yet_says_when_and_by_which_schedule(tale: Tale) -> None:
     tale.register("0 8 * * *", now=at("09:00"))
     found = tale.ask()

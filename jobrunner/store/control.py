@@ -101,6 +101,10 @@ class Control(Protocol):
         """Return the first attempts of the first recorded occurrence after `at`. Cheap."""
         ...
 
+    def unscheduled_before(self, job_id: int, at: Instant) -> Run | None:
+        """Return the last run up to `at` that no schedule asked for (by hand, a call); its first attempt."""
+        ...
+
     def chain(self, root_id: int) -> list[Run]:
         """Return all attempts of a chain that are still there, the first one first. Cheap."""
         ...

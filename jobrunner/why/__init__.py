@@ -51,6 +51,9 @@ def why(facts: Facts, at: Instant | None = None) -> Answer:
 def _subject(facts: Facts, at: Instant, *, near: bool) -> tuple[Instant | None, Run | None]:
     """Return the occurrence that a moment means, and its first attempt if the ledger has it."""
     due, row = max(_recorded(facts, at), (_scheduled(facts, at), None), key=lambda one: one[0] or 0)
+    by_hand = _by_hand(facts, at, near=near)
+    if by_hand is not None and (due is None or by_hand.effective_at > due):
+        return by_hand.effective_at, by_hand
     later, later_row = _after(facts, at)
     if later is None or due == at:
         return (due, row) if due is not None or not near else (later, later_row)
@@ -73,6 +76,17 @@ def _recorded(facts: Facts, at: Instant) -> tuple[Instant | None, Run | None]:
     if at >= run.last_for:
         return run.last_for, run
     return _scheduled(facts, at, since=run.scheduled_for) or run.scheduled_for, run
+
+
+def _by_hand(facts: Facts, at: Instant, *, near: bool) -> Run | None:
+    """Return the last run that no schedule asked for; `near`: only if it ran then, or began not long before."""
+    if facts.store is None or facts.fact is None:
+        return None
+    run = facts.store.unscheduled_before(facts.fact.id, at)
+    if run is None or not near:
+        return run
+    ended = run.finished_at if run.finished_at is not None else facts.now
+    return run if at <= ended or at - run.effective_at < NEAR else None
 
 
 def _of_this_machine(facts: Facts, runs: Iterable[Run]) -> Run | None:

@@ -68,7 +68,8 @@ def _ran(facts: Facts, chain: Chain) -> str:
     """Return `ran at 08:00, 2 min late,`: when the last attempt began."""
     run = chain.last
     late = f", {length(chain.late)} late," if chain.late >= LATE else ""
-    return f"ran {facts.times.at(run.started_at or run.effective_at)}{late}"
+    by_hand = " by hand" if run.trigger == "manual" else ""
+    return f"ran{by_hand} {facts.times.at(run.started_at or run.effective_at)}{late}"
 
 
 def _after(run: Run) -> str:

@@ -36,6 +36,16 @@ class Insight(Part):
         instant = row[0] if row is not None else None
         return [] if instant is None else self._db.made(run_of, self.AT, (job_id, instant))
 
+    UNSCHEDULED = f"""
+        SELECT {COLUMNS} FROM runs
+        WHERE job_id = ?1 AND scheduled_for IS NULL AND effective_at <= ?2 AND attempt = 1
+        ORDER BY effective_at DESC, id DESC LIMIT 1"""  # noqa: S608
+
+    def unscheduled_before(self, job_id: int, at: Instant) -> Run | None:
+        """See `Control.unscheduled_before`."""
+        found = self._db.made(run_of, self.UNSCHEDULED, (job_id, at))
+        return found[0] if found else None
+
     CHAIN = f"SELECT {COLUMNS} FROM runs WHERE id = ?1 OR root_id = ?1 ORDER BY attempt"  # noqa: S608
 
     def chain(self, root_id: int) -> list[Run]:
