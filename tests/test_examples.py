@@ -22,7 +22,9 @@ LIMITS = {
     "billing/write-invoices": 2,
     "check-links": 2,
     "compress-logs": 1,
+    "count-visits": 3,
     "forecast": 1,
+    "publish-reports": 1,
 }  # fmt: skip
 
 
@@ -68,12 +70,12 @@ def orders() -> list[dict[str, str]]:
 def test_examples_pass_check_strictly(shop: Shop) -> None:
     done = shop.call("check", "--strict")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.strip() == "6 jobs, no problems"
+    assert done.stdout.strip() == "8 jobs, no problems"
 
 
 def test_each_example_is_short_and_says_what_it_does() -> None:
     files = sorted((EXAMPLES / "jobs").glob("*.py"))
-    assert len(files) == 6
+    assert len(files) == 8
     for file in files:
         text = file.read_text("utf-8")
         assert text.startswith('"""') and len(text.splitlines()) < 60
@@ -123,6 +125,28 @@ def test_the_forecast_is_a_computation_that_can_be_repeated(shop: Shop) -> None:
     assert shop.run("forecast", "-p", "rounds=4000", "-p", "seed=2") != days
 
 
+def test_each_request_is_counted_once_from_where_the_last_run_stopped(shop: Shop) -> None:
+    assert [shop.run("count-visits")["requests"] for _ in range(4)] == [60, 60, 30, 0]
+    log = shop.root / "data" / "logs" / "web.log"
+    log.write_bytes(log.read_bytes() + b"2025-04-01T06:00:00Z web-1 GET / 200 1ms\n2025-04-01T06:0")
+    assert shop.run("count-visits") == {"requests": 1}, (
+        "a line that is not whole yet is left for the next run"
+    )
+    with (shop.output / "visits.csv").open(newline="", encoding="utf-8") as lines:
+        counted = [int(number) for _, _, number in csv.reader(lines)]
+    assert sum(counted) == 151
+
+
+def test_reports_are_published_when_all_are_there(shop: Shop) -> None:
+    done = shop.call("run", "publish-reports")
+    assert done.returncode == 1
+    assert "not there yet: links.json, visits.csv" in done.stderr
+    shop.run("check-links")
+    shop.run("count-visits")
+    assert shop.run("publish-reports") == {"published": ["links.json", "visits.csv"]}
+    assert sorted(file.name for file in (shop.output / "public").iterdir()) == ["links.json", "visits.csv"]
+
+
 def test_the_backup_is_whole(shop: Shop) -> None:
     shop.run("import-orders")
     assert shop.run("backup-warehouse")["orders"] == 36
@@ -137,5 +161,11 @@ def test_the_schedule_does_the_whole_job_within_a_minute(shop: Shop) -> None:
     assert {name: job["executions"] for name, job in jobs.items() if job["state"] == "finished"} == LIMITS
     assert jobs["backup-warehouse"]["state"] == "on-demand"
     runs = json.loads(shop.call("history", "--json").stdout)
-    assert {run["state"] for run in runs if run["state"] != "skipped"} == {"succeeded"}
     assert len([run for run in runs if run["state"] == "succeeded"]) == sum(LIMITS.values())
+    failed = [run for run in runs if run["state"] not in ("succeeded", "skipped")]
+    assert {(run["job"], run["state"]) for run in failed} == {("publish-reports", "failed")}
+    assert len({run["rootId"] for run in runs if run["job"] == "publish-reports"}) == 1, "attempts of one run"
+    journal = (shop.output / "journal.txt").read_text("utf-8").splitlines()
+    assert sorted(line.split()[1:] for line in journal) == sorted(
+        [name, "succeeded"] for name, limit in LIMITS.items() for _ in range(limit)
+    )
