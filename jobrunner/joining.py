@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobrunner.clock import Instant
@@ -10,7 +10,7 @@ from jobrunner.definitions import Definitions, restore
 from jobrunner.errors import Refused, StateError
 from jobrunner.events import Event, FileBroken, JobAdded, JobUpdated, KeptOld, Reloaded, Skipped
 from jobrunner.housekeeping import is_ours
-from jobrunner.model import Job, NodeFacts, Outcome
+from jobrunner.model import Job, NodeFacts, Outcome, Run
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Registration, Store
@@ -55,7 +55,7 @@ class Joining:
                 found = self._hold(definitions, now)
                 removed = tuple(sorted(before - {job.name for job in self._scheduler.held}))
                 self._note(definitions, found, now)
-                events = self._scheduler.load(now)
+                events = self._scheduler.load(now) + self._give_up_gone(removed, now)
         except BaseException:
             self._scheduler.hold(held)  # what the store does not know of is not to be planned or claimed by
             raise
@@ -98,10 +98,19 @@ class Joining:
         """Let runs end that wait for a job which no file defines any more; nobody would start them."""
         if definitions.only is not None:  # then we do not know what all files define
             return []
+        runs = [run for run in self._store.open_runs() if self._scheduler.job(run.job) is None]
+        return self._give_up(runs, now)
+
+    def _give_up_gone(self, names: Collection[str], now: Instant) -> list[Event]:
+        """The same for jobs that we held until now, unless another node holds them still."""
+        runs = [run for run in self._store.open_runs() if run.job in names] if names else []
+        held = self._store.holders() if runs else {}
+        return self._give_up([run for run in runs if not held.get(run.job_id)], now)
+
+    def _give_up(self, runs: Iterable[Run], now: Instant) -> list[Event]:
         events: list[Event] = []
-        for run in self._store.open_runs():
-            orphan = self._scheduler.job(run.job) is None
-            if not orphan or run.state != "pending" or run.scheduled_for is None:
+        for run in runs:
+            if run.state != "pending" or run.scheduled_for is None:
                 continue
             if not self._store.give_up(run.id, "orphan", self._me, now):
                 continue

@@ -103,8 +103,10 @@ def start(
         store.close()
 
 
-def _wanted(known: Registry, settings: Settings) -> Filter:
-    """Return which jobs --only, --except and --tag leave. Raises UnknownJob for a name in --only."""
+def _wanted(known: Registry, settings: Settings) -> Filter | None:
+    """Return which jobs --only, --except and --tag leave, or None: all. Raises UnknownJob."""
+    if not (settings.only or settings.exclude or settings.tag):
+        return None
     for name in sorted(settings.only):
         known.summary(name)
     return lambda job: status.excluded(job, settings) in (None, status.ENVIRONMENT)

@@ -79,7 +79,7 @@ def _recorded(facts: Facts, at: Instant) -> tuple[Instant | None, Run | None]:
 
 
 def _by_hand(facts: Facts, at: Instant, *, near: bool) -> Run | None:
-    """Return the last run that no schedule asked for; `near`: only if it ran then, or began not long before."""
+    """Return the last run that no schedule asked for; `near`: only one that ran then, or just before."""
     if facts.store is None or facts.fact is None:
         return None
     run = facts.store.unscheduled_before(facts.fact.id, at)

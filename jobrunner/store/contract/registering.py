@@ -105,6 +105,15 @@ class Registering(Bench):
         assert [(run.job, run.state) for run in self.rows()] == [("new", "running")]
         assert self.store.job("old") is None
 
+    def test_a_node_that_has_not_heard_of_a_renaming_means_the_same_job(self) -> None:
+        self.register(make_job("old"))
+        self.store.join(make_node("b"))
+        self.register(make_job("new", hash="n", former_names=("old",)), owner="b", now=at(70))
+        self.store.register("a", [make_job("old")], "", at(80))
+        assert [fact.name for fact in self.store.jobs()] == ["old"]
+        self.register(make_job("new", hash="n", former_names=("old",)), owner="b", now=at(90))
+        assert [(fact.name, fact.id) for fact in self.store.jobs()] == [("new", 1)]
+
     def test_a_former_name_that_another_job_bears_is_left_to_it(self) -> None:
         self.register(make_job("old"))
         found = self.store.register("a", [make_job("old"), make_job("new", former_names=("old",))], "", at(7))

@@ -62,7 +62,9 @@ class Every:
 
 def make_job(name: str = "tick", *, hash: str = "", every: int = 1, **facts: Any) -> Job:  # noqa: A002
     """Return a job; its hash follows its schedule and limit unless given."""
-    config = {"name": name, "schedule": f"every {every}s"}
+    config: dict[str, Any] = {"name": name, "schedule": f"every {every}s"}
+    if "former_names" in facts:
+        config["formerNames"] = list(facts["former_names"])
     own = hash or f"{name}/{every}/{facts.get('number_of_executions')}"
     return Job(
         name=name, schedule=Every(every), timezone="UTC", file=f"jobs/{name}.py", path=f"/p/jobs/{name}.py",

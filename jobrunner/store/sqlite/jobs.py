@@ -47,9 +47,15 @@ class Jobs(Part):
         return _registration(wanted, before, changed, rescheduled)
 
     KNOWN = "SELECT name_key, id, definition_hash FROM jobs"
+    FORMER = """
+        SELECT lower(former.value), j.id, j.definition_hash
+        FROM jobs j JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash
+        JOIN json_each(d.config, '$.formerNames') AS former"""
 
     def _known(self) -> Known:
-        return {key: (job_id, hash_) for key, job_id, hash_ in self._db.rows(self.KNOWN)}
+        """Return what each name means. A node that has not heard of a renaming yet means the same job."""
+        found = {key: (job_id, hash_) for key, job_id, hash_ in self._db.rows(self.FORMER)}
+        return {**found, **{key: (job_id, hash_) for key, job_id, hash_ in self._db.rows(self.KNOWN)}}
 
     RENAME = "UPDATE OR IGNORE jobs SET name = ?2, name_key = ?3 WHERE name_key = ?1"
 
@@ -98,7 +104,8 @@ class Jobs(Part):
                                  group_limit)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (job_id, hash) DO NOTHING"""
-    MAKE_CURRENT = "UPDATE jobs SET definition_hash = ?2, file = ?3, name = ?4 WHERE id = ?1"
+    MAKE_CURRENT = """
+        UPDATE jobs SET definition_hash = ?2, file = ?3, name = ?4, name_key = lower(?4) WHERE id = ?1"""
     CURRENTS_CHANGED = "UPDATE meta SET currents = currents + 1"
 
     def _define(self, changed: Mapping[str, Job], known: Known) -> None:
