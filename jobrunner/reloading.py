@@ -23,6 +23,7 @@ from jobrunner.watching import Quiet, Watch
 from jobrunner.workplace import Workplace
 
 FILES = (FILE, "services.py", hooksfile.NAME)
+RETRY = 5.0  # seconds until a process is asked for again
 FIXED = ("project", "folders", "state", "slots", "node", "machine", "stored", "explicit", "grace")
 
 
@@ -85,14 +86,19 @@ class Reloading:
             self._quiet.note(now)
         if self._quiet.due(now) == 0:
             self._quiet.clear()
-            self._start_reading()
+            self._start_reading(now)
         return self._what_was_read()
 
-    def _start_reading(self) -> None:
+    def _start_reading(self, now: float) -> None:
         self._stop_reading()
         self._settings = self._new_settings()
         warmer = Warmer()
-        warmer.start(self._settings)
+        try:
+            warmer.start(self._settings)
+        except OSError as error:  # no process is to be had now: soon there may be
+            self._say(f"no process to read the job files in could be started: {error.strerror}")
+            self._quiet.note(now + RETRY)
+            return
         self._warmer = warmer
         self._place.attend(warmer.fileno())
 
@@ -122,12 +128,18 @@ class Reloading:
         if done:
             self._place.leave_alone(descriptor)
             self._warmer = None
+            if warmer.trouble is not None:
+                self._say(f"the job files could not all be read: {warmer.trouble}")
         if gathered is None:
             return None
         self._definitions = renew(self._definitions, gathered)
         if self._watch is not None:
             self._watch.follow(self._files())
         return self._definitions
+
+    def _say(self, trouble: str) -> None:
+        """Say why definitions stay as they were; the next change of any file is read again."""
+        self._emit(FileBroken(Problem("jobs", None, trouble, "all jobs go on as they were")))
 
     def _read_stamps(self) -> list[object]:
         if self._watch is None or (self._watch.complete and self._watch.fileno() is not None):
