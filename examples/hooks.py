@@ -4,4 +4,4 @@
 def on_finish(run, output):
     """Keep a journal. To page somebody there is on_failure, which also gets the `error`."""
     with (output / "journal.txt").open("a", encoding="utf-8") as journal:
-        journal.write(f"{run.startedAt} {run.job} {run.state}\n")
+        journal.write(f"{run.finishedAt} {run.job} {run.state}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from jobrunner.clock import Instant
 from jobrunner.events import ChainEnded, Event, JobDisabled, Retrying
@@ -34,7 +35,7 @@ class Aftermath:
             self._store.again(run, at, now)
             return [Retrying(run.id, run.job, run.attempt + 1, at)]
         failures = self._store.conclude(run, outcome, now)
-        events: list[Event] = [ChainEnded(run, outcome)]
+        events: list[Event] = [ChainEnded(replace(run, finished_at=now), outcome)]
         if job is not None and outcome.state in FAILED and 0 < job.stop_on_error <= failures:
             events.append(self._disable(run, failures, now))
         return events

@@ -7,6 +7,7 @@ stays in the outbox, nothing was claimed, and the next turn says it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobrunner import failpoints
@@ -97,9 +98,10 @@ class Dispatcher:
         """Whether there is something to wait for before the node may go."""
         return bool(self._live or self._postscripts or self.hooks.busy)
 
-    def adopt(self, settings: Settings, hooks: frozenset[str]) -> None:
+    def adopt(self, settings: Settings, hooks: frozenset[str], masker: Masker) -> None:
         """From now on hand out runs, and call hooks, by these settings."""
         self._settings = self.hooks.settings = settings
+        self._masker = self.hooks.masker = masker
         self.hooks.named = hooks
 
     def _find(self, name: str) -> Job | None:
@@ -291,7 +293,8 @@ class Dispatcher:
         took = live.ended_at - (run.started_at or live.ended_at)
         ended: Event = Finished(run.id, run.job, outcome, took)
         last = live.stopped or not self._repeats
-        return [ended, *self._aftermath.settle(run, outcome, live.ended_at, last=last)]
+        whole = replace(run, log_bytes=live.log.total)
+        return [ended, *self._aftermath.settle(whole, outcome, live.ended_at, last=last)]
 
     def _recover(self, dead: Iterable[NodeFacts], now: Instant) -> list[Event]:
         return [event for node in dead for event in recover(self._store, node, self._aftermath, now)]

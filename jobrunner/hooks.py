@@ -58,7 +58,7 @@ class Hooks:
     def __init__(self, callers: Callers, settings: Settings, masker: Masker, named: frozenset[str]) -> None:
         self._callers = callers
         self.settings = settings
-        self._masker = masker
+        self.masker = masker
         self._numbers = count(1)
         self._waiting: deque[Call] = deque(maxlen=BACKLOG)
         self._under_way: dict[int, Call] = {}
@@ -110,11 +110,11 @@ class Hooks:
             call.output += happening.data[: LONGEST - len(call.output)]
             return
         del self._under_way[happening.number]
-        said = self._masker.stream()
+        said = self.masker.stream()
         log = said.feed(bytes(call.output)) + said.end()
         failed: Event | None = None
         if happening.outcome.state not in ("succeeded", "skipped"):
-            error = self._masker.data(happening.outcome.error or {})
+            error = self.masker.data(happening.outcome.error or {})
             sentence = f"{error.get('type')}: {error.get('message')}"
             whole = str(error.get("traceback") or sentence).strip()
             log += f"hook {call.hook} failed: {whole}\n".encode()

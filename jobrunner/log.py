@@ -97,7 +97,7 @@ def _started(event: e.Started) -> Say:
 
 def _retrying(event: e.Retrying, now: Instant | None) -> Say:
     when = f"at {to_iso(event.at)}" if now is None else f"in {_whole(event.at - now)}"
-    return "warning", f"{event.job} #{event.run_id} failed, attempt {event.attempt} {when}"
+    return "warning", f"{event.job} #{event.run_id}: attempt {event.attempt} follows {when}"
 
 
 def _whole(micros: int) -> str:

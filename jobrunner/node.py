@@ -251,7 +251,8 @@ class Node:
             self._trouble(error)
             return
         self._new, self._settings = None, new.settings
-        self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit))
+        masker = Masker(secrets_of(os.environ, new.settings))
+        self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit), masker)
         if preload(before) != preload(new):
             self.place.pool.renew(preload(new))
         for event in (*differences(before, new, adopted), *adopted.events):

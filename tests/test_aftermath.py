@@ -33,6 +33,11 @@ def ended(desk: Desk, outcome: Outcome, job: Job | None, *, last: bool = False) 
         return Aftermath(desk.store, lambda _: job, "ana").settle(run, outcome, now, last=last)
 
 
+def closed(run: Run) -> Run:
+    """Return a run as hooks hear of it: `running` makes time stand still at its start."""
+    return replace(run, finished_at=run.started_at)
+
+
 def running(house: House, **fields: Any) -> tuple[Desk, Job, Run]:
     job = a_job(**fields)
     desk = house.open(job)
@@ -53,20 +58,20 @@ def test_a_failure_that_may_be_tried_again_is_no_end_of_its_chain(house: House) 
 def test_what_was_asked_to_end_is_not_tried_again(house: House) -> None:
     desk, job, run = running(house, retries=Retries(max=1), delivery="at-least-once")
     assert ended(desk, replace(BAD, state="lost"), job, last=True) == [
-        ChainEnded(run, replace(BAD, state="lost"))
+        ChainEnded(closed(run), replace(BAD, state="lost"))
     ]
     assert desk.ledger() == ["1 lost"]
 
 
 def test_the_end_of_a_chain_is_told_and_remembered(house: House) -> None:
     desk, job, run = running(house)
-    assert ended(desk, GOOD, job) == [ChainEnded(run, GOOD)]
+    assert ended(desk, GOOD, job) == [ChainEnded(closed(run), GOOD)]
     assert desk.facts().last_state == "succeeded"
 
 
 def test_a_job_that_nobody_knows_any_more_is_neither_repeated_nor_disabled(house: House) -> None:
     desk, _, run = running(house, retries=Retries(max=3), stop_on_error=1)
-    assert ended(desk, BAD, None) == [ChainEnded(run, BAD)]
+    assert ended(desk, BAD, None) == [ChainEnded(closed(run), BAD)]
     assert (desk.facts().consecutive_failures, desk.facts().enabled_override) == (1, None)
 
 
@@ -74,7 +79,7 @@ def test_a_job_that_nobody_knows_any_more_is_neither_repeated_nor_disabled(house
 def test_one_failure_too_many_disables_the_job_and_is_in_the_audit_trail(house: House, state: Any) -> None:
     desk, job, run = running(house, stop_on_error=1)
     outcome = replace(BAD, state=state)
-    assert ended(desk, outcome, job) == [ChainEnded(run, outcome), JobDisabled("job", "after a failure")]
+    assert ended(desk, outcome, job) == [ChainEnded(closed(run), outcome), JobDisabled("job", "after a failure")]
     facts = desk.facts()
     assert (facts.enabled_override, facts.enabled_reason) == (False, "after a failure")
     note = desk.store.notes("job", limit=1)[0]

@@ -15,8 +15,10 @@ from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import problem_object
 from jobrunner.cli.render import local, many
 from jobrunner.clock import HOUR, SECOND, Instant, SystemClock
+from jobrunner.discovery import hooksfile
 from jobrunner.discovery.files import NOT_READ
 from jobrunner.errors import ConfigError
+from jobrunner.executor import memory
 from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
@@ -71,9 +73,19 @@ def _look(
     jobs, problems = _of(name, known, lambda: asked.state(settings))
     unread = [one for one in problems if one.message == NOT_READ]
     problems = [one for one in problems if one.message != NOT_READ]
+    problems += hooksfile.problems(jobs.values(), settings.project)
     if not static:
         problems += prove(jobs.values(), settings)
-    return jobs, problems, unread + ([] if name else crowds(jobs.values(), settings))
+    warnings = [*unread, *unlimited(jobs.values())]
+    return jobs, problems, warnings + ([] if name else crowds(jobs.values(), settings))
+
+
+def unlimited(jobs: Iterable[Job]) -> list[Problem]:
+    """Return a warning for each memory limit that this system cannot keep."""
+    if memory.supported():
+        return []
+    said = "memoryLimit cannot be kept on this system: only Linux tells what a run's processes hold"
+    return [Problem(job.file, job.line, said, None, job.name) for job in jobs if job.memory_limit is not None]
 
 
 def _of(
@@ -92,8 +104,8 @@ def _of(
 
 
 def _print(jobs: Mapping[str, Job], problems: list[Problem], warnings: list[Problem]) -> None:
-    for problem in problems:
-        out.line(_sentence(problem))
+    for sentence in dict.fromkeys(map(_sentence, problems)):  # one of several configs may say the same
+        out.line(sentence)
     for warning in warnings:
         out.line("warning: " + _sentence(warning))
     found = [many(len(problems), "problem")] if problems else ["no problems"]

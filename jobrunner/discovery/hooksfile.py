@@ -1,12 +1,13 @@
-"""hooks.py: which hooks it defines, read from its syntax tree; nothing of it is executed here."""
+"""hooks.py, and the hooks that configs name: which there are, read from syntax trees; nothing is executed."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jobrunner.config.values import HOOKS
-from jobrunner.model import Problem
+from jobrunner.model import Job, Problem
 
 NAME = "hooks.py"
 LARGEST = 1_000_000  # bytes
@@ -15,26 +16,49 @@ LARGEST = 1_000_000  # bytes
 def read(project: str) -> tuple[frozenset[str], Problem | None]:
     """Return the names of the hooks that <project>/hooks.py defines, and why it cannot be used, if so."""
     path = Path(project, NAME)
+    if not path.is_file():
+        return frozenset(), None
     try:
-        if not path.is_file():
-            return frozenset(), None
-        if path.stat().st_size > LARGEST:
-            raise ValueError("it is larger than 1 MB")
-        tree = ast.parse(path.read_bytes(), NAME)
+        return frozenset(HOOKS) & _defined(path), None
     except SyntaxError as error:
-        return frozenset(), _problem(path, error.lineno, f"the file is not Python: {error.msg}")
+        line, message = error.lineno, f"the file is not Python: {error.msg}"
     except (OSError, ValueError, RecursionError, MemoryError) as error:
-        return frozenset(), _problem(path, None, f"the file cannot be read: {error}")
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    defined = {node.name for node in tree.body if isinstance(node, functions)}
-    imported = {
-        alias.asname or alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    return frozenset(HOOKS) & (defined | imported), None
+        line, message = None, f"the file cannot be read: {error}"
+    return frozenset(), Problem(NAME, line, message, "mend it; no hook is called until then", path=str(path))
 
 
-def _problem(path: Path, line: int | None, message: str) -> Problem:
-    return Problem(NAME, line, message, "mend it; no hook is called until then", path=str(path))
+def problems(jobs: Iterable[Job], project: str) -> Iterator[Problem]:
+    """Yield what is wrong with hooks.py, and each function that a config names and no file of the project
+    defines. Of installed packages nothing is known."""
+    _, problem = read(project)
+    if problem is not None:
+        yield problem
+    for job in jobs:
+        for hook, target in job.hooks.items():
+            module, _, function = target.partition(":")
+            path = Path(project, *module.split(".")).with_suffix(".py") if module else Path(job.path)
+            if path.is_file() and not _may_define(path, function):
+                said = f"its hook {hook} is {target}, and {path.name} defines no {function}"
+                yield Problem(job.file, job.line, said, "define it, or correct the name", job.name, job.path)
+
+
+def _may_define(path: Path, name: str) -> bool:
+    try:
+        return name in _defined(path)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return True  # what is wrong with the file is said elsewhere
+
+
+def _defined(path: Path) -> frozenset[str]:
+    """Return what a file defines or imports at its top. Raises SyntaxError, OSError and the like."""
+    if path.stat().st_size > LARGEST:
+        raise ValueError("it is larger than 1 MB")
+    body = ast.parse(path.read_bytes(), path.name).body
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    names = {node.name for node in body if isinstance(node, functions)}
+    for node in body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return frozenset(names)

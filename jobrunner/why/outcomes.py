@@ -77,11 +77,11 @@ def _after(run: Run) -> str:
 
 
 def _tries(facts: Facts, chain: Chain) -> str:
-    """Return which attempt it was, of how many that it may have."""
-    most = 1 + facts.job.retries.max if facts.job is not None else len(chain.runs)
-    if len(chain.runs) > 1:
-        return f" at attempt {len(chain.runs)} of {max(most, len(chain.runs))}"
-    return ""
+    """Return which attempt it was, of how many that `retries` allows."""
+    if len(chain.runs) == 1:
+        return ""
+    most = facts.job.retries.max if facts.job is not None else 0
+    return f" at attempt {len(chain.runs)}" + (f" of {max(most + 1, len(chain.runs))}" if most else "")
 
 
 def _succeeded(facts: Facts, chain: Chain) -> Told:

@@ -287,3 +287,20 @@ def test_static_executes_nothing_at_all(house: House) -> None:
     assert not mark.exists()
     assert house.call("check").code == 0
     assert mark.exists()
+
+
+def test_hooks_that_no_file_defines_are_problems(house: House) -> None:
+    house.job("a", hooks={"on_failure": ":nope", "onFinish": "alerts:page", "on_skip": "alerts:no"})
+    (house.root / "alerts.py").write_text("def page(run): ...\n")
+    found = house.call("check", "--static").out
+    assert "its hook on_failure is :nope, and a.py defines no nope" in found
+    assert "its hook on_skip is alerts:no, and alerts.py defines no no" in found
+    assert "page" not in found
+
+
+def test_a_broken_hooks_file_is_a_problem(house: House) -> None:
+    house.job("a")
+    (house.root / "hooks.py").write_text("def on_failure(\n")
+    done = house.call("check", "--static")
+    assert done.code == 1
+    assert done.out.startswith("hooks.py:1: the file is not Python")
