@@ -110,13 +110,12 @@ class Dispatcher:
     # -- what the executor saw -----------------------------------------------------------------------
 
     def notice(self) -> None:
-        """Take in what the executor saw, and start the hooks that wait."""
+        """Take in what the executor saw."""
         for happening in self._executor.happened():
             if isinstance(happening, HookOutput | HookEnded):
                 self._hear_hook(happening)
             elif (live := self._live.get(happening.run_id)) is not None:
                 self._notice(live, happening)
-        self.hooks.pump()
         if self._dirty_since is None and any(live.dirty or live.asked for live in self._live.values()):
             self._dirty_since = self._clock.now()
 
@@ -174,9 +173,11 @@ class Dispatcher:
                 self._emit(Stalled(live.claim.run.id, live.claim.run.job, silent))
 
     def look_for_pending(self) -> None:
-        """Others may have written what is due later: know when to wake."""
-        self.backlog = True
-        self._pending_at = self._store.next_pending(self._clock.now())
+        """Somebody else has written: know whether something is to be claimed, or when to wake for it."""
+        now = self._clock.now()
+        first = self._store.next_pending(0)
+        self.backlog = self.backlog or (first is not None and first <= now)
+        self._pending_at = self._store.next_pending(now)
 
     def next_wake(self) -> Instant | None:
         """Return when a turn is due though nothing happens: what runs have said must be stored, or a
@@ -211,8 +212,7 @@ class Dispatcher:
                 failpoints.reach("after-enqueue")
                 ready, claims = self._claim(now)
                 self._pending_at = self._store.next_pending(now)
-                if not self._store.seen(self._me.owner, now):
-                    raise given_up(self._me)
+                self._sign(now, quiet=not (events or claims or flush))
                 ends = any(live.outcome is not None for live in self._live.values())
                 if ends:
                     failpoints.reach("before-commit")
@@ -221,7 +221,6 @@ class Dispatcher:
             raise
         if ends:
             failpoints.reach("after-commit")
-        self._alive_at = now
         self.backlog = len(claims) == len(ready)
         self._forget_recorded(flush)
         for event in events:
@@ -232,6 +231,16 @@ class Dispatcher:
         if self._scheduler.replaced:
             self.heed()
             self._scheduler.replaced = False
+
+    def _sign(self, now: Instant, *, quiet: bool) -> None:
+        """Note that we live, unless nothing else is written: idle nodes would wake each other for ever."""
+        if quiet and 0 <= now - self._alive_at < ALIVE_EVERY:
+            known = self._store.knows(self._me.owner)
+        else:
+            known = self._store.seen(self._me.owner, now)
+            self._alive_at = now
+        if not known:
+            raise given_up(self._me)
 
     def _claim(self, now: Instant) -> tuple[Sequence[int], list[Claim]]:
         ready = self._executor.ready if self.claiming else []
@@ -244,7 +253,9 @@ class Dispatcher:
     def hand_out(self, claim: Claim) -> None:
         """Give a committed claim to its child."""
         run, job = claim.run, self._scheduler.job(claim.run.job)
-        assert job is not None  # a claim is of a definition that we hold
+        if job is None:  # renamed by another node in the moment of the claim
+            self._give_back(claim)
+            return
         log = LogWindow(self._settings.log_limit)
         live = Live(claim, job, log, self._masker.stream(), self._clock.monotonic())
         self._live[run.id] = live
@@ -259,6 +270,17 @@ class Dispatcher:
         if claim.is_last and run.trigger == "schedule" and run.attempt == 1:
             self._emit(JobFinished(run.job, job.number_of_executions or 0))
 
+    def _give_back(self, claim: Claim) -> None:
+        """End a run that we cannot start, before anything of it has begun."""
+        error = {"type": "NotHeld", "message": "this node knows no such job any more", "traceback": ""}
+        outcome = Outcome(state="failed", error={**error, "phase": "import"})
+        now = self._clock.now()
+        with self._store.transaction():
+            self._store.finish(claim.run, outcome, 0, now)
+            events = self._aftermath.settle(claim.run, outcome, now)
+        for event in events:
+            self.tell(event)
+
     def tell(self, event: Event) -> None:
         """Say what a commit has made true, and have the hooks called that it concerns."""
         match event:
@@ -272,6 +294,7 @@ class Dispatcher:
 
     def _record(self, now: Instant, flush: bool) -> list[Event]:
         events: list[Event] = []
+        self._hear_who_shall_end()
         for live in self._live.values():
             try:
                 if live.outcome is not None or (flush and live.dirty):
@@ -285,6 +308,13 @@ class Dispatcher:
         for run_id, data in self._postscripts:
             self._store.add_to_log(run_id, data)
         return events
+
+    def _hear_who_shall_end(self) -> None:
+        """A run that ends before we have heard that somebody asked it to is not to be tried again either."""
+        if any(live.outcome is not None for live in self._live.values()):
+            for run_id, _ in self._store.asked_to_end(self._me.owner):
+                if (live := self._live.get(run_id)) is not None and live.outcome is not None:
+                    live.stopped = True
 
     def _finish(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:
         run = live.claim.run
@@ -311,7 +341,7 @@ class Dispatcher:
             elif flushed:
                 for number in live.settle():
                     self._executor.answer(run_id, number, {})
-        if flushed:
+        if not any(live.dirty or live.asked for live in self._live.values()):
             self._dirty_since = None
 
     def _pending_due(self, now: Instant) -> bool:

@@ -23,6 +23,7 @@ from jobrunner.settings import Settings
 from jobrunner.wire import HookCall, RunSpec
 
 BACKLOG = 1000  # calls that may wait; the oldest are dropped beyond
+AT_ONCE = 8  # calls under way at most: they take no slots
 LONGEST = 64 * 1024  # bytes of one hook's output that are kept
 AT_THE_END = {
     "succeeded": ("on_success", "on_finish"),
@@ -95,7 +96,7 @@ class Hooks:
 
     def pump(self) -> None:
         """Start what waits, as long as there are processes for it."""
-        while self._waiting:
+        while self._waiting and len(self._under_way) < AT_ONCE:
             number = next(self._numbers)
             if not self._callers.run_hook(self._waiting[0].spec, number):
                 return

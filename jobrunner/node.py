@@ -100,6 +100,8 @@ class Node:
         self._started_at = self._clock.monotonic()
         self._patience = Patience(emit)
         self._paused = False
+        self._changed = False  # something that nodes go by, and it has not been read yet
+        self._outage = False  # time has passed in which nothing could start
         self._stop = Stop(self.place, self._dispatcher, settings.grace, emit)
         self._goal_reached = False
         self.stuck: tuple[tuple[str, str], ...] = ()
@@ -203,6 +205,7 @@ class Node:
 
     def _note_clock(self, event: Event) -> None:
         """Keep it for `why`; nothing depends on that."""
+        self._outage = self._outage or isinstance(event, Slept) or getattr(event, "micros", 0) > 0
         if isinstance(event, Slept):
             self._scheduler.slept = event.since, event.until
             action, detail = "slept", f"{to_iso(event.since)}/{to_iso(event.until)}"
@@ -225,14 +228,17 @@ class Node:
         if self._store.changed() or self.place.rung:
             self._dispatcher.look_for_pending()
             self._dispatcher.heed()
-        if self._store.definitions_changed() or self.place.rung:
+        self._changed = self._store.definitions_changed() or self.place.rung or self._changed
+        if self._changed:
             events += self._scheduler.load(self._clock.now()) + self._check_pause()
             stored = self._store.overrides()
             if stored != self._definitions.settings.stored:
                 self._reloading.ask(stored, self._clock.monotonic())
+            self._changed = False
         self.place.rung = False
-        if self._dispatcher.claiming and self._scheduler.may_give_up:
-            events += self._scheduler.give_up(self._clock.now(), outage=False)
+        if self._dispatcher.claiming and (self._outage or self._scheduler.may_give_up):
+            events += self._scheduler.give_up(self._clock.now(), outage=self._outage)
+            self._outage = False
         for event in events:
             self._dispatcher.tell(event)
 
@@ -251,6 +257,7 @@ class Node:
             self._trouble(error)
             return
         self._new, self._settings = None, new.settings
+        self._dispatcher.look_for_pending()
         masker = Masker(secrets_of(os.environ, new.settings))
         self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit), masker)
         if preload(before) != preload(new):
@@ -271,6 +278,7 @@ class Node:
         if self._clock.monotonic() < self._patience.until:
             return
         if not self._dead and not self._dispatcher.must_turn(self._clock.now()):
+            self._dispatcher.hooks.pump()  # after a turn they come behind the runs
             return
         try:
             self._dispatcher.turn(self._dead)
@@ -318,7 +326,8 @@ class Node:
     def _over(self) -> bool:
         if self._patience.hopeless is not None:
             return True
-        if self._dispatcher.running or (self._dispatcher.busy and self._stop.stage is not Stage.KILLING):
+        monotonic = self._clock.monotonic()
+        if self._dispatcher.running or (self._dispatcher.busy and self._stop.hooks_may_go_on(monotonic)):
             return False
         return self._stop.stage is not Stage.WORKING or (self._goal_reached and not self._pending())
 

@@ -21,6 +21,7 @@ from jobrunner.events import Draining, Event
 from jobrunner.joining import restored
 from jobrunner.masking import Masker, secrets_of
 from jobrunner.model import Job, Run
+from jobrunner.patience import HOPELESS
 from jobrunner.recovery import deaths, recover
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
@@ -123,8 +124,11 @@ class Once:
             try:
                 self._dispatcher.turn()
                 wait = 0.0
-            except StateError:  # locked or full: the run goes on, its end is written as soon as it can be
+            except StateError as error:  # the run goes on; its end is written as soon as it can be
+                if error.code in HOPELESS:
+                    raise
                 wait = 0.1
+        self._dispatcher.hooks.pump()
         if self._dispatcher.busy:
             self.place.wait(wait)
 

@@ -118,7 +118,7 @@ def _takeable(path: Path) -> bool:
     try:
         with contextlib.suppress(FileNotFoundError), _lock(path):
             return True
-    except Timeout:
+    except (Timeout, OSError):  # held, or no descriptor to try with: no proof of anything
         return False
     return True
 

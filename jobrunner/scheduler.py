@@ -81,7 +81,7 @@ class Scheduler:
 
     def load(self, now: Instant) -> list[Event]:
         """Read where all our jobs stand and arm them anew. Returns warnings about cursors in the future."""
-        self._heap, self.stale = [], False
+        self._heap, self.stale = [], True  # so it stays if what follows cannot be read
         self._shut = bool(self._gates)
         events: list[Event] = []
         ours: set[str] = set()
@@ -93,6 +93,7 @@ class Scheduler:
             self._arm(replace(current, consumed=consumed, anchor=min(current.anchor, consumed)), now)
             ours.add(standing.job.casefold())
             self._shut = self._shut or self._gate(job, standing)[0] is not None
+        self.stale = False
         return events + self._check_outdated(frozenset(self._jobs.keys() - ours))
 
     def _standings(self, ids: Sequence[int] | None = None) -> Iterator[Standing]:

@@ -10,6 +10,8 @@ from jobrunner.dispatcher import Dispatcher
 from jobrunner.events import Draining, Event
 from jobrunner.workplace import Workplace
 
+LAST_HOOKS = 2.0  # seconds for hooks once the grace is over
+
 
 class Stage(IntEnum):
     """How far a stop has come."""
@@ -32,15 +34,16 @@ class Stop:
         self._emit = emit
         self.stage = Stage.WORKING
         self.until: float | None = None  # monotonic; when the grace is over
+        self._ended_at = 0.0  # monotonic; when runs were asked to end
 
     def move_along(self, monotonic: float) -> None:
         """Do what the signals so far and the time ask for."""
         if self._place.signals and self.stage is Stage.WORKING:
             self._drain(monotonic)
         if self.until is not None and monotonic >= self.until:
-            self._end_runs(Stage.STOPPING)
+            self._end_runs(Stage.STOPPING, monotonic)
         if self._place.signals > 1 and self.stage is not Stage.KILLING:
-            self._end_runs(Stage.KILLING)
+            self._end_runs(Stage.KILLING, monotonic)
 
     def _drain(self, monotonic: float) -> None:
         self.stage = Stage.DRAINING
@@ -48,9 +51,14 @@ class Stop:
         self.until = monotonic + self._grace / SECOND
         self._emit(Draining(len(self._dispatcher.running)))
 
-    def _end_runs(self, stage: Stage) -> None:
-        self.stage, self.until = stage, None
-        if stage is Stage.KILLING:
-            self._dispatcher.hooks.drop()
+    def hooks_may_go_on(self, monotonic: float) -> bool:
+        """Say whether hooks are still waited for: through the grace, and a moment for those of its end."""
+        if self.stage is Stage.STOPPING:
+            return monotonic - self._ended_at < LAST_HOOKS
+        return self.stage is not Stage.KILLING
+
+    def _end_runs(self, stage: Stage, monotonic: float) -> None:
+        self.stage, self.until, self._ended_at = stage, None, monotonic
+        self._dispatcher.hooks.drop()
         for run_id in self._dispatcher.running:
             self._place.pool.stop(run_id, "canceled", "shutdown", now=stage is Stage.KILLING)

@@ -89,11 +89,13 @@ class Desk:
         if self._dead or self.dispatcher.must_turn(self.clock.now()):
             self.dispatcher.turn(self._dead)
             self._dead = ()
+        self.dispatcher.hooks.pump()
 
     def adopt(self, *jobs: Job, broken: Sequence[Job] = ()) -> None:
         """Files were edited: these are the jobs now."""
         adopted = self.joining.adopt(self._definitions(jobs, broken), self.clock.now())
         self.events += adopted.events
+        self.dispatcher.look_for_pending()
 
     def leave(self) -> None:
         """Go in good order."""

@@ -79,7 +79,10 @@ def test_a_job_that_nobody_knows_any_more_is_neither_repeated_nor_disabled(house
 def test_one_failure_too_many_disables_the_job_and_is_in_the_audit_trail(house: House, state: Any) -> None:
     desk, job, run = running(house, stop_on_error=1)
     outcome = replace(BAD, state=state)
-    assert ended(desk, outcome, job) == [ChainEnded(closed(run), outcome), JobDisabled("job", "after a failure")]
+    assert ended(desk, outcome, job) == [
+        ChainEnded(closed(run), outcome),
+        JobDisabled("job", "after a failure"),
+    ]
     facts = desk.facts()
     assert (facts.enabled_override, facts.enabled_reason) == (False, "after a failure")
     note = desk.store.notes("job", limit=1)[0]

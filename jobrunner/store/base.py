@@ -70,6 +70,10 @@ class Store(Control, Protocol):
         """Note that the node lives; False when it was given up meanwhile (`recover`)."""
         ...
 
+    def knows(self, owner: str) -> bool:
+        """Say whether a node has joined and was not given up; cheap, and writes nothing."""
+        ...
+
     def leave(self, owner: str) -> None:
         """Remove a node that ends in good order and what it held; its definitions stop being current
         where another living node holds a different one."""

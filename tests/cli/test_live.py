@@ -376,9 +376,9 @@ def test_letters_that_a_terminal_lacks_are_replaced(monkeypatch: pytest.MonkeyPa
 
 def test_a_retry_is_told_with_its_distance_or_else_its_moment() -> None:
     event = e.Retrying(12, "sync", 2, NOON + 10 * SECOND)
-    assert sentence(event, NOON) == ("warning", "sync #12 failed, attempt 2 in 10 s")
-    assert sentence(event, NOON + 60 * SECOND) == ("warning", "sync #12 failed, attempt 2 in 0 s")
-    assert sentence(event) == ("warning", "sync #12 failed, attempt 2 at 2026-11-20T12:00:10.000Z")
+    assert sentence(event, NOON) == ("warning", "sync #12: attempt 2 follows in 10 s")
+    assert sentence(event, NOON + 60 * SECOND) == ("warning", "sync #12: attempt 2 follows in 0 s")
+    assert sentence(event) == ("warning", "sync #12: attempt 2 follows at 2026-11-20T12:00:10.000Z")
     assert sentence(NOTHING) is None
     assert sentence(progressed(1, 2)) is None
 

@@ -133,13 +133,14 @@ class Jobs(Part):
         self._db.many(self.HOLD, taken)
         return dropped + [job_id for job_id, *_ in taken if job_id in held]
 
-    FIND = "SELECT id FROM jobs WHERE name_key = ?"
+    FIND = """
+        SELECT id FROM jobs WHERE name_key = ?1 OR name_key IN (SELECT lower(value) FROM json_each(?2))
+        ORDER BY name_key != ?1 LIMIT 1"""
 
     def enroll(self, job: Job, now: Instant) -> int:
         """See `Store.enroll`. Until a node registers the job its current hash is empty."""
         with self._db.transaction():
-            self._rename({job.name.casefold(): job})
-            found = self._db.row(self.FIND, (job.name.casefold(),))
+            found = self._db.row(self.FIND, (job.name.casefold(), dumps(list(job.former_names))))
             return int(found[0]) if found else self._insert(job, now)
 
 

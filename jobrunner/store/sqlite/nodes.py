@@ -10,7 +10,7 @@ from jobrunner.store.sqlite.rows import Part
 
 
 class Nodes(Part):
-    """The verbs join, seen, leave and nodes."""
+    """The verbs join, seen, knows, leave and nodes."""
 
     JOIN = """
         INSERT INTO nodes (owner, node, machine, boot_id, pid, version, slots, exclusive,
@@ -32,6 +32,12 @@ class Nodes(Part):
         """See `Store.seen`."""
         with self._db.transaction():
             return self._db.change(self.SEEN, (owner, now)) == 1
+
+    KNOWS = "SELECT 1 FROM nodes WHERE owner = ?"
+
+    def knows(self, owner: str) -> bool:
+        """See `Store.knows`."""
+        return self._db.row(self.KNOWS, (owner,)) is not None
 
     def leave(self, owner: str) -> None:
         """See `Store.leave`."""
