@@ -18,6 +18,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     workplace   a process's locks, children, doorbell and signals
     goal        when --until-done is done
     dispatcher  one turn: record, recover, consume, claim, hand out
+    telling     what is said once it is committed
     hooks       who is told of a run, after the commit
     underway    runs of ours whose end is not recorded
     recovery    who is proven dead, and what becomes of their runs

@@ -31,8 +31,7 @@ class Aftermath:
         somebody asked to end."""
         job = self._find(run.job)
         at = next_attempt(job, run, outcome, now) if job is not None and not last else None
-        if at is not None:
-            self._store.again(run, at, now)
+        if at is not None and self._store.again(run, at, now) is not None:
             return [Retrying(run.id, run.job, run.attempt + 1, at)]
         failures = self._store.conclude(run, outcome, now)
         events: list[Event] = [ChainEnded(replace(run, finished_at=now), outcome)]

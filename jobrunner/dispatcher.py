@@ -15,7 +15,6 @@ from jobrunner.aftermath import Aftermath
 from jobrunner.clock import MILLISECOND, Clock, Instant
 from jobrunner.errors import StateError
 from jobrunner.events import (
-    ChainEnded,
     ClaimLost,
     Ending,
     Event,
@@ -23,7 +22,6 @@ from jobrunner.events import (
     JobFinished,
     Output,
     Progressed,
-    Skipped,
     Stalled,
     Started,
 )  # fmt: skip
@@ -37,6 +35,7 @@ from jobrunner.recovery import given_up, recover
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim, Store
+from jobrunner.telling import Telling
 from jobrunner.underway import Live
 
 FLUSH_EVERY = 250 * MILLISECOND  # how stale the stored log and progress of a running run may be
@@ -80,11 +79,12 @@ class Dispatcher:
         self._repeats = repeats
         self._aftermath = Aftermath(store, self._find, me.node)
         self._live: dict[int, Live] = {}
-        self._postscripts: list[tuple[int, bytes]] = []  # what hooks said of runs that have ended
         self._dirty_since: Instant | None = None
         self._alive_at = clock.now()
         self._pending_at: Instant | None = None  # when the next pending run is due
         self.hooks = Hooks(executor, settings, self._masker, hooks)
+        self._telling = Telling(store, self.hooks, me, self._find, emit)
+        self.tell = self._telling.tell
         self.backlog = True  # there may be pending runs that nobody has claimed
         self.claiming = True  # off while draining
 
@@ -96,7 +96,7 @@ class Dispatcher:
     @property
     def busy(self) -> bool:
         """Whether there is something to wait for before the node may go."""
-        return bool(self._live or self._postscripts or self.hooks.busy)
+        return bool(self._live or self._telling.pending or self.hooks.busy)
 
     def adopt(self, settings: Settings, hooks: frozenset[str], masker: Masker) -> None:
         """From now on hand out runs, and call hooks, by these settings."""
@@ -113,7 +113,7 @@ class Dispatcher:
         """Take in what the executor saw."""
         for happening in self._executor.happened():
             if isinstance(happening, HookOutput | HookEnded):
-                self._hear_hook(happening)
+                self._telling.hear(happening, self._live)
             elif (live := self._live.get(happening.run_id)) is not None:
                 self._notice(live, happening)
         if self._dirty_since is None and any(live.dirty or live.asked for live in self._live.values()):
@@ -144,15 +144,6 @@ class Dispatcher:
             self._emit(Progressed(run.id, run.job, live.progress or {}))
         live.sign(self._clock.monotonic())
         live.asked.append(number)
-
-    def _hear_hook(self, happening: HookOutput | HookEnded) -> None:
-        for run, log, event in self.hooks.hear(happening):
-            if (live := self._live.get(run.id)) is not None:
-                live.log.feed(log)
-            elif run.id and log:
-                self._postscripts.append((run.id, log))
-            if event is not None:
-                self._emit(event)
 
     # -- once a second -------------------------------------------------------------------------------
 
@@ -193,7 +184,7 @@ class Dispatcher:
         due = self._scheduler.next_due()
         return (
             any(live.outcome is not None for live in self._live.values())
-            or bool(self._postscripts)
+            or self._telling.pending
             or (self.claiming and due is not None and due <= now)
             or (self.claiming and self._pending_due(now) and bool(self._executor.ready))
             or self._flush_due(now)
@@ -281,15 +272,6 @@ class Dispatcher:
         for event in events:
             self.tell(event)
 
-    def tell(self, event: Event) -> None:
-        """Say what a commit has made true, and have the hooks called that it concerns."""
-        match event:
-            case ChainEnded(run=run, outcome=outcome):
-                self.hooks.ended(run, outcome, self._find(run.job))
-            case Skipped(job=job):
-                self.hooks.skipped(event, self._find(job))
-        self._emit(event)
-
     # -- what goes into the transaction --------------------------------------------------------------
 
     def _record(self, now: Instant, flush: bool) -> list[Event]:
@@ -305,8 +287,7 @@ class Dispatcher:
                 if error.code in POISON:  # else this one would fail every turn to come
                     live.spoil(error, self._settings.log_limit)
                 raise
-        for run_id, data in self._postscripts:
-            self._store.add_to_log(run_id, data)
+        self._telling.write()
         return events
 
     def _hear_who_shall_end(self) -> None:
@@ -333,7 +314,7 @@ class Dispatcher:
 
     def _forget_recorded(self, flushed: bool) -> None:
         """Drop what the commit has made true from memory, and answer those who waited for it."""
-        self._postscripts.clear()
+        self._telling.settle()
         for run_id, live in list(self._live.items()):
             if live.outcome is not None:
                 del self._live[run_id]

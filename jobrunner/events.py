@@ -160,6 +160,20 @@ class KeptOld(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Mended(Event):
+    """A file that could not be used is fine again, or gone."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class AtNextStart(Event):
+    """Settings were changed that a node reads only when it starts."""
+
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SchedulesPaused(Event):
     """Somebody paused all schedules, or ended the pause."""
 

@@ -7,7 +7,7 @@ and how it fails, goes to the log of its run; the run itself is what it was.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Protocol
@@ -16,7 +16,8 @@ from jobrunner.clock import Instant
 from jobrunner.events import Event, HookFailed, Skipped
 from jobrunner.executor import HookEnded, HookOutput
 from jobrunner.handout import hook_spec
-from jobrunner.masking import Masker
+from jobrunner.housekeeping import is_ours
+from jobrunner.masking import Masker, Stream
 from jobrunner.model import Job, Outcome, Run
 from jobrunner.record import run_object
 from jobrunner.settings import Settings
@@ -50,6 +51,7 @@ class Call:
     hook: str
     run: Run
     spec: RunSpec
+    stream: Stream
     output: bytearray = field(default_factory=bytearray)
 
 
@@ -89,10 +91,10 @@ class Hooks:
         for hook in AT_THE_END[outcome.state]:
             self._call(hook, told, job)
 
-    def skipped(self, event: Skipped, job: Job | None) -> None:
-        """Occurrences do not run; they have no run to speak of."""
-        if job is not None:
-            self._call("on_skip", _of_skip(event, job), job)
+    def skipped(self, event: Skipped, job: Job | None, find: Callable[[], Run | None]) -> None:
+        """Occurrences do not run; `find` returns their row in the ledger."""
+        if job is not None and any(self._targets("on_skip", job)):
+            self._call("on_skip", find() or _of_skip(event, job), job)
 
     def pump(self) -> None:
         """Start what waits, as long as there are processes for it."""
@@ -108,11 +110,11 @@ class Hooks:
         if call is None:
             return
         if isinstance(happening, HookOutput):
-            call.output += happening.data[: LONGEST - len(call.output)]
+            shown = call.stream.feed(happening.data)
+            call.output += shown[: LONGEST - len(call.output)]
             return
         del self._under_way[happening.number]
-        said = self.masker.stream()
-        log = said.feed(bytes(call.output)) + said.end()
+        log = bytes(call.output + call.stream.end())
         failed: Event | None = None
         if happening.outcome.state not in ("succeeded", "skipped"):
             error = self.masker.data(happening.outcome.error or {})
@@ -126,9 +128,12 @@ class Hooks:
         for target in self._targets(hook, job):
             facts = run_object(run)
             call = HookCall(name=hook, target=target, run=facts)
-            self._waiting.append(Call(hook, run, hook_spec(run, job, self.settings, call)))
+            spec = hook_spec(run, job, self.settings, call)
+            self._waiting.append(Call(hook, run, spec, self.masker.stream()))
 
     def _targets(self, hook: str, job: Job) -> Iterator[str]:
+        if is_ours(job.name):  # nobody asked for these
+            return
         if hook in self.named:
             yield "hooks.py"
         if hook in job.hooks:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobrunner.clock import Instant
 from jobrunner.definitions import Definitions, restore
 from jobrunner.errors import Refused, StateError
-from jobrunner.events import Event, FileBroken, JobAdded, JobUpdated, KeptOld, Reloaded, Skipped
+from jobrunner.events import Event, FileBroken, JobAdded, JobUpdated, KeptOld, Mended, Reloaded, Skipped
 from jobrunner.housekeeping import is_ours
 from jobrunner.model import Job, NodeFacts, Outcome, Run
 from jobrunner.scheduler import Scheduler
@@ -21,7 +21,8 @@ class Adopted:
     """What became of new definitions."""
 
     found: Registration
-    removed: tuple[str, ...]
+    appeared: tuple[str, ...]  # held now, and not before
+    removed: tuple[str, ...]  # the other way round
     events: list[Event]
 
 
@@ -53,13 +54,14 @@ class Joining:
         try:
             with self._store.transaction():
                 found = self._hold(definitions, now)
-                removed = tuple(sorted(before - {job.name for job in self._scheduler.held}))
+                now_held = {job.name for job in self._scheduler.held}
+                appeared, removed = tuple(sorted(now_held - before)), tuple(sorted(before - now_held))
                 self._note(definitions, found, now)
                 events = self._scheduler.load(now) + self._give_up_gone(removed, now)
         except BaseException:
             self._scheduler.hold(held)  # what the store does not know of is not to be planned or claimed by
             raise
-        return Adopted(found, removed, events)
+        return Adopted(found, appeared, removed, events)
 
     def _hold(self, definitions: Definitions, now: Instant) -> Registration:
         broken = broken_jobs(self._store, definitions)
@@ -126,11 +128,16 @@ class Joining:
             self._store.note(me, "job-added", name, self._file(name), now)
         for name in found.updated:
             detail = "new schedule" if name in found.rescheduled else "changed"
-            self._store.note(me, "job-updated", name, f"{self._file(name)}: {detail}", now)
+            self._store.note(me, "job-updated", name, f"{self._file(name)}{self._set(name)}: {detail}", now)
         for problem in definitions.problems:
             if problem.name is not None:
                 where = f"{problem.file}:{problem.line}" if problem.line else problem.file
                 self._note_once("file-broken", problem.name, f"{where}: {problem.message}", now)
+
+    def _set(self, name: str) -> str:
+        """Return the words for what is otherwise than in the file."""
+        job = self._scheduler.job(name)
+        return f" with {', '.join(job.overridden)} overridden" if job is not None and job.overridden else ""
 
     def _file(self, name: str) -> str:
         job = self._scheduler.job(name)
@@ -174,7 +181,10 @@ def differences(before: Definitions, after: Definitions, adopted: Adopted) -> li
         if problem not in before.problems:
             held = problem.name if (problem.name or "").casefold() in kept else None
             events.append(KeptOld(held, problem) if held else FileBroken(problem))
-    found = adopted.found
-    if found.added or found.updated or adopted.removed:
-        events.append(Reloaded(found.added, found.updated, adopted.removed))
+    broken = {problem.path for problem in after.problems}
+    mended = {problem.file: problem for problem in before.problems if problem.path not in broken}
+    events += [Mended(file) for file in sorted(mended)]
+    updated = tuple(name for name in adopted.found.updated if name not in adopted.appeared)
+    if adopted.appeared or updated or adopted.removed:
+        events.append(Reloaded(adopted.appeared, updated, adopted.removed))
     return events

@@ -182,6 +182,11 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
     ),
     e.Reloaded: _reloaded,
     e.KeptOld: lambda v: ("error", f"{_broken(v)[1]}; {v.job} goes on as it was"),
+    e.Mended: lambda v: ("info", f"{one_line(v.file)}: nothing is wrong with it any more"),
+    e.AtNextStart: lambda v: (
+        "warning",
+        f"{', '.join(v.settings)}: changed, which the next start will read",
+    ),
     e.SchedulesPaused: lambda v: ("info", "all schedules are paused" if v.paused else "schedules go on"),
     e.Slept: lambda v: ("warning", f"the machine slept for {brief(v.micros)}"),
     e.CursorReset: lambda v: (

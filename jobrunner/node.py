@@ -12,14 +12,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from jobrunner.clock import SECOND, Clock, SystemClock, to_iso
-from jobrunner.clockwatch import ClockWatch
+from jobrunner.clock import SECOND, Clock, SystemClock
+from jobrunner.clockwatch import ClockWatch, told
 from jobrunner.definitions import Definitions
 from jobrunner.discovery import hooksfile
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
 from jobrunner.events import (
-    ClockJumped,
     ClockNotSet,
     Event,
     FileBroken,
@@ -104,6 +103,7 @@ class Node:
         self._outage = False  # time has passed in which nothing could start
         self._stop = Stop(self.place, self._dispatcher, settings.grace, emit)
         self._goal_reached = False
+        self._timed_out = False  # it was told how long to work, and has
         self.stuck: tuple[tuple[str, str], ...] = ()
 
     def run(self) -> int:
@@ -129,6 +129,8 @@ class Node:
             raise self._patience.hopeless
         if self._stop.stage is Stage.KILLING:
             return 130
+        if self._options.until_done and self._timed_out and not self._goal_reached:
+            return 1
         return 1 if self.stuck and self._goal_reached else 0
 
     # -- joining and leaving -------------------------------------------------------------------------
@@ -200,21 +202,12 @@ class Node:
         for event in events:
             self._emit(event)
             self._scheduler.stale = True
-            self._note_clock(event)
+            self._outage = self._outage or event.micros > 0
+            if isinstance(event, Slept):
+                self._scheduler.slept = event.since, event.until
+            with suppress(StateError):  # it is kept for `why`; nothing depends on that
+                self._store.note(self.me.node, *told(event), self._clock.now())
         return bool(events)
-
-    def _note_clock(self, event: Event) -> None:
-        """Keep it for `why`; nothing depends on that."""
-        self._outage = self._outage or isinstance(event, Slept) or getattr(event, "micros", 0) > 0
-        if isinstance(event, Slept):
-            self._scheduler.slept = event.since, event.until
-            action, detail = "slept", f"{to_iso(event.since)}/{to_iso(event.until)}"
-        elif isinstance(event, ClockJumped):
-            action, detail = "clock-set", f"{event.micros / SECOND:+.0f} s"
-        else:
-            return
-        with suppress(StateError):
-            self._store.note(self.me.node, action, None, detail, self._clock.now())
 
     def _check_clock_is_set(self) -> None:
         """Without a clock nothing is due; what runs may end, and its end is recorded."""
@@ -313,8 +306,12 @@ class Node:
 
     def _check_time(self, monotonic: float) -> None:
         run_for = self._options.run_for
-        if run_for is not None and monotonic - self._started_at >= run_for / SECOND:
-            self.place.signals = max(self.place.signals, 1)
+        if (
+            run_for is not None
+            and monotonic - self._started_at >= run_for / SECOND
+            and not self.place.signals
+        ):
+            self._timed_out, self.place.signals = True, 1
 
     def _check_goal(self) -> None:
         if self._options.until_done and not self._goal_reached:

@@ -16,7 +16,7 @@ from jobrunner.discovery import hooksfile
 from jobrunner.discovery.walk import scan
 from jobrunner.discovery.warming import Warmer
 from jobrunner.errors import ConfigError
-from jobrunner.events import Event, FileBroken
+from jobrunner.events import AtNextStart, Event, FileBroken
 from jobrunner.model import Problem
 from jobrunner.settings import FILE, Settings
 from jobrunner.watching import Quiet, Watch
@@ -25,6 +25,9 @@ from jobrunner.workplace import Workplace
 FILES = (FILE, "services.py", hooksfile.NAME)
 RETRY = 5.0  # seconds until a process is asked for again
 FIXED = ("project", "folders", "state", "slots", "node", "machine", "stored", "explicit", "grace")
+
+
+SILENT = ("stored", "explicit")  # these are not written in jobrunner.yaml
 
 
 class Reloading:
@@ -48,6 +51,7 @@ class Reloading:
         self._again = again
         self._emit = emit
         self._quiet = Quiet()
+        self._told: list[str] = []
         self._warmer: Warmer | None = None
         self._watch = Watch(self._settings.folders, self._files()) if watch else None
         self._stamps = self._read_stamps()
@@ -110,6 +114,11 @@ class Reloading:
         except ConfigError as error:
             self._emit(FileBroken(Problem(error.file or FILE, error.line, error.message, error.hint)))
             return old
+        later = [name for name in FIXED if name not in SILENT and getattr(new, name) != getattr(old, name)]
+        if later != self._told:
+            self._told = later
+            if later:
+                self._emit(AtNextStart(tuple(later)))
         return replace(new, **{name: getattr(old, name) for name in FIXED})
 
     def _stop_reading(self) -> None:

@@ -186,13 +186,23 @@ class Scheduler:
             self._arm(standing, now, lost=True)
             return []
         todo = plan(job, standing, now, reason, self.slept)
+        waited = self._to_be_superseded(standing, todo)
         if todo is None or not self._write(standing, todo, job, now):
             self._arm(standing, now, lost=todo is not None)
             return []
         ended = self._make_way(standing, now) if todo.replace else []
         self._arm(moved(standing, todo), now)
         skipped = [Skipped(job.name, due.scheduled_for, due.skip, due.count) for due in todo.due if due.skip]
-        return [*ended, *skipped]
+        return [*waited, *ended, *skipped]
+
+    def _to_be_superseded(self, standing: Standing, todo: Plan | None) -> list[Event]:
+        """Return what is to be said of the pending run that a plan skips."""
+        if todo is None or todo.supersede is None or standing.pending_id is None:
+            return []
+        run = self._store.run(standing.pending_id)
+        if run is None or run.scheduled_for is None:
+            return []
+        return [Skipped(run.job, run.scheduled_for, todo.supersede, 1)]
 
     def _make_way(self, standing: Standing, now: Instant) -> list[Event]:
         """Let the newer occurrence be next: what runs is asked to end, what waits for an attempt ends."""

@@ -670,12 +670,44 @@ def test_a_reset_job_runs_as_often_again(house: House) -> None:
     assert desk.facts().executions == 1
 
 
-def test_a_reset_without_the_schedule_moves_no_cursor(house: House) -> None:
-    desk = house.open(a_job(number_of_executions=1, misfire="skip"))
+def test_a_reset_starts_nothing_that_would_have_been_due_while_the_job_was_finished(house: House) -> None:
+    desk = house.open(a_job(number_of_executions=1))
     live(desk, 3 * MINUTE + SECOND)
     desk.store.reset(desk.facts().id, house.clock.now())
     live(desk, MINUTE)
-    assert desk.ledger() == ["1 succeeded", "2 skipped/missed", "3 succeeded"]
+    assert desk.ledger() == ["1 succeeded", "4 succeeded"]
+
+
+def test_a_raised_limit_starts_nothing_that_would_have_been_due_while_the_job_was_finished(
+    house: House,
+) -> None:
+    desk = house.open(a_job(number_of_executions=1))
+    live(desk, 3 * MINUTE + SECOND)
+    desk.adopt(a_job(number_of_executions=2, hash="raised"))
+    live(desk, 2 * MINUTE)
+    assert desk.ledger() == ["1 succeeded", "4 succeeded"]
+
+
+def test_an_occurrence_of_which_any_attempt_is_on_record_is_never_planned_again(house: House) -> None:
+    desk = house.open(a_job(retries=Retries(max=1, delay=0)))
+    live(desk, MINUTE + SECOND, ends=lambda run: BAD if run["attempt"] == 1 else GOOD)
+    with desk.store.transaction():
+        desk.store._db.rows("DELETE FROM runs WHERE attempt = 1")  # type: ignore[attr-defined]
+    house.clock.wall -= 2 * MINUTE
+    live(desk, 3 * MINUTE)
+    minutes = [run.scheduled_for for run in desk.runs()]
+    assert len(minutes) == len(set(minutes))
+
+
+@pytest.mark.parametrize("concurrency", ["queue", "replace"])
+def test_beside_a_forced_run_nothing_starts_by_schedule(house: House, concurrency: str) -> None:
+    job = a_job(concurrency=concurrency)
+    desk = house.open(job)
+    with desk.store.transaction():
+        job_id = desk.store.enroll(job, house.clock.now())
+        desk.store.run_here(job_id, job, desk.me, 7, {}, identity="ana", force=True, now=house.clock.now())
+    live(desk, 2 * MINUTE + SECOND)
+    assert [run.trigger for run in desk.runs("running")] == ["manual"]
 
 
 def test_history_count_and_cursor_follow_a_renamed_job_and_nothing_fires_twice(house: House) -> None:

@@ -225,8 +225,9 @@ class Store(Control, Protocol):
         """
         ...
 
-    def again(self, run: Run, at: Instant, now: Instant) -> int:
-        """Write the next attempt of an ended run's chain, pending and due `at`; returns its id."""
+    def again(self, run: Run, at: Instant, now: Instant) -> int | None:
+        """Write the next attempt of an ended run's chain, pending and due `at`; returns its id, or None where
+        there is one already: then nothing is written."""
         ...
 
     def conclude(self, run: Run, outcome: Outcome, now: Instant) -> int:

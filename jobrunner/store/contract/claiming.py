@@ -188,11 +188,13 @@ class Claiming(Bench):
         with raises(Refused):
             self._by_hand()
 
-    def test_force_runs_beside_it_and_stands_in_nobodys_way(self) -> None:
+    def test_force_runs_beside_another_and_then_occupies_the_job_like_any_run(self) -> None:
         self._by_hand()
         self._by_hand(force=True)
         self.end(Claim(self.rows()[0], False, None, None))
         self._pending(make_job(), 1)
+        assert self.claim() == []
+        self.end(Claim(self.rows()[1], False, None, None))
         assert len(self.claim()) == 1
 
     def test_concurrency_allow_is_never_occupied(self) -> None:

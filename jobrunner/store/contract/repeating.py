@@ -26,6 +26,12 @@ class Repeating(Bench):
         kept = ("scheduled_for", "trigger", "scope", "group", "delivery", "params", "identity", "job")
         assert [getattr(second, name) for name in kept] == [getattr(first, name) for name in kept]
 
+    def test_an_attempt_that_is_there_already_is_not_written_again(self) -> None:
+        first = self._failed(make_job())
+        self.store.again(first, at(30), at(20))
+        assert self.store.again(first, at(40), at(20)) is None
+        assert [run.attempt for run in self.store.chain(first.id)] == [1, 2]
+
     def test_a_third_attempt_belongs_to_the_first(self) -> None:
         first = self._failed(make_job())
         self.store.again(first, at(30), at(20))
@@ -228,9 +234,10 @@ class Repeating(Bench):
         self.store.pause("ana", None, at(40))
         assert self.standing().paused
         assert self.claim(9) == []
-        assert self.store.run_here(
+        by_hand = self.store.run_here(
             self.standing().job_id, job, self.node, 7, {}, identity="ann", force=True, now=at(41)
         )
+        self.end(by_hand, 42)
         self.store.resume(at(50))
         assert [claim.run.attempt for claim in self.claim(9)] == [2]
 
@@ -255,8 +262,8 @@ class Repeating(Bench):
 
     # -- short words ---------------------------------------------------------------------------------
 
-    def _run(self, run_id: int) -> Run:
-        found = self.store.run(run_id)
+    def _run(self, run_id: int | None) -> Run:
+        found = self.store.run(run_id or 0)
         assert found is not None
         return found
 

@@ -63,8 +63,8 @@ class Claims(Part):
           AND (r.exclusive = 0 OR NOT EXISTS (
               SELECT 1 FROM runs o WHERE o.job_id = r.job_id AND o.scope = r.scope
               AND o.state IN ('pending', 'running', 'waiting')
-              AND o.exclusive = 1
-              AND (o.state != 'pending' OR (o.attempt > 1 AND (r.attempt = 1 OR o.root_id < r.root_id)))))
+              AND (o.state != 'pending' OR (
+                  o.exclusive = 1 AND o.attempt > 1 AND (r.attempt = 1 OR o.root_id < r.root_id)))))
           AND (r.run_group IS NULL OR d.group_limit IS NULL OR d.group_limit > (
               SELECT count(*) FROM runs g WHERE g.run_group = r.run_group AND g.state = 'running'))
         ORDER BY r.effective_at - r.priority * 60000000, r.id LIMIT :wanted"""

@@ -10,6 +10,7 @@ from jobrunner.clock import Instant
 from jobrunner.errors import Refused
 from jobrunner.model import Definition, Pause
 from jobrunner.store.sqlite.connection import Row
+from jobrunner.store.sqlite.currency import go_on
 from jobrunner.store.sqlite.rows import Part, dumps, plain
 
 
@@ -93,6 +94,7 @@ class Control(Part):
     def reset(self, job_id: int, now: Instant, *, schedule: bool = False) -> None:
         """See `Control.reset`."""
         with self._db.transaction():
+            go_on(self._db, job_id, now)
             self._db.rows(self.ZERO, (job_id,))
             self._db.rows(self.NO_FAILURES, (job_id,))
             if schedule:

@@ -22,11 +22,22 @@ FALL_BACK = """
 
 CHANGED = "UPDATE meta SET currents = currents + 1"
 
+GO_ON = """
+    UPDATE cursors SET consumed = max(consumed, ?2)
+    WHERE job_id = ?1 AND executions >= (
+        SELECT d.execution_limit FROM jobs j
+        JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash WHERE j.id = ?1)"""
+
 FORGET = """
     DELETE FROM definitions AS d
     WHERE job_id IN (SELECT value FROM json_each(?1))
       AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = d.job_id AND j.definition_hash = d.hash)
       AND NOT EXISTS (SELECT 1 FROM holdings h WHERE h.job_id = d.job_id AND h.hash = d.hash)"""
+
+
+def go_on(database: Database, job_id: int, now: int) -> None:
+    """Before a limit is raised or counting starts over: nothing was due while the job was finished."""
+    database.rows(GO_ON, (job_id, now))
 
 
 def settle(database: Database, job_ids: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ from jobrunner.clock import Instant
 from jobrunner.model import Job
 from jobrunner.store.base import Registration
 from jobrunner.store.faults import fault
-from jobrunner.store.sqlite.currency import settle
+from jobrunner.store.sqlite.currency import go_on, settle
 from jobrunner.store.sqlite.rows import Part, dumps, plain
 
 NO_GATES: Mapping[str, str] = {}
@@ -38,6 +38,8 @@ class Jobs(Part):
             known = self._with_rows(wanted, before, now)
             rescheduled = self._set_cursors(wanted, known, machine, now)
             changed = {key: job for key, job in wanted.items() if known[key][1] != job.hash}
+            for key in changed:
+                go_on(self._db, known[key][0], now)
             self._define(changed, known)
             shut = {name.casefold(): gate for name, gate in gates.items()}
             left = self._hold(

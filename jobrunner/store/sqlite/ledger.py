@@ -154,7 +154,7 @@ class Ledger:
 
     SINGLES = """
         SELECT scheduled_for, scheduled_for FROM runs
-        WHERE job_id = ?1 AND scope = ?2 AND scheduled_for BETWEEN ?3 AND ?4 AND attempt = 1 AND count = 1"""
+        WHERE job_id = ?1 AND scope = ?2 AND scheduled_for BETWEEN ?3 AND ?4 AND count = 1"""
     RANGES = """
         SELECT scheduled_for, last_for FROM runs
         WHERE job_id = ?1 AND scope = ?2 AND last_for >= ?3 AND scheduled_for <= ?4 AND count > 1"""

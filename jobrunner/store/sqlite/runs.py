@@ -77,14 +77,14 @@ class Runs(Nodes):
         SELECT job_id, trigger, scope, scheduled_for, ?2, attempt + 1, coalesce(root_id, id), parent_id,
                'pending', priority, exclusive, run_group, delivery, ?3, params, identity
         FROM runs WHERE id = ?1
+        ON CONFLICT DO NOTHING
         RETURNING id"""
 
-    def again(self, run: Run, at: Instant, now: Instant) -> int:
+    def again(self, run: Run, at: Instant, now: Instant) -> int | None:
         """See `Store.again`."""
         with self._db.transaction():
             row = self._db.row(self.AGAIN, (run.id, at, now))
-        assert row is not None
-        return int(row[0])
+        return None if row is None else int(row[0])
 
     # A cancelled or skipped chain says nothing about the job's health: the failures in a row stay.
     JOB_ENDED = """
