@@ -7,7 +7,7 @@ parsed schedule, is built when somebody asks for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -159,7 +159,23 @@ class Registry:
                 return ConfigError(each.message, hint=each.hint, file=each.file, line=each.line)
         return None
 
+    def renamed(self, name: str) -> str | None:
+        """Return what a job is called now that had this name, which no job has any more; else None."""
+        return None if name.casefold() in self._by_name else self._renamed.get(name.casefold())
+
+    def former(self, name: str) -> Sequence[str]:
+        """Return the names that a job had before this one; none where there is no such job."""
+        found = self._by_name.get(name.casefold())
+        return found.former if found is not None else ()
+
+    @cached_property
+    def _renamed(self) -> dict[str, str]:
+        return {old.casefold(): each.name for each in self.summaries if each.former for old in each.former}
+
     def _unknown(self, name: str) -> UnknownJob:
+        new = self.renamed(name)
+        if new is not None:
+            return UnknownJob(f"there is no job {name!a}", hint=f'it is called "{new}" now')
         from difflib import get_close_matches
 
         near = get_close_matches(name.casefold(), self._by_name, n=3)

@@ -155,6 +155,19 @@ class Known(Protocol):
 
 
 J = TypeVar("J", bound=Defined)
+K = TypeVar("K", bound=Known)
+
+
+def fact_of(facts: Mapping[str, K], name: str, former: Collection[str]) -> K | None:
+    """Return what the state knows of a job, under a former name where no node has seen the new one yet.
+
+    `facts` go by name, case folded.
+    """
+    found = facts.get(name.casefold())
+    if found is None and former:
+        older = (facts.get(each.casefold()) for each in former)
+        return next((fact for fact in older if fact is not None), None)
+    return found
 
 
 def state(

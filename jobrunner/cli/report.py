@@ -14,7 +14,7 @@ from jobrunner.settings import Settings
 from jobrunner.status import Known
 
 if TYPE_CHECKING:
-    from jobrunner.model import Job, JobFacts, Pause, Problem
+    from jobrunner.model import Job, JobFacts, Pause
     from jobrunner.store.base import Store
 
 
@@ -23,7 +23,7 @@ def find(registry: Registry, name: str, state: Callable[[], Store | None]) -> Jo
     try:
         return registry.find(name)
     except UnknownJob as error:
-        store = state()
+        store = state() if registry.renamed(name) is None else None
         fact = store.job(name) if store is not None else None
         raise _gone(fact, registry) if fact is not None else error from None
 
@@ -57,9 +57,26 @@ def names(settings: Settings) -> list[str]:
 
 
 def real_name(settings: Settings, store: Store | None, name: str) -> str:
-    """Return a job's name as it is written, also of one whose file is gone. Raises UnknownJob."""
-    fact = store.job(name) if store is not None else None
-    return fact.name if fact is not None else Registry.load(settings).summary(name).name
+    """Return the name under which the state knows a job, also one whose file is gone. Raises UnknownJob."""
+    registry = Registry.load(settings)
+    found = fact(registry, store, name)
+    return found.name if found is not None else registry.summary(name).name
+
+
+def fact(registry: Registry, store: Store | None, name: str) -> JobFacts | None:
+    """Return what the state knows of a job, under a former name where no node has seen the new one yet.
+
+    Raises UnknownJob for a name that a job has no more.
+    """
+    new = registry.renamed(name)
+    if new is None:
+        known = registry.former(name)
+        looked = (store.job(each) for each in (name, *known)) if store is not None else iter(())
+        return next((each for each in looked if each is not None), None)
+    old = store.job(name) if store is not None else None
+    if old is None or store is None or store.job(new) is None:
+        registry.summary(name)  # raises, and names the new one
+    return old  # another job, which had that name before
 
 
 def words(said: str, zone: str, settings: Settings) -> str:
@@ -75,16 +92,17 @@ def orphans(facts: Mapping[str, F], registry: Registry) -> list[F]:
 
     `facts` go by name, case folded.
     """
-    here = {summary.name.casefold() for summary in registry.summaries} | _broken(registry.problems)
     files = {problem.file for problem in registry.problems}
-    return [
-        fact for key, fact in facts.items()
-        if key not in here and fact.file not in files and not housekeeping.is_ours(key)
-    ]  # fmt: skip
+    return [fact for fact in unplaced(facts, registry) if fact.file not in files]
 
 
-def _broken(problems: Iterable[Problem]) -> set[str]:
-    return {problem.name.casefold() for problem in problems if problem.name}
+def unplaced(facts: Mapping[str, F], registry: Registry) -> list[F]:
+    """Return jobs that the state knows, and no file defines or names in what is wrong with it."""
+    here = {problem.name.casefold() for problem in registry.problems if problem.name}
+    here |= {summary.name.casefold() for summary in registry.summaries}
+    renamed = [each for each in registry.summaries if each.former and each.name.casefold() not in facts]
+    here |= {former.casefold() for each in renamed for former in each.former}
+    return [fact for key, fact in facts.items() if key not in here and not housekeeping.is_ours(key)]
 
 
 def by_name(store: Store | None) -> dict[str, JobFacts]:

@@ -227,7 +227,7 @@ class Banner:
         return report.words(said, job.timezone, self._settings)
 
     def _next(self, job: Job, facts: Mapping[str, JobFacts]) -> str:
-        fact = facts.get(job.name.casefold())
+        fact = _fact(job, facts)
         reason = self._resting(job, fact)
         if reason is not None:
             return reason
@@ -251,8 +251,7 @@ class Banner:
             self._log.line("warning", one_line(said), BANNER)
         able = (
             job for job in jobs.values()
-            if self._resting(job, facts.get(job.name.casefold())) is None
-            and self._comes(job, facts.get(job.name.casefold()))
+            if self._resting(job, _fact(job, facts)) is None and self._comes(job, _fact(job, facts))
         )  # fmt: skip
         if next(able, None) is None:
             self._log.line("warning", "nothing can run: no job is enabled and has a moment to come", BANNER)
@@ -272,3 +271,7 @@ class Banner:
             self._log(event)
         else:
             out.talk(f"{said[0]}: {said[1]}")
+
+
+def _fact(job: Job, facts: Mapping[str, JobFacts]) -> JobFacts | None:
+    return status.fact_of(facts, job.name, job.former_names)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobrunner import why as reasons
-from jobrunner.cli import out
+from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Text, Verb
 from jobrunner.cli.jsonout import iso, run_object
 from jobrunner.cli.moments import instant_in
@@ -71,7 +71,7 @@ def find(settings: Settings, store: Store | None, name: str) -> tuple[Job | None
     try:
         job = registry.find(name)
     except (UnknownJob, ConfigError):
-        fact = store.job(name) if store is not None else None
+        fact = report.fact(registry, store, name)
         problem = _problem(registry, name, fact.file if fact is not None else None)
         if fact is None and problem is None:
             raise
@@ -97,7 +97,9 @@ def gathered(
     at: Instant | None = None,
 ) -> reasons.Facts:
     """Return all that is known of a job."""
-    known = reasons.gather(store, name, min(now, at or now))
+    former = job.former_names if job is not None else ()
+    stored = next((each for each in (name, *former) if store is not None and store.job(each)), name)
+    known = reasons.gather(store, stored, min(now, at or now))
     return reasons.Facts(
         name=name,
         job=job,

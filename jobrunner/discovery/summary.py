@@ -39,6 +39,7 @@ class Summary(NamedTuple):
     overridden: Sequence[str]
     offset: int
     run_on_start: bool
+    former: Sequence[str]  # names that it had
 
     @property
     def anchored(self) -> bool:
@@ -71,6 +72,7 @@ def summarize(job: Job) -> Summary:
         overridden=job.overridden,
         offset=job.offset,
         run_on_start=job.run_on_start,
+        former=job.former_names,
     )
 
 
