@@ -13,6 +13,7 @@ from jobrunner.store.base import Figure
 
 PERCENTS = (50, 95, 99)
 FAILED = frozenset({"failed", "timed_out", "lost"})
+UNMEASURED = frozenset({"skipped", "lost"})  # what it took says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,10 @@ class Spread:
 class Stats:
     """What the rows of one job come to, beside what its own row says (`fact`).
 
-    `states` counts occurrences: a row for many skips counts as many. `took` are the durations of what ran
-    to an end, `late` how much later than due scheduled first attempts started.
+    `states` counts occurrences: a chain of attempts once, by its newest one, and a row for many skips as
+    many; `retries` are the attempts beyond the first that started. `took` are the durations of attempts that
+    ran to an end, lost ones left out: nobody knows when those ended. `late` is how much later than due
+    scheduled first attempts started.
     """
 
     fact: JobFacts
@@ -45,10 +48,11 @@ class Stats:
     states: Mapping[str, int] = field(default_factory=dict)
     took: Spread = Spread(())
     late: Spread = Spread(())
+    retries: int = 0
 
     @property
     def success_rate(self) -> float | None:
-        """Successes among all ends of attempts that succeeded or failed, 0 to 1."""
+        """Successes among all chains that came to succeed or fail, 0 to 1."""
         good = self.states.get("succeeded", 0)
         bad = sum(self.states.get(state, 0) for state in FAILED)
         return good / (good + bad) if good + bad else None
@@ -58,13 +62,17 @@ def stats(fact: JobFacts, figures: Iterable[Figure], *, limit: int | None, enabl
     """Return the statistics of one job's rows."""
     states: Counter[str] = Counter()
     took, late = [], []
+    retries = 0
     for each in figures:
-        states[each.state] += each.count
-        if each.took is not None and each.state != "skipped":
+        if each.newest:
+            states[each.state] += each.count
+        if each.took is not None and each.state not in UNMEASURED:
             took.append(max(0, each.took))
+        if each.late is not None and each.attempt > 1:
+            retries += 1
         if each.late is not None and each.trigger == "schedule" and each.attempt == 1:
             late.append(max(0, each.late))
-    return Stats(fact, limit, enabled, dict(states), Spread(sorted(took)), Spread(sorted(late)))
+    return Stats(fact, limit, enabled, dict(states), Spread(sorted(took)), Spread(sorted(late)), retries)
 
 
 # -- for Prometheus ----------------------------------------------------------------------------------------
@@ -93,7 +101,12 @@ def prometheus(found: Sequence[Stats], whole: Whole) -> str:
 
 
 _NAMES = (
-    ("runs", "gauge", "Runs and skipped occurrences in the history, which is pruned."),
+    (
+        "runs",
+        "gauge",
+        "Runs, each with its retries, and skipped occurrences in the history, which is pruned.",
+    ),
+    ("retries", "gauge", "Attempts beyond the first in the history."),
     ("run_duration_seconds", "gauge", "How long the runs in the history took."),
     ("run_lateness_seconds", "gauge", "How much later than due scheduled runs started."),
     ("job_last_success_timestamp_seconds", "gauge", "When the job last succeeded."),
@@ -111,6 +124,7 @@ def _samples(found: Sequence[Stats], whole: Whole) -> list[list[Sample]]:
     ok = [(one, one.fact.last_success_at) for one in found]
     return [
         _runs(found),
+        [_of(one, one.retries) for one in found],
         _quantiles([(one, one.took) for one in found]),
         _quantiles([(one, one.late) for one in found]),
         [_of(one, at / SECOND) for one, at in ok if at is not None],

@@ -33,6 +33,13 @@ def living(store: Store, settings: Settings) -> list[NodeFacts]:
     return [node for node in store.nodes() if node.role != "run" and not presence.is_dead(node)]
 
 
+def underway(store: Store, settings: Settings) -> list[Run]:
+    """Return the runs that are running, those of nodes that are proven dead left out."""
+    presence = Presence(Path(settings.state_folder), "")
+    dead = {node.owner for node in store.nodes() if presence.is_dead(node)}
+    return [run for run in store.open_runs() if run.state == "running" and run.owner not in dead]
+
+
 def overdue(
     store: Store, nodes: Sequence[NodeFacts], summaries: Iterable[Summary], upcoming: Upcoming, now: Instant
 ) -> list[Overdue]:

@@ -9,6 +9,7 @@ import click
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, Length, Verb
 from jobrunner.cli.jsonout import iso
+from jobrunner.cli.render import many
 from jobrunner.clock import SECOND, SystemClock
 from jobrunner.errors import StateError
 
@@ -50,7 +51,8 @@ def health(asked: Asked, max_lag: int, as_json: bool) -> int:
 
 def _details(found: dict[str, Any]) -> str:
     paused = ", paused" if found["paused"] else ""
-    return f" ({found['nodes']} nodes, {found['running']} running, lag {found['lagSeconds']:.1f} s{paused})"
+    nodes = many(found["nodes"], "node")
+    return f" ({nodes}, {found['running']} running, lag {found['lagSeconds']:.1f} s{paused})"
 
 
 def _look(asked: Asked) -> dict[str, Any]:
@@ -74,12 +76,8 @@ def _look(asked: Asked) -> dict[str, Any]:
         return {**found, "problem": error.message}
     try:
         nodes = vitals.living(store, settings)
-        paused, runs = store.paused() is not None, store.open_runs()
-        found |= {
-            "nodes": len(nodes),
-            "paused": paused,
-            "running": sum(run.state == "running" for run in runs),
-        }
+        running = len(vitals.underway(store, settings))
+        found |= {"nodes": len(nodes), "paused": store.paused() is not None, "running": running}
         if not nodes:
             return {**found, "problem": "no node is running"}
         registry = Registry.load(replace(settings, stored=store.overrides()))

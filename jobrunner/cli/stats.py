@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from jobrunner import stats as statistics
 from jobrunner import status, vitals
-from jobrunner.cli import out
+from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import table, when
 from jobrunner.clock import DAY, SECOND, Instant, SystemClock
+from jobrunner.discovery.summary import Summary
 from jobrunner.errors import BadRequest, UnknownJob
 from jobrunner.housekeeping import is_ours
 from jobrunner.model import JobFacts
@@ -31,6 +34,7 @@ HEAD = (
     "OK",
     "FAILED",
     "SKIPPED",
+    "RETRIES",
     "RATE",
     "P50",
     "P95",
@@ -42,15 +46,26 @@ HEAD = (
 
 
 @click.command(cls=Verb, epilog="jobrunner stats\njobrunner stats report --since 7d --json")
-@click.argument("name", required=False, type=JobName())
+@click.argument("names", nargs=-1, type=JobName())
+@click.option("--all", "own_too", is_flag=True, help="Jobs that come with jobrunner, too.")
 @click.option(
     "--since", type=Moment(), help="Of runs since this moment.  [default: 30d; with --prometheus all]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--prometheus", is_flag=True, help="Print Prometheus' text format.")
 @click.pass_obj
-def stats(asked: Asked, name: str | None, since: Instant | None, as_json: bool, prometheus: bool) -> None:
-    """Count runs by state, and say how long and how late they were; all jobs', or those of NAME."""
+def stats(
+    asked: Asked,
+    names: tuple[str, ...],
+    own_too: bool,
+    since: Instant | None,
+    as_json: bool,
+    prometheus: bool,
+) -> None:
+    """Count runs by state, and say how long and how late they were; all jobs', or those NAMEd.
+
+    A run counts once, by how its last attempt ended; attempts beyond the first are RETRIES.
+    """
     if as_json and prometheus:
         raise BadRequest("--json does not go with --prometheus")
     settings, now = asked.with_stored(asked.settings()), SystemClock().now()
@@ -58,7 +73,8 @@ def stats(asked: Asked, name: str | None, since: Instant | None, as_json: bool, 
     registry = Registry.load(settings)
     store = asked.state(settings)
     try:
-        found = _found(registry, store, settings, name, since)
+        facts = _facts(registry, store, names, own_too=own_too)
+        found = _found(registry, store, settings, facts, since)
         if prometheus:
             out.write(statistics.prometheus(found, _whole(registry, store, settings, now)))
             return
@@ -74,32 +90,49 @@ def stats(asked: Asked, name: str | None, since: Instant | None, as_json: bool, 
 
 
 def _found(
-    registry: Registry, store: Store | None, settings: Settings, name: str | None, since: Instant | None
+    registry: Registry,
+    store: Store | None,
+    settings: Settings,
+    facts: Sequence[JobFacts],
+    since: Instant | None,
 ) -> list[Stats]:
-    """Return the statistics of every job that the state knows, or of one. Raises UnknownJob."""
-    facts = _facts(registry, store, name)
+    """Return the statistics of these jobs."""
     rows: dict[int, list[Figure]] = defaultdict(list)
     if store is not None and facts:
-        for each in store.figures(facts[0].id if name is not None else None, since):
+        for each in store.figures(facts[0].id if len(facts) == 1 else None, since):
             rows[each.job_id].append(each)
-    summaries = {summary.name.casefold(): summary for summary in registry.summaries}
-    found = []
-    for fact in facts:
-        summary = summaries.get(fact.name.casefold())
-        limit = summary.number_of_executions if summary is not None else None
-        enabled = status.enablement(summary, fact, settings)[0] if summary is not None else is_ours(fact.name)
-        found.append(statistics.stats(fact, rows[fact.id], limit=limit, enabled=enabled))
-    return found
+    known = {fact.name.casefold(): fact for fact in facts}
+    summaries = {}
+    for summary in registry.summaries:
+        fact = status.fact_of(known, summary.name, summary.former)
+        if fact is not None:
+            summaries[fact.id] = summary
+    return [_stats(fact, rows[fact.id], summaries.get(fact.id), settings) for fact in facts]
 
 
-def _facts(registry: Registry, store: Store | None, name: str | None) -> list[JobFacts]:
-    if name is None:
-        return store.jobs() if store is not None else []
-    fact = store.job(name) if store is not None else None
+def _stats(fact: JobFacts, rows: Sequence[Figure], summary: Summary | None, settings: Settings) -> Stats:
+    if summary is None:
+        return statistics.stats(fact, rows, limit=None, enabled=is_ours(fact.name))
+    enabled, _ = status.enablement(summary, fact, settings)
+    now = replace(fact, name=summary.name)
+    return statistics.stats(now, rows, limit=summary.number_of_executions, enabled=enabled)
+
+
+def _facts(registry: Registry, store: Store | None, names: Sequence[str], *, own_too: bool) -> list[JobFacts]:
+    """Return what the state knows of every job, or of those named, each once. Raises UnknownJob."""
+    if not names:
+        every = store.jobs() if store is not None else []
+        return [fact for fact in every if own_too or not is_ours(fact.name)]
+    once = {name.casefold(): name for name in names}
+    return [_fact(registry, store, name) for name in once.values()]
+
+
+def _fact(registry: Registry, store: Store | None, name: str) -> JobFacts:
+    fact = report.fact(registry, store, name)
     if fact is None:
         known = registry.summary(name).name  # raises, and names near ones
         raise UnknownJob(f"{known} has not been seen by a node or run yet", hint="`jobrunner start`")
-    return [fact]
+    return fact
 
 
 def _whole(registry: Registry, store: Store | None, settings: Settings, now: Instant) -> statistics.Whole:
@@ -107,7 +140,7 @@ def _whole(registry: Registry, store: Store | None, settings: Settings, now: Ins
         return statistics.Whole(0, 0, 0, False)
     nodes = vitals.living(store, settings)
     late = vitals.oldest(vitals.overdue(store, nodes, registry.summaries, registry.upcoming(), now))
-    running = sum(run.state == "running" for run in store.open_runs())
+    running = len(vitals.underway(store, settings))
     lag = 0 if late is None else now - late
     return statistics.Whole(len(nodes), running, lag, store.paused() is not None)
 
@@ -123,6 +156,7 @@ def _row(one: Stats, now: Instant) -> tuple[str, ...]:
         str(count.get("succeeded", 0)),
         str(failed),
         str(count.get("skipped", 0)),
+        str(one.retries),
         "-" if rate is None else f"{rate:.1%}",
         *("-" if micros is None else length(micros) for micros in times),
         str(one.fact.consecutive_failures),
@@ -134,6 +168,7 @@ def _object(one: Stats) -> dict[str, Any]:
     return {
         "job": one.fact.name,
         "states": dict(sorted(one.states.items())),
+        "retries": one.retries,
         "executions": one.fact.executions,
         "numberOfExecutions": one.limit,
         "enabled": one.enabled,

@@ -98,6 +98,7 @@ class Figure:
     """What statistics need of a row: how long the run took and how late it started, in microseconds.
 
     `count` is how many occurrences a row of skips stands for. What did not start took no time: None.
+    `newest`: its chain has no later attempt, so that its state is the chain's.
     """
 
     job_id: int
@@ -107,3 +108,4 @@ class Figure:
     attempt: int
     took: int | None
     late: int | None
+    newest: bool

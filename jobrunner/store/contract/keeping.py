@@ -212,6 +212,17 @@ class Keeping(Bench):
         assert self.store.figures(None, at(11)) == [second]
         assert self.store.figures(job_id + 1, None) == []
 
+    def test_of_the_attempts_of_a_chain_only_the_last_is_the_newest(self) -> None:
+        self.enqueue(self.loose, 1)
+        (claim,) = self.claim(seconds=3)
+        self.end(claim, 10)
+        job_id = claim.run.job_id
+        assert [each.newest for each in self.store.figures(job_id, None)] == [True]
+        self.store.again(claim.run, at(20), at(10))
+        found = self.store.figures(job_id, None)
+        assert [(each.attempt, each.newest) for each in found] == [(1, False), (2, True)]
+        assert [each.newest for each in self.store.figures(None, at(15))] == [True]
+
     def test_a_sound_store_is_said_to_be_sound(self) -> None:
         assert self.store.healthy() == "ok"
 

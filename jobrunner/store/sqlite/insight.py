@@ -65,7 +65,10 @@ class Insight(Part):
         return found
 
     FIGURES = """
-        SELECT job_id, state, count, trigger, attempt, finished_at - started_at, started_at - effective_at
+        SELECT job_id, state, count, trigger, attempt, finished_at - started_at, started_at - effective_at,
+               NOT EXISTS (SELECT 1 FROM runs later
+                           WHERE later.root_id = coalesce(runs.root_id, runs.id)
+                           AND later.attempt > runs.attempt)
         FROM runs
         WHERE (:job_id IS NULL OR job_id = :job_id)
           AND (:since IS NULL OR coalesce(finished_at, started_at, effective_at) >= :since)
@@ -81,4 +84,5 @@ class Insight(Part):
 
 
 def _figure(row: Row) -> Figure:
-    return Figure(*row)
+    job_id, state, count, trigger, attempt, took, late, newest = row
+    return Figure(job_id, state, count, trigger, attempt, took, late, bool(newest))
