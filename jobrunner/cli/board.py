@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobrunner import status
@@ -37,7 +38,8 @@ class Line(NamedTuple):
         """The job's name, where there is one."""
         if self.summary is not None:
             return self.summary.name
-        return self.problems[0].name if self.problems else self.fact.name if self.fact else None
+        read = self.problems[0].name if self.problems else None
+        return read or (self.fact.name if self.fact is not None else None)
 
     @property
     def file(self) -> str:
@@ -45,6 +47,11 @@ class Line(NamedTuple):
         if self.summary is not None:
             return self.summary.file
         return self.problems[0].file if self.problems else self.fact.file if self.fact else ""
+
+    def is_called(self, name: str) -> bool:
+        """Say whether a name, in any case, means this line; a file that is broken goes by its path, too."""
+        key = name.casefold()
+        return key == (self.name or "").casefold() or (bool(self.problems) and key == self.file.casefold())
 
     @property
     def last(self) -> tuple[str, Instant | None]:
@@ -88,13 +95,27 @@ class Board:
         for problem in self._registry.problems:
             groups.setdefault(problem.name or problem.file, []).append(problem)
         for found in groups.values():
-            fact = self._facts.get((found[0].name or "").casefold())
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             said = _where(found[0]) + found[0].message + more
-            yield Line(None, fact, found, "error", said, None, *self._of_all(fact))
+            for fact in self._broken_by(found[0]):
+                yield Line(None, fact, found, "error", said, None, *self._of_all(fact))
+
+    def _broken_by(self, problem: Problem) -> Sequence[Known | None]:
+        """Return what is known of the job of a problem; of a file without a name, of the jobs it defined."""
+        if problem.name is not None:
+            return [self._facts.get(problem.name.casefold())]
+        return self._lost.get(problem.file) or [None]
+
+    @cached_property
+    def _lost(self) -> Mapping[str, list[Known]]:
+        """What the state knows of jobs that no file defines, by the file that did."""
+        found: dict[str, list[Known]] = {}
+        for fact in report.unplaced(self._facts, self._registry) if self._facts else ():
+            found.setdefault(fact.file, []).append(fact)
+        return found
 
     def _job(self, summary: Summary) -> Line:
-        fact = self._facts.get(summary.name.casefold()) if self._facts else None
+        fact = status.fact_of(self._facts, summary.name, summary.former) if self._facts else None
         state, note = status.state(summary, fact, self._settings, self._pause, self._next)
         if fact is not None and (fact.overrides or fact.enabled_override):
             note = "; ".join(filter(None, (note, status.overridden(summary, fact)))) or None

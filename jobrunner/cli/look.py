@@ -6,6 +6,7 @@ import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from jobrunner.housekeeping import is_ours
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.status import Known
+
+if TYPE_CHECKING:
+    from jobrunner.store.base import Store
 
 HEAD = ("NAME", "SCHEDULE", "NEXT", "LAST", "RUNS", "STATE", "NOTE")
 
@@ -66,9 +70,21 @@ def _seen(asked: Asked, settings: Settings, now: Instant, *, whole: bool) -> rep
             from jobrunner.cli import nodes
 
             nodes.warn(alive, now)
-        return report.seen(store, whole=whole)
+        seen = report.seen(store, whole=whole)
+        if any(fact.running for fact in seen.facts.values()):
+            _warn_of_dead(store, settings)
+        return seen
     finally:
         store.close()
+
+
+def _warn_of_dead(store: Store, settings: Settings) -> None:
+    """Name the runs that stand there as running, and whose nodes are dead."""
+    from jobrunner.cli import nodes
+
+    runs = {run.id: run for run in store.open_runs()}
+    for run_id, said in nodes.forsaken(store, settings, runs.values()).items():
+        out.talk(_plain(f"warning: run {run_id} of {runs[run_id].job}: {said}"))
 
 
 def _wanted(
@@ -89,8 +105,7 @@ def _wanted(
 
 
 def _named(lines: Iterable[Line], name: str, registry: Registry) -> list[Line]:
-    key = name.casefold()
-    found = [line for line in lines if (line.name or line.file).casefold() == key]
+    found = [line for line in lines if line.is_called(name)]
     if not found:
         registry.summary(name)  # raises, and names near ones
         raise UnknownJob(f'there is no job called "{name}"')

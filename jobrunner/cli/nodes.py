@@ -13,6 +13,7 @@ from jobrunner.log import one_line
 from jobrunner.model import NodeFacts
 
 if TYPE_CHECKING:
+    from jobrunner.model import Run
     from jobrunner.settings import Settings
     from jobrunner.store.base import Store
 
@@ -47,6 +48,37 @@ def warn(nodes: Iterable[NodeFacts], now: Instant) -> None:
             out.talk(f"warning: {who} is stopped; `kill -CONT {node.pid}` wakes it")
         elif silent > SILENT:
             out.talk(f"warning: {who} has not been heard of for {silent // SECOND} s")
+
+
+def forsaken(store: Store, settings: Settings, runs: Iterable[Run]) -> dict[int, str]:
+    """Return, by id, the words for each running run whose node is dead, so that it neither runs nor ends."""
+    running = [run for run in runs if run.state == "running"]
+    if not running:
+        return {}
+    living = _living(store, settings)
+    owners = {node.owner for node in living}
+    then = "another node" if _starts(living) else "the next start"
+    return {
+        run.id: f"its node {run.node} is dead; {then} records it as lost"
+        for run in running
+        if run.owner not in owners
+    }
+
+
+def _living(store: Store, settings: Settings) -> list[NodeFacts]:
+    from jobrunner.presence import Presence
+
+    presence = Presence(Path(settings.state_folder), "")
+    return [node for node in store.nodes() if not presence.is_dead(node)]
+
+
+def _starts(living: Iterable[NodeFacts]) -> bool:
+    return any(node.role != "run" for node in living)
+
+
+def is_left(store: Store, settings: Settings, run: Run) -> bool:
+    """Say whether nobody lives who could record the end of a running run: not its node, and no start."""
+    return run.id in forsaken(store, settings, [run]) and not _starts(_living(store, settings))
 
 
 def is_ours(pid: int) -> bool:

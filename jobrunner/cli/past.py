@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from jobrunner.cli import out, report
+from jobrunner.cli import nodes, out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.board import Board, Line, job_object
 from jobrunner.cli.jsonout import run_object
@@ -159,25 +160,31 @@ def show(asked: Asked, job_or_run: str, follow: bool, as_json: bool) -> int:
         return 0
     now = SystemClock().now()
     if is_run(job_or_run):
-        _show_run(find_run(store, job_or_run), now, as_json=as_json)
+        _show_run(settings, store, find_run(store, job_or_run), now, as_json=as_json)
     else:
         _show_job(settings, store, find_job(settings, store, job_or_run, now), now, as_json=as_json)
     return 0
 
 
-def _show_run(run: Run, now: Instant, *, as_json: bool) -> None:
+def _show_run(settings: Settings, store: Store | None, run: Run, now: Instant, *, as_json: bool) -> None:
     if as_json:
         out.json_document(run_object(run))
     else:
-        facts(about_run(run, now))
+        facts(about_run(run, now) + _forsaken(settings, store, [run]))
+
+
+def _forsaken(settings: Settings, store: Store | None, runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Return a line for each of the runs whose node is dead."""
+    words = nodes.forsaken(store, settings, runs) if store is not None else {}
+    return [("warning", f"run {run_id}: {one_line(said)}") for run_id, said in words.items()]
 
 
 def _show_job(settings: Settings, store: Store | None, line: Line, now: Instant, *, as_json: bool) -> None:
     if as_json:
         out.json_document(job_object(line, settings))
         return
-    facts(about_job(line, settings))
     recent = recent_runs(store, line)
+    facts(about_job(line, settings) + _forsaken(settings, store, recent))
     if recent:
         out.line("")
         table(HEAD, [row(run, now) for run in recent])
@@ -185,7 +192,9 @@ def _show_job(settings: Settings, store: Store | None, line: Line, now: Instant,
 
 def recent_runs(store: Store | None, line: Line) -> list[Run]:
     """Return the newest runs of a job."""
-    return store.runs(RunFilter(job=line.name, limit=5)) if store is not None and line.name else []
+    if store is None or line.fact is None:
+        return []
+    return store.runs(RunFilter(job=line.fact.name, limit=5))
 
 
 def find_job(settings: Settings, store: Store | None, name: str, now: Instant) -> Line:
@@ -194,7 +203,7 @@ def find_job(settings: Settings, store: Store | None, name: str, now: Instant) -
     registry = Registry.load(seen.layered(settings))
     lines = Board(registry, seen, settings, now).lines(own=is_ours(name))
     for line in lines:
-        if (line.name or line.file).casefold() == name.casefold():
+        if line.is_called(name):
             return line
     registry.summary(name)  # raises, and names near ones
     raise UnknownJob(f'there is no job called "{name}"')

@@ -17,6 +17,7 @@ import pytest
 from jobrunner.cli import app
 from jobrunner.clock import SECOND, Instant, SystemClock
 from jobrunner.model import NodeFacts, Outcome, Run
+from jobrunner.presence import boot_id
 from jobrunner.registry import Registry
 from jobrunner.settings import load
 from jobrunner.store import open_store
@@ -122,10 +123,12 @@ class House:
         log: Sequence[tuple[int, bytes]] = (),
         log_bytes: int | None = None,
         at: Instant | None = None,
+        dead: bool = False,
         **outcome: Any,
     ) -> Run:
-        """Record a run of a job that there is."""
-        store, me, now = self.store(), a_node(), at or SystemClock().now() - SECOND
+        """Record a run of a job that there is; one that is running belongs to this process unless `dead`."""
+        lives = {} if dead else {"pid": os.getpid(), "boot_id": boot_id()}
+        store, me, now = self.store(), a_node(**lives), at or SystemClock().now() - SECOND
         job = Registry.load(load({"project": str(self.root)}, os.environ)).find(name)
         with store.transaction():
             store.join(me)

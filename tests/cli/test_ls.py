@@ -146,7 +146,34 @@ def test_a_job_whose_file_broke_is_no_orphan(house: House) -> None:
     house.job("b")
     house.register()
     path.write_text("config = {")
-    assert states(house) == {"b": "active", "jobs/a.py": "error"}
+    assert states(house) == {"b": "active", "a": "error"}
+
+
+@pytest.mark.parametrize("text", ["config = {}", "config = {", ""])
+def test_a_known_job_whose_name_cannot_be_read_any_more_is_an_error_under_its_name(
+    house: House, text: str
+) -> None:
+    path = house.job("a")
+    house.register()
+    house.ran("a")
+    path.write_text(text)
+    (found,) = house.call("ls", "A", "--json").json
+    assert (found["id"], found["file"], found["state"], found["lastStatus"]) == (
+        "a", "jobs/a.py", "error", "succeeded",
+    )  # fmt: skip
+    assert list(states(house)) == ["a"]
+    assert house.call("ls", "jobs/a.py", "--json").json == [found]
+    assert house.call("show", "a").code == 0
+
+
+def test_of_a_file_with_two_jobs_that_broke_both_are_errors(house: House) -> None:
+    both = (
+        "configs = [{'name': 'a', 'schedule': None}, {'name': 'b', 'schedule': None}]\ndef default(): pass\n"
+    )
+    path = house.write("jobs/both.py", both)
+    house.register()
+    path.write_text("config = {}")
+    assert states(house) == {"a": "error", "b": "error"}
 
 
 def test_names_choose_ignoring_case_and_show_hidden_ones(house: House) -> None:
