@@ -43,7 +43,7 @@ def run_object(run: Run) -> Object:
         "rootId": run.root_id,
         "parentId": run.parent_id,
         "blockedBy": run.blocked_by,
-        "cancelAsked": run.asked is not None and run.finished_at is None,
+        "cancelAsked": run.asked is not None,
         "log": {"bytes": run.log_bytes},
         **_counted(run),
     }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import click
 
-from jobrunner.cli import out, report
+from jobrunner.cli import nodes, out, report
+from jobrunner.cli.app import say_error
 from jobrunner.cli.asking import Asked, JobName, Text, Verb
 from jobrunner.cli.desk import AS, JSON, Object, actor, ring
 from jobrunner.cli.moments import Moment
@@ -67,7 +69,8 @@ def cancel(
     """Let runs end: what waits never starts; what runs is asked, then told, by its node within its grace.
 
     \b
-    Exit code: 0 done, or nothing to do, 2 usage, 3 no such run or job, 4 a job says cancellable: false.
+    Exit code: 0 done, or nothing to do, 2 usage, 3 no such run or job, 4 a job says cancellable: false,
+    or --wait waits in vain: the node is dead.
     """
     which = Which(runs, job, everything, states, before)
     which.check()
@@ -84,11 +87,32 @@ def cancel(
             return 0
         ended = Canceling(settings, store, actor(user)).all(willing)
         if wait:
-            ended = [(run, _wait(store, run)) for run, _ in ended]
+            ended = [(run, _wait(store, settings, run)) for run, _ in ended]
+        deaf = nodes.forsaken(store, settings, [replace(run, state=state) for run, state in ended])
     finally:
         store.close()
-    _tell(ended, as_json=as_json)
-    return Refused.exit_code if len(willing) < len(found) else 0
+    _tell(ended, deaf, as_json=as_json)
+    refused = [*_spared(found, willing), *(_unheard(deaf) if wait else ())]
+    if refused:
+        hint = "; ".join(error.hint or "" for error in refused)
+        say_error(Refused.code, "; ".join(error.message for error in refused), hint, as_json=as_json)
+    return Refused.exit_code if refused else 0
+
+
+def _spared(found: Sequence[Run], willing: Sequence[Run]) -> Iterator[Refused]:
+    """Yield a refusal where some of the runs may not be canceled."""
+    left = [run for run in found if run not in willing]
+    if left:
+        are = "is left as it is" if len(left) == 1 else "are left as they are"
+        said = f"{many(len(left), 'run')} {are}: {_guards(left[0])}"
+        yield Refused(said, hint="--force cancels all of them")
+
+
+def _unheard(deaf: Mapping[int, str]) -> Iterator[Refused]:
+    """Yield a refusal where runs cannot be waited for, since nobody is there to end them."""
+    for run_id, said in [*deaf.items()][:1]:
+        more = f" (and {len(deaf) - 1} more)" if len(deaf) > 1 else ""
+        yield Refused(f"run {run_id}{more} cannot be waited for: {said}", hint="`jobrunner start`")
 
 
 def chosen(which: Which, settings: Settings, store: Store | None) -> list[Run]:
@@ -116,11 +140,13 @@ def _willing(
     left = [run for run in found if run.state in OPEN and run.job_id in guarded]
     if not left:
         return list(found)
-    said = f"{left[0].job} says cancellable: false (run {left[0].id})"
     if which.runs or len(left) == len(found):
-        raise Refused(said, hint="--force cancels it all the same")
-    out.talk(f"{many(len(left), 'run')} left as they are: {one_line(said)}; --force cancels them, too")
+        raise Refused(_guards(left[0]), hint="--force cancels it all the same")
     return [run for run in found if run not in left]
+
+
+def _guards(run: Run) -> str:
+    return f"{run.job} says cancellable: false (run {run.id})"
 
 
 def _guarded(found: Sequence[Run], settings: Settings, store: Store) -> set[int]:
@@ -167,26 +193,30 @@ class Canceling:
             run = self._store.run(before.id)
             state = self._store.cancel(before.id, now)
             if run is not None and state is not None:  # it may be pruned by now
-                if run.state in OPEN:
-                    self._store.note(self._who, "canceled", run.job, f"run {run.id}", now)
+                if run.state == "pending" or (run.state == "running" and run.asked is None):
+                    action = "canceled" if run.state == "pending" else "cancel-asked"
+                    self._store.note(self._who, action, run.job, f"run {run.id}", now)
                 yield run, state
 
 
-def _wait(store: Store, run: Run) -> State:
-    """Wait for the end of a run; returns its state."""
+def _wait(store: Store, settings: Settings, run: Run) -> State:
+    """Wait for the end of a run, as long as a node lives that can record one; returns its state."""
     while True:
         found = store.run(run.id)
         if found is None or found.state not in OPEN:
             return run.state if found is None else found.state
+        if nodes.is_left(store, settings, found):
+            return found.state
         time.sleep(LOOK_EVERY)
 
 
-def _tell(ended: Sequence[tuple[Run, State]], *, as_json: bool) -> None:
+def _tell(ended: Sequence[tuple[Run, State]], deaf: Mapping[int, str], *, as_json: bool) -> None:
     if as_json:
         out.json_document([_object(run, state) for run, state in ended])
         return
     for run, state in ended:
-        out.line(f"run {run.id} of {one_line(run.job)}: {_words(run, state)}")
+        said = one_line(deaf[run.id]) if run.id in deaf else _words(run, state)
+        out.line(f"run {run.id} of {one_line(run.job)}: {said}")
 
 
 def _object(run: Run, state: State) -> Object:

@@ -12,6 +12,7 @@ import pytest
 
 from jobrunner.clock import MINUTE, SECOND, Instant, SystemClock
 from jobrunner.model import Due, Outcome, Run
+from jobrunner.presence import boot_id
 from jobrunner.registry import Registry
 from jobrunner.settings import load
 from jobrunner.store.base import RunFilter
@@ -140,8 +141,30 @@ def test_many_are_canceled_in_batches_and_each_leaves_a_line_in_the_trail(
     assert all(run_of(house, run).asked for run in runs)
     found = house.call("audit", "a", "--json").json
     assert [(each["actor"], each["action"], each["detail"]) for each in found[::-1]] == [
-        ("ana", "canceled", f"run {run.id}") for run in runs
+        ("ana", "cancel-asked", f"run {run.id}") for run in runs
     ]
+
+
+def test_the_trail_tells_what_was_canceled_from_what_was_asked_and_a_repeat_leaves_none(house: House) -> None:
+    house.job("a", schedule="* * * * *")
+    waits, runs = pending(house), house.ran("a", "running")
+    for _ in range(2):
+        assert house.call("cancel", str(waits.id), str(runs.id)).code == 0
+    found = house.call("audit", "--json").json[::-1]
+    assert [(each["action"], each["detail"]) for each in found] == [
+        ("canceled", f"run {waits.id}"),
+        ("cancel-asked", f"run {runs.id}"),
+    ]
+
+
+def test_that_somebody_asked_is_still_told_when_the_run_has_ended(house: House) -> None:
+    house.job("a")
+    asked, other = house.ran("a", "running"), house.ran("a", "running")
+    assert house.call("cancel", str(asked.id)).code == 0
+    end(house, asked, "succeeded")
+    end(house, other, "succeeded")
+    found = {run["id"]: run["cancelAsked"] for run in house.call("history", "--json").json}
+    assert found == {asked.id: True, other.id: False}
 
 
 def test_at_a_terminal_all_is_asked_for_and_no_means_no(house: House) -> None:
@@ -197,7 +220,8 @@ def test_of_many_those_that_may_not_be_canceled_are_left_and_named(house: House)
     kept, ended = house.ran("a", "running"), house.ran("b", "running")
     done = house.call("cancel", "--all", "--json")
     assert (done.code, [each["id"] for each in done.json]) == (4, [ended.id])
-    assert f"run {kept.id}" in done.err
+    assert done.error["code"] == "refused"
+    assert done.error["message"] == f"1 run is left as it is: a says cancellable: false (run {kept.id})"
     assert run_of(house, kept).asked is None
 
 
@@ -226,3 +250,48 @@ def end_when_asked(house: House, run: Run, limit: Instant = 60 * SECOND) -> None
     while run_of(house, run).asked is None and SystemClock().now() < until:
         pass
     end(house, run)
+
+
+DEAD = "its node here is dead; the next start records it as lost"
+
+
+def test_of_a_run_whose_node_is_dead_it_is_said_and_wait_is_refused(house: House) -> None:
+    house.job("a")
+    run = house.ran("a", "running", dead=True)
+    done = house.call("cancel", str(run.id))
+    assert (done.code, done.out) == (0, f"run {run.id} of a: {DEAD}\n")
+    done = house.process("cancel", str(run.id), "--wait")
+    assert (done.code, done.out) == (4, f"run {run.id} of a: {DEAD}\n")
+    assert f"error: run {run.id} cannot be waited for: {DEAD}" in done.err
+    done = house.process("cancel", str(run.id), "--wait", "--json")
+    assert (done.code, done.error["code"]) == (4, "refused")
+    assert done.json == [{"id": run.id, "job": "a", "was": "running", "is": "running"}]
+
+
+def test_a_run_that_no_known_node_owns_is_not_waited_for(house: House) -> None:
+    house.job("a")
+    run = house.ran("a", "running")
+    store = house.store()
+    store.leave(run.owner or "")
+    store.close()
+    assert house.process("cancel", str(run.id), "--wait").code == 4
+
+
+def test_where_another_node_will_find_a_dead_ones_run_that_is_waited_for(house: House) -> None:
+    house.job("a")
+    run = house.ran("a", "running", dead=True)
+    house.register(pid=os.getpid(), boot_id=boot_id(), stays=True)
+    node = threading.Thread(target=recover_when_asked, args=(house, run))
+    node.start()
+    done = house.call("cancel", str(run.id), "--wait")
+    node.join()
+    assert (done.code, done.out) == (0, f"run {run.id} of a: ended: lost\n")
+
+
+def recover_when_asked(house: House, run: Run, limit: Instant = 60 * SECOND) -> None:
+    until = SystemClock().now() + limit
+    while run_of(house, run).asked is None and SystemClock().now() < until:
+        pass
+    store = house.store()
+    store.recover(run.owner or "", SystemClock().now())
+    store.close()
