@@ -97,9 +97,8 @@ def _node(node: NodeFacts, dead: frozenset[str], stopped: frozenset[int], now: I
     if silent > SILENT:
         hint = "it may be stopped, or wait for the disk; end it if it does not come back"
         return Finding("node", "error", f"{who} has not been heard of for {length(silent)}", hint)
-    return Finding(
-        "node", "ok", f"{who} is alive: version {node.version}, {node.slots} slots, role {node.role}"
-    )
+    slots = f"{node.slots} slot" + ("" if node.slots == 1 else "s")
+    return Finding("node", "ok", f"{who} is alive: version {node.version}, {slots}, role {node.role}")
 
 
 def of_clock(facts: Iterable[JobFacts], settings: Settings, now: Instant) -> Iterator[Finding]:

@@ -137,7 +137,7 @@ def test_a_failure_says_its_error_in_short_and_that_no_retry_is_left(tale: Tale)
     found = tale.ask("10:00")
     assert found.sentence == (
         "report ran at 10:01 and failed after 1 s at attempt 2 of 2: ValueError: no rows;"
-        " all 1 retries were used"
+        " its one retry was used"
     )
     assert (found.code, found.evidence["attempts"]) == ("failed", 2)
 
@@ -169,6 +169,54 @@ def test_a_cancel_names_who_asked_for_it(tale: Tale) -> None:
     found = tale.ask("10:00")
     assert found.sentence.endswith("and was canceled by ana@host at 10:00:01")
     assert found.evidence["canceled"]["by"] == "ana@host"
+
+
+def test_of_a_run_that_was_asked_and_of_one_that_never_ran_the_last_who_asked_is_named(tale: Tale) -> None:
+    tale.register()
+    claim = tale.start("10:00")
+    tale.store.note("ana@host", "cancel-asked", "report", f"run {claim.run.id}", at("10:00:01"))
+    tale.end(claim, 5 * SECOND, state="canceled")
+    assert tale.ask("10:00").sentence.endswith("and was canceled by ana@host at 10:00:01")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("canceled", "report was due at 10:00 and was canceled"),
+        ("lost", "report ran at 10:10 and was lost: node here died meanwhile; there is no sign"),
+        ("skipped", "report ran at 10:10 and was skipped: its body chose not to run"),
+    ],
+)
+def test_what_became_of_a_later_attempt_does_not_hide_that_the_first_one_failed(
+    tale: Tale, how: str, words: str
+) -> None:
+    tale.register(retries=Retries(max=1))
+    error = {"type": "RuntimeError", "message": "x", "traceback": "t", "phase": "body"}
+    first = tale.end(tale.start("10:00"), 2 * SECOND, state="failed", error=error)
+    second = tale.store.again(first, at("10:10"), at("10:00:02"))
+    if how == "canceled":
+        assert tale.store.cancel(second, at("10:05")) == "canceled"
+    else:
+        (claim,) = tale.store.claim(tale.node, [9], at("10:10"))
+        if how == "lost":
+            tale.store.recover("a", at("10:11"))
+        else:
+            tale.end(claim, SECOND, state="skipped", reason="body")
+    found = tale.ask("10:00")
+    assert found.sentence.startswith(words)
+    assert found.sentence.endswith("; attempt 1 failed at 10:00:02: RuntimeError: x")
+    assert (found.evidence["before"]["run"], found.evidence["before"]["state"]) == (first.id, "failed")
+
+
+def test_one_scheduled_run_and_one_slot_are_told_in_the_singular(tale: Tale) -> None:
+    tale.register(number_of_executions=1)
+    tale.skip("10:00", "limit")
+    assert tale.ask("10:00").sentence.endswith("it had had its one scheduled run")
+    tale.register(concurrency="allow")
+    tale.start("11:00")
+    tale.consume(Due(scheduled_for=at("12:00"), effective_at=at("12:00")))
+    found = tale.ask("12:00", now="12:30", nodes=[replace(tale.node, slots=1)])
+    assert found.sentence.endswith("the one slot is taken")
 
 
 def test_a_loss_names_the_node_and_whether_the_body_began(tale: Tale) -> None:
@@ -397,8 +445,7 @@ def test_a_finished_job_says_when_it_had_its_last_run(tale: Tale) -> None:
     tale.end(tale.start("09:00"), SECOND)
     found = tale.ask()
     assert found.sentence == (
-        "report ran at 09:00 and succeeded after 1 s; no next one:"
-        " it has had all its 1 scheduled runs, the last at 09:00"
+        "report ran at 09:00 and succeeded after 1 s; no next one: it has had its one scheduled run at 09:00"
     )
 
 

@@ -128,8 +128,11 @@ def _limit(facts: Facts) -> Hindrance | None:
     job, fact = facts.job, facts.fact
     if job is None or fact is None or not facts.finished:
         return None
-    last = f", the last {facts.times.at(fact.last_started_at)}" if fact.last_started_at else ""
-    words = f"it has had all its {fact.executions} scheduled runs{last}"
+    at = facts.times.at(fact.last_started_at) if fact.last_started_at else ""
+    if fact.executions == 1:
+        words = f"it has had its one scheduled run {at}".rstrip()
+    else:
+        words = f"it has had all its {fact.executions} scheduled runs" + (f", the last {at}" if at else "")
     evidence = {"executions": fact.executions, "numberOfExecutions": job.number_of_executions}
     return Hindrance("limit", words, f"raise numberOfExecutions, or `jobrunner reset {facts.name}`", evidence)
 

@@ -15,6 +15,8 @@ from jobrunner.why.hindrances import described
 from jobrunner.why.pending import waiting_for
 from jobrunner.why.skips import Told, skipped
 
+CANCELED = ("cancel-asked", "canceled")  # of a run that ran, of one that waited; once both were the latter
+ENDS = {"timed_out": "took too long", "lost": "was lost", "canceled": "was canceled"}
 LATE = SECOND  # a start later than this is worth a word
 
 
@@ -43,6 +45,9 @@ def answer(facts: Facts, first: Run, due: Instant) -> Answer:
     chain = Chain(facts.store.chain(first.root_id) or [first], due)
     run = chain.last
     clause, evidence = STATES[run.state](facts, chain)
+    if run.state in ("canceled", "lost", "skipped") and len(chain.runs) > 1:
+        before, rests_on = _before(facts, chain.runs[-2])
+        clause, evidence = f"{clause}; {before}", {**evidence, "before": rests_on}
     code = run.reason or run.state if run.state == "skipped" else run.state
     return Answer(f"{facts.name} {clause}", {**_common(chain), **evidence}, code, run)
 
@@ -62,6 +67,17 @@ def _common(chain: Chain) -> dict[str, Any]:
         "tookSeconds": took / SECOND if took is not None else None,
         "lateSeconds": chain.late / SECOND,
     }
+
+
+def _before(facts: Facts, run: Run) -> Told:
+    """Return what became of the attempt before the last one."""
+    at = run.finished_at or run.effective_at
+    evidence = {"run": run.id, "attempt": run.attempt, "state": run.state, "finishedAt": to_iso(at)}
+    said = f"attempt {run.attempt} {ENDS.get(run.state, run.state)} {facts.times.at(at)}"
+    if run.state != "failed":
+        return said, evidence
+    error = brief_error(run)
+    return f"{said}: {error}", {**evidence, "error": error}
 
 
 def _ran(facts: Facts, chain: Chain) -> str:
@@ -94,9 +110,13 @@ def _failed(facts: Facts, chain: Chain) -> Told:
         return f"{_ran(facts, chain)} and failed: others changed what it had read, at each try to commit", {}
     error = brief_error(run)
     retries = facts.job.retries.max if facts.job is not None else 0
-    used = f"; all {retries} retries were used" if retries and len(chain.runs) > retries else ""
+    used = f"; {_all(retries)} used" if retries and len(chain.runs) > retries else ""
     evidence = {"error": error, "retries": retries, "attempts": len(chain.runs)}
     return f"{_ran(facts, chain)} and failed {_after(run)}{_tries(facts, chain)}: {error}{used}", evidence
+
+
+def _all(retries: int) -> str:
+    return "its one retry was" if retries == 1 else f"all {retries} retries were"
 
 
 def _timed_out(facts: Facts, chain: Chain) -> Told:
@@ -137,7 +157,8 @@ def _canceled(facts: Facts, chain: Chain) -> Told:
 def _who_canceled(facts: Facts, run: Run) -> Note | None:
     """Return the note that names the run, else the last one about the job before its end."""
     end = run.finished_at or facts.now
-    notes = [note for note in facts.trail.between("canceled", run.created_at, end) if note.job is not None]
+    said = facts.trail.between(CANCELED, run.created_at, end)
+    notes = [note for note in said if note.job is not None]
     named = [note for note in notes if str(run.id) in re.findall(r"\d+", note.detail)]
     return next(reversed(named or notes), None)
 

@@ -66,4 +66,5 @@ def _slots(facts: Facts, run: Run) -> Told | None:
     running = sum(1 for each in facts.store.open_runs() if each.state == "running" and each.owner in owners)
     if running < slots:
         return None
-    return f"all {slots} slots are taken", {"waitsFor": "slots", "slots": slots, "running": running}
+    words = "the one slot is taken" if slots == 1 else f"all {slots} slots are taken"
+    return words, {"waitsFor": "slots", "slots": slots, "running": running}

@@ -113,7 +113,8 @@ def _environment(facts: Facts, run: Run, due: Instant) -> Told:
 
 def _limit(facts: Facts, run: Run, due: Instant) -> Told:
     limit = facts.job.number_of_executions if facts.job is not None else None
-    words = f"it had had all its {limit} scheduled runs" if limit else "it had had all its scheduled runs"
+    its = {None: "all its scheduled runs", 1: "its one scheduled run"}
+    words = f"it had had {its.get(limit, f'all its {limit} scheduled runs')}"
     return words, {"numberOfExecutions": limit}
 
 

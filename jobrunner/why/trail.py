@@ -34,9 +34,9 @@ class Trail:
                 return note
         return None
 
-    def between(self, action: str, start: Instant, end: Instant) -> list[Note]:
-        """Return the notes with this action from `start` to `end`."""
-        return [note for note in self._notes if note.action == action and start <= note.at <= end]
+    def between(self, actions: Collection[str], start: Instant, end: Instant) -> list[Note]:
+        """Return the notes with one of these actions from `start` to `end`."""
+        return [note for note in self._notes if note.action in actions and start <= note.at <= end]
 
     def nap(self, instant: Instant) -> Span | None:
         """Return when the machine slept around a moment, if it did."""
