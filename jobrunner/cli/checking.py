@@ -76,7 +76,7 @@ def _look(
     problems += hooksfile.problems(jobs.values(), settings.project)
     if not static:
         problems += prove(jobs.values(), settings)
-    warnings = [*unread, *unlimited(jobs.values())]
+    warnings = [*unread, *unlimited(jobs.values()), *hooksfile.warnings(settings.project)]
     return jobs, problems, warnings + ([] if name else crowds(jobs.values(), settings))
 
 

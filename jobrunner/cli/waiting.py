@@ -43,13 +43,14 @@ def pending(asked: Asked, name: str | None, as_json: bool) -> None:
         (run for run in opened if run.state == "pending" and name in (None, run.job)),
         key=lambda run: (run.effective_at, run.id),
     )
+    if store is None or not runs:
+        out.json_document([]) if as_json else out.talk("nothing is pending")
+        return
+    now = SystemClock().now()
+    reasons = Reasons(settings, store, opened, now)
     if as_json:
-        out.json_document([run_object(run) for run in runs])
-    elif store is None or not runs:
-        out.talk("nothing is pending")
+        out.json_document([{**run_object(run), "waitsFor": reasons.of(run)} for run in runs])
     else:
-        now = SystemClock().now()
-        reasons = Reasons(settings, store, opened, now)
         table(HEAD, [_row(run, reasons, now) for run in runs])
 
 
@@ -99,7 +100,7 @@ class Reasons:
 
     def _job(self, run: Run) -> Job | None:
         try:
-            return self._registry.find(run.job)
+            return self._registry.find(self._registry.renamed(run.job) or run.job)
         except JobrunnerError:  # its file is gone or broken
             return None
 
@@ -110,7 +111,7 @@ class Reasons:
             return "its job: no file that can be used defines it here"
         if run.trigger == "manual":
             return None
-        fact = self._seen.facts.get(run.job.casefold())
+        fact = status.fact_of(self._seen.facts, job.name, job.former_names)
         reason = status.resting(job, fact, self._settings, self._seen.pause)
         return f"its job, which is {reason}" if reason else None
 

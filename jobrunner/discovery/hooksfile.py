@@ -11,6 +11,7 @@ from jobrunner.model import Job, Problem
 
 NAME = "hooks.py"
 LARGEST = 1_000_000  # bytes
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def read(project: str) -> tuple[frozenset[str], Problem | None]:
@@ -42,6 +43,21 @@ def problems(jobs: Iterable[Job], project: str) -> Iterator[Problem]:
                 yield Problem(job.file, job.line, said, "define it, or correct the name", job.name, job.path)
 
 
+def warnings(project: str) -> Iterator[Problem]:
+    """Yield each function of hooks.py that is named like a hook, and is none: nobody calls it."""
+    path = Path(project, NAME)
+    try:
+        body = _body(path) if path.is_file() else []
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # `problems` says so
+    for node in body:
+        if isinstance(node, FUNCTIONS) and node.name.startswith("on_") and node.name not in HOOKS:
+            hint = f"the hooks are {', '.join(HOOKS)}"
+            yield Problem(
+                NAME, node.lineno, f"{node.name} is no hook: it is never called", hint, None, str(path)
+            )
+
+
 def _may_define(path: Path, name: str) -> bool:
     try:
         return name in _defined(path)
@@ -51,14 +67,18 @@ def _may_define(path: Path, name: str) -> bool:
 
 def _defined(path: Path) -> frozenset[str]:
     """Return what a file defines or imports at its top. Raises SyntaxError, OSError and the like."""
-    if path.stat().st_size > LARGEST:
-        raise ValueError("it is larger than 1 MB")
-    body = ast.parse(path.read_bytes(), path.name).body
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    names = {node.name for node in body if isinstance(node, functions)}
+    body = _body(path)
+    names = {node.name for node in body if isinstance(node, (*FUNCTIONS, ast.ClassDef))}
     for node in body:
         if isinstance(node, ast.ImportFrom):
             names |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Assign):
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     return frozenset(names)
+
+
+def _body(path: Path) -> list[ast.stmt]:
+    """Return the statements of a file. Raises SyntaxError, OSError and the like."""
+    if path.stat().st_size > LARGEST:
+        raise ValueError("it is larger than 1 MB")
+    return ast.parse(path.read_bytes(), path.name).body

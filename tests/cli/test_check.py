@@ -304,3 +304,15 @@ def test_a_broken_hooks_file_is_a_problem(house: House) -> None:
     done = house.call("check", "--static")
     assert done.code == 1
     assert done.out.startswith("hooks.py:1: the file is not Python")
+
+
+def test_a_function_that_is_named_like_a_hook_and_is_none_is_warned_of(house: House) -> None:
+    house.job("a")
+    house.write("hooks.py", "def on_failure(run):\n    pass\n\n\nasync def on_retry(run):\n    pass\n")
+    done = house.call("check", "--json")
+    assert (done.code, done.json["problems"]) == (0, [])
+    (found,) = done.json["warnings"]
+    assert (found["file"], found["line"]) == ("hooks.py", 5)
+    assert found["message"] == "on_retry is no hook: it is never called"
+    assert "on_start, on_success, on_failure, on_skip, on_finish" in found["hint"]
+    assert house.call("check", "--strict").code == 1

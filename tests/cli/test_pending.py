@@ -151,3 +151,12 @@ def test_a_job_at_rest_is_named_with_its_reason(house: House, alive: Any) -> Non
         "1": "its job, which is disabled: in its file",
         "2": "its job: no file that can be used defines it here",
     }
+
+
+def test_as_json_a_run_says_what_it_waits_for_in_the_words_of_the_table(house: House, alive: Any) -> None:
+    house.job("a", schedule="* * * * *")
+    house.job("b", schedule="* * * * *")
+    alive(planned(house, "a"))
+    planned(house, "b", in_=HOUR)
+    found = {run["job"]: run["waitsFor"] for run in house.call("pending", "--json").json}
+    assert found == {"a": "a free slot", "b": "its time"}
