@@ -194,6 +194,7 @@ def test_what_became_of_a_later_attempt_does_not_hide_that_the_first_one_failed(
     error = {"type": "RuntimeError", "message": "x", "traceback": "t", "phase": "body"}
     first = tale.end(tale.start("10:00"), 2 * SECOND, state="failed", error=error)
     second = tale.store.again(first, at("10:10"), at("10:00:02"))
+    assert second is not None
     if how == "canceled":
         assert tale.store.cancel(second, at("10:05")) == "canceled"
     else:
@@ -362,6 +363,22 @@ def test_a_full_group_says_who_fills_it(tale: Tale) -> None:
     tale.start("09:00")
     tale.consume(Due(scheduled_for=at("10:00"), effective_at=at("10:00")))
     assert "its group db is full: 1 of 1 run (run 1)" in tale.ask("10:00").sentence
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_run_that_came_late_names_what_filled_its_group_if_it_was_full(tale: Tale, limit: int) -> None:
+    tale.register(group="db", group_limit=limit, concurrency="allow")
+    first = tale.start("09:00")
+    tale.consume(Due(scheduled_for=at("10:00"), effective_at=at("10:00")))
+    tale.end(first, 65 * MINUTE)
+    (late,) = tale.store.claim(tale.node, [9], at("10:05"))
+    cause = " since its group db was full (run 1)" if limit == 1 else ""
+    since = f"report is running since 10:05, 5 min late{cause} on node here"
+    assert tale.ask("10:00").sentence.startswith(since)
+    tale.end(late, SECOND)
+    found = tale.ask("10:00")
+    assert found.sentence == f"report ran at 10:05, 5 min late{cause}, and succeeded after 1 s"
+    assert found.evidence.get("behind") == ([1] if limit == 1 else None)
 
 
 # -- what has no row -----------------------------------------------------------------------------------------

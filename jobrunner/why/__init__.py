@@ -6,6 +6,7 @@
     hindrances.py  what keeps a job from running at present
     pending.py     what a run that has not started waits for
     skips.py       why an occurrence was skipped, for each reason
+    lateness.py    why a run started late, where the ledger can tell
     outcomes.py    what became of an occurrence that has a row
     absent.py      what is to be said of one that has none
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jobrunner.clock import MINUTE, Instant, to_iso
@@ -163,7 +163,7 @@ def _group(facts: Facts) -> Hindrance | None:
     running = [run.id for run in facts.store.open_runs() if run.group == job.group and run.state == "running"]
     if len(running) < job.group_limit:
         return None
-    words = f"its group {job.group} is full: {len(running)} of {job.group_limit} run ({_ids(running)})"
+    words = f"its group {job.group} is full: {len(running)} of {job.group_limit} run ({listed(running)})"
     return Hindrance(
         "group", words, "wait for one of them, or raise groupLimit", {"running": running}, passing=True
     )
@@ -232,7 +232,8 @@ def _memory(facts: Facts) -> Hindrance | None:
     return Hindrance("memory-limit", words, "run it on Linux, or take memoryLimit out")
 
 
-def _ids(runs: list[int]) -> str:
+def listed(runs: Sequence[int]) -> str:
+    """Return the first few of some runs by their numbers."""
     return ", ".join(f"run {run}" for run in runs[:5])
 
 

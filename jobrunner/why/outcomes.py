@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobrunner.clock import SECOND, Instant, to_iso
@@ -12,6 +12,7 @@ from jobrunner.model import Note, Run
 from jobrunner.pace import length
 from jobrunner.why.facts import Answer, Facts
 from jobrunner.why.hindrances import described
+from jobrunner.why.lateness import held_up
 from jobrunner.why.pending import waiting_for
 from jobrunner.why.skips import Told, skipped
 
@@ -22,10 +23,14 @@ LATE = SECOND  # a start later than this is worth a word
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """An occurrence with its attempts, the first one first; `due` is the moment asked about."""
+    """An occurrence with its attempts, the first one first; `due` is the moment asked about.
+
+    `cause` has the words for what kept the first attempt waiting, where that is known.
+    """
 
     runs: Sequence[Run]
     due: Instant
+    cause: str = ""
 
     @property
     def last(self) -> Run:
@@ -38,16 +43,26 @@ class Chain:
         first = self.runs[0]
         return 0 if first.started_at is None else max(0, first.started_at - first.effective_at)
 
+    @property
+    def delay(self) -> str:
+        """The words for a late start; "" for one in time."""
+        since = f" since {self.cause}" if self.cause else ""
+        return f", {length(self.late)} late{since}" if self.late >= LATE else ""
+
 
 def answer(facts: Facts, first: Run, due: Instant) -> Answer:
     """Return what became of the occurrence whose first attempt this is."""
     assert facts.store is not None
     chain = Chain(facts.store.chain(first.root_id) or [first], due)
+    cause, others = held_up(facts, chain.runs[0]) if chain.late >= LATE else ("", ())
+    chain = replace(chain, cause=cause)
     run = chain.last
     clause, evidence = STATES[run.state](facts, chain)
     if run.state in ("canceled", "lost", "skipped") and len(chain.runs) > 1:
         before, rests_on = _before(facts, chain.runs[-2])
         clause, evidence = f"{clause}; {before}", {**evidence, "before": rests_on}
+    if others:
+        evidence = {**evidence, "behind": list(others)}
     code = run.reason or run.state if run.state == "skipped" else run.state
     return Answer(f"{facts.name} {clause}", {**_common(chain), **evidence}, code, run)
 
@@ -83,7 +98,7 @@ def _before(facts: Facts, run: Run) -> Told:
 def _ran(facts: Facts, chain: Chain) -> str:
     """Return `ran at 08:00, 2 min late,`: when the last attempt began."""
     run = chain.last
-    late = f", {length(chain.late)} late," if chain.late >= LATE else ""
+    late = f"{chain.delay}," if chain.delay else ""
     by_hand = " by hand" if run.trigger == "manual" else ""
     return f"ran{by_hand} {facts.times.at(run.started_at or run.effective_at)}{late}"
 
@@ -172,14 +187,13 @@ def _skipped(facts: Facts, chain: Chain) -> Told:
 
 def _running(facts: Facts, chain: Chain) -> Told:
     run = chain.last
-    late = f", {length(chain.late)} late" if chain.late >= LATE else ""
     asked = f"; it was asked to end ({run.asked})" if run.asked else ""
     silent = "; nothing is heard of it (stallAfter)" if run.stalled else ""
     since = facts.times.clock(run.started_at or run.effective_at)
     where = f" on node {run.node}" if run.node else ""
     evidence = {"asked": run.asked, "stalled": run.stalled, "progress": run.progress, "pid": run.pid}
     return (
-        f"is running since {since}{late}{where}, as run {run.id}{_tries(facts, chain)}{asked}{silent}",
+        f"is running since {since}{chain.delay}{where}, as run {run.id}{_tries(facts, chain)}{asked}{silent}",
         evidence,
     )
 
@@ -190,7 +204,7 @@ def _pending(facts: Facts, chain: Chain) -> Told:
         before = chain.runs[-2]
         evidence |= {"error": brief_error(before)}
         ended = before.state.replace("_", " ")
-        return f"{_ran(facts, Chain(chain.runs[:-1], chain.due))} and {ended}: {clause}", evidence
+        return f"{_ran(facts, replace(chain, runs=chain.runs[:-1]))} and {ended}: {clause}", evidence
     return f"is due since {facts.times.clock(chain.runs[0].effective_at)} and waits: {clause}", evidence
 
 

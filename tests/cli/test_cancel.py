@@ -244,6 +244,19 @@ def test_wait_lasts_until_the_run_has_ended_and_tells_how(house: House) -> None:
     assert (done.code, done.out) == (0, f"run {run.id} of a: ended: canceled\n")
 
 
+def test_a_run_by_hand_that_lives_is_waited_for_where_no_start_does(house: House) -> None:
+    house.job("a")
+    run = house.ran("a", "running")
+    store = house.store()
+    store._db.rows("UPDATE nodes SET role = 'run'")  # type: ignore[attr-defined]
+    store.close()
+    node = threading.Thread(target=end_when_asked, args=(house, run))
+    node.start()
+    done = house.call("cancel", str(run.id), "--wait")
+    node.join()
+    assert (done.code, done.out) == (0, f"run {run.id} of a: ended: canceled\n")
+
+
 def end_when_asked(house: House, run: Run, limit: Instant = 60 * SECOND) -> None:
     """Do what a node does: look until the run is asked to end, then end it."""
     until = SystemClock().now() + limit
