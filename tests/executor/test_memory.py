@@ -43,6 +43,26 @@ def test_a_body_that_asks_for_too_much_gets_a_memory_error(house: Household) -> 
 
 
 @linux
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        ("bytearray(500_000_000)", "memoryLimit is 200 MB"),
+        ("raise MemoryError('no room')", "no room; memoryLimit is 200 MB"),
+    ],
+)
+def test_a_memory_error_names_the_limit(house: Household, raised: str, message: str) -> None:
+    outcome = house.run(f"def default(ctx): {raised}", memoryLimit=200 * MB)
+    assert outcome.error is not None
+    assert outcome.error["message"] == message
+
+
+def test_a_memory_error_without_a_limit_blames_none(house: Household) -> None:
+    outcome = house.run("def default(ctx): raise MemoryError('no room')")
+    assert outcome.error is not None
+    assert outcome.error["message"] == "no room"
+
+
+@linux
 def test_a_memory_error_can_be_caught_and_clean_ups_get_none(house: Household) -> None:
     (house.root / "services.py").write_text(
         "import resource\ndef register(container): container.register('db', db)\n"

@@ -18,17 +18,18 @@ Chains = dict[int, int]  # the last attempt's id -> how many rows the chain has
 class Housekeeping(Part):
     """The verbs prune, delete_runs, note, notes and add_to_log."""
 
-    # Chains are chosen by their last attempt and go whole: a first attempt tells of an occurrence only as long
-    # as the ones behind it are there, and forbids a second of the same instant.
+    # Chains are chosen by their last attempt and go whole: of half a chain nobody could say how it ended,
+    # and without its first attempt nothing forbids a second one of the same instant.
     OVER = """
         r.state NOT IN ('pending', 'running', 'waiting')
         AND NOT EXISTS (
             SELECT 1 FROM runs o WHERE o.root_id = coalesce(r.root_id, r.id)
             AND (o.attempt > r.attempt OR o.state IN ('pending', 'running', 'waiting')))"""
     SIZE = """
-        iif(r.root_id IS NULL, 1, (SELECT count(*) FROM runs o WHERE o.root_id = r.root_id OR o.id = r.root_id))"""
-    # What a row for many stands for reaches to last_for; its finished_at is the moment of its last extension,
-    # which a wrong clock may have made an old one.
+        iif(r.root_id IS NULL, 1, (
+            SELECT count(*) FROM runs o WHERE o.root_id = r.root_id OR o.id = r.root_id))"""
+    # What a row for many stands for reaches to last_for; its finished_at is the moment of its last
+    # extension, which a wrong clock may have made an old one.
     TOO_OLD = f"""
         SELECT r.id, {SIZE} FROM runs r
         WHERE max(r.finished_at, coalesce(r.last_for, 0)) <
@@ -142,7 +143,7 @@ class Housekeeping(Part):
 
 
 def _batches(chains: Chains, rows: int) -> Iterator[list[int]]:
-    """Yield the chains in turn, so many at a time that they have `rows` rows together, and no more of them."""
+    """Yield the chains in turn, so many at a time that they have `rows` rows together, but no more."""
     batch: list[int] = []
     weight = 0
     for last, size in chains.items():
