@@ -26,6 +26,7 @@ from jobrunner.errors import ConfigError, JobrunnerError
 from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
 from jobrunner.failure import describe, shorten
 from jobrunner.link import Link
+from jobrunner.masking import Masker
 from jobrunner.outcomes import Skip
 from jobrunner.provider import Target
 from jobrunner.provision import Project
@@ -72,7 +73,8 @@ class Run:
         self._phase = "import"
         self._hash = ""
         self._container: Container | None = None
-        self._context = Context(spec, link)
+        self._masker = Masker(spec["secrets"])
+        self._context = Context(spec, link, mask=self._masker.text)
 
     def perform(self) -> Reply:
         """Go through the phases and return the reply."""
@@ -106,9 +108,9 @@ class Run:
         result = self._call(function, positional, named)
         self._phase = "result"
         self._shop.alarm.armed = False
-        reply = self._reply("succeeded", *to_json(result))
+        reply = self._reply("succeeded", *to_json(result, self._masker))
         if self._context.cursor_set:
-            reply["cursor"] = kept_cursor(self._context.cursor)
+            reply["cursor"] = kept_cursor(self._context.cursor, self._masker)
         return reply
 
     def _told(self) -> dict[str, Any]:
@@ -151,21 +153,28 @@ class Run:
         if self._last:
             raised += self._shop.close()
         for one in raised:
-            print("Clean-up failed:", describe(one, "cleanup")["traceback"], file=sys.stderr)
+            print("Clean-up failed:", self._described(one, "cleanup")["traceback"], file=sys.stderr)
         if raised and reply["state"] in ("succeeded", "skipped"):
-            return self._reply("failed", error=describe(raised[0], "cleanup"))
+            return self._reply("failed", error=self._described(raised[0], "cleanup"))
         return reply
 
     def _verdict(self, error: BaseException) -> Reply:
         if isinstance(error, Skip) and self._phase in ("resolve", "body"):
-            return self._reply("skipped", shorten(str(error), 1000) or None)
+            return self._reply("skipped", shorten(self._masker.text(str(error)), 1000) or None)
         if isinstance(error, JobrunnerError) and self._phase != "body":
-            info = describe(error, self._phase)
-            info["message"] += f" ({error.hint})" if error.hint else ""
+            info = self._described(error, self._phase)
+            info["message"] += f" ({self._masker.text(error.hint)})" if error.hint else ""
             return self._reply("failed", error=info)
         asked = self._shop.alarm.rung or self._link.canceled is not None
         state = "canceled" if asked and is_cancellation(error) else "failed"
-        return self._reply(state, error=describe(error, self._phase))
+        info = self._described(error, self._phase)
+        limit = self._spec["memoryLimit"]
+        if isinstance(error, MemoryError) and limit is not None:
+            info["message"] = "; ".join(filter(None, (info["message"], limit_words(limit))))
+        return self._reply(state, error=info)
+
+    def _described(self, error: BaseException, phase: str) -> ErrorInfo:
+        return describe(error, phase, self._masker.text)
 
     def _reply(
         self, state: str, result: Any = None, truncated: bool = False, error: ErrorInfo | None = None
@@ -247,23 +256,25 @@ def sha256(data: bytes) -> str:
     raise ImportError("no sha256")
 
 
-def to_json(value: Any) -> tuple[Any, bool]:
-    """Return (the value as plain JSON data, False), or (a shortened repr, True) when it cannot be kept."""
+def to_json(value: Any, masker: Masker) -> tuple[Any, bool]:
+    """Return (the value as plain JSON data, False), or (a shortened repr, True) when it cannot be kept;
+    both without secrets."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         if len(text.encode()) <= LONGEST_RESULT and depth(plain := json.loads(text)) <= DEEPEST_RESULT:
-            return plain, False
+            return masker.data(plain), False
     except Exception:  # not JSON; the value's own methods may raise anything
         text = ""
-    return shorten(_repr(value), LONGEST_RESULT), True
+    return shorten(_repr(value, masker), LONGEST_RESULT), True
 
 
-def kept_cursor(value: Any) -> Any:
+def kept_cursor(value: Any, masker: Masker) -> Any:
     """Return what was assigned to `ctx.cursor` as plain JSON data. Raises ConfigError when it is none."""
-    plain, unfit = to_json(value)
+    plain, unfit = to_json(value, masker)
     if unfit:
         raise ConfigError(
-            f"ctx.cursor cannot be kept: {shorten(_repr(value), 100)}", hint="assign JSON of at most 64 KB"
+            f"ctx.cursor cannot be kept: {shorten(_repr(value, masker), 100)}",
+            hint="assign JSON of at most 64 KB",
         )
     return plain
 
@@ -277,8 +288,15 @@ def depth(value: Any) -> int:
     return deep
 
 
-def _repr(value: Any) -> str:
+def limit_words(limit: int) -> str:
+    """Return a memoryLimit in bytes as errors name it."""
+    return f"memoryLimit is {f'{limit / 1e6:.1f}'.removesuffix('.0')} MB"
+
+
+def _repr(value: Any, masker: Masker) -> str:
+    with contextlib.suppress(Exception):  # texts as they are, before repr writes \n for the end of a line
+        value = masker.data(value)
     try:
-        return repr(value)
+        return masker.text(repr(value))
     except Exception as error:
         return f"<{type(value).__qualname__}, whose repr raises {type(error).__name__}>"

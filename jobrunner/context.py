@@ -76,7 +76,13 @@ class Context:
     JSON value of 64 KB at most, and once this run has succeeded the next one finds it there.
     """
 
-    def __init__(self, spec: RunSpec, wire: Wire, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        wire: Wire,
+        clock: Callable[[], float] | None = None,
+        mask: Callable[[str], str] = str,
+    ) -> None:
         self.run_id = spec["runId"]
         self.job = spec["job"]
         self.trigger = spec["trigger"]
@@ -94,6 +100,7 @@ class Context:
         self.idempotency_key = _key(spec)
         self._wire = wire
         self._clock = clock or SystemClock().monotonic
+        self._mask = mask
         self._told_at: dict[str, float] = {}
         self._untold: dict[str, Mapping[str, Any]] = {}
 
@@ -102,8 +109,8 @@ class Context:
 
         `value` is kept between 0 and `max`; with a `max` of 0 only the message is told.
         """
-        value_told, max_told = _clamped(_plain(value), _plain(max))
-        self._tell("progress", {"value": value_told, "max": max_told, "message": _text(message)})
+        value_told, max_told = _clamped(self._plain(value), self._plain(max))
+        self._tell("progress", {"value": value_told, "max": max_told, "message": self._text(message)})
 
     def heartbeat(self) -> None:
         """Say that the run is alive, where it has nothing to say about its progress."""
@@ -142,6 +149,22 @@ class Context:
         for verb in list(self._untold):
             self._send(verb, self._untold.pop(verb))
 
+    def _plain(self, value: object) -> Told:
+        """Return a number as it is, and anything else as text: progress is for people."""
+        if value is None or (isinstance(value, int) and abs(value) < 1 << 63):
+            return None if value is None else int(value)
+        if isinstance(value, float) and value - value == 0:  # neither infinite nor NaN
+            return float(value)
+        return self._text(value)
+
+    def _text(self, value: object) -> str | None:
+        if value is None:
+            return None
+        try:
+            return self._mask(str(value))[:1000]
+        except Exception:
+            return None
+
     def _tell(self, verb: str, payload: Mapping[str, Any]) -> None:
         now = self._clock()
         if now - self._told_at.get(verb, now - _EVERY) < _EVERY:
@@ -172,15 +195,6 @@ def _last(last: Mapping[str, Any] | None) -> Last | None:
     return Last(last["state"], last.get("result"), last.get("error"), _moment(ended))
 
 
-def _plain(value: object) -> Told:
-    """Return a number as it is, and anything else as text: progress is for people."""
-    if value is None or (isinstance(value, int) and abs(value) < 1 << 63):
-        return None if value is None else int(value)
-    if isinstance(value, float) and value - value == 0:  # neither infinite nor NaN
-        return float(value)
-    return _text(value)
-
-
 def _clamped(value: Told, most: Told) -> tuple[Told, Told]:
     """Return both such that 0 <= value <= most; (None, None) when there is nothing to be done at all."""
     if not isinstance(most, int | float):
@@ -188,12 +202,3 @@ def _clamped(value: Told, most: Told) -> tuple[Told, Told]:
     if most <= 0:
         return None, None
     return (min(max(value, 0), most) if isinstance(value, int | float) else value), most
-
-
-def _text(value: object) -> str | None:
-    if value is None:
-        return None
-    try:
-        return str(value)[:1000]
-    except Exception:
-        return None

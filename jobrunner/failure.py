@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Callable
 
 from jobrunner.outcomes import PermanentFailure
 from jobrunner.wire import ErrorInfo
@@ -14,12 +15,15 @@ _HARNESS = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH120
 _ENGINES = (_HARNESS, f"{os.sep}asyncio{os.sep}", "<frozen ")
 
 
-def describe(error: BaseException, phase: str) -> ErrorInfo:
-    """Return what is kept of an exception; never raises, however hostile the exception is."""
+def describe(error: BaseException, phase: str, mask: Callable[[str], str] = str) -> ErrorInfo:
+    """Return what is kept of an exception; never raises, however hostile the exception is.
+
+    `mask` hides secrets; it has its turn before anything is cut: of half a secret nobody knows it is one.
+    """
     info = ErrorInfo(
         type=shorten(type(error).__qualname__, 500),
-        message=shorten(_message(error), LONGEST_MESSAGE),
-        traceback=shorten(_traceback(error), LONGEST_TRACEBACK),
+        message=shorten(mask(_message(error)), LONGEST_MESSAGE),
+        traceback=shorten(mask(_traceback(error)), LONGEST_TRACEBACK),
         phase=phase,
     )
     if isinstance(error, PermanentFailure):

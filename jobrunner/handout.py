@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from jobrunner.executor import Happening
 from jobrunner.housekeeping import is_ours, own_settings
+from jobrunner.masking import secrets_of
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim
@@ -85,4 +87,5 @@ def _spec(
         memoryLimit=None if hook else job.memory_limit,
         source=source,
         hook=hook,
+        secrets=list(secrets_of(os.environ, settings)),
     )

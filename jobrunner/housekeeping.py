@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PRUNE = "jobrunner.prune"
 TARGET = "jobrunner.pruning:prune"
 CONFIG: Mapping[str, Any] = {
-    "schedule": "every 1h",
+    "schedule": "every 1h after end",  # after a long sleep one is late, and none was missed
     "description": "Delete runs that are older than the settings' retention.",
     "hidden": True,
     "timeout": "10m",

@@ -54,8 +54,8 @@ class Live:
 
     def end(self, outcome: Outcome, masker: Masker, now: Instant) -> bytes:
         """Note how it ended; returns the last of its output that may be shown."""
-        result = masker.data(outcome.result) if outcome.reason == "body" else outcome.result
-        self.outcome = replace(outcome, error=masker.data(outcome.error), result=result)
+        kept = {name: masker.data(getattr(outcome, name)) for name in ("result", "error", "cursor")}
+        self.outcome = replace(outcome, **kept)
         self.ended_at = now
         rest = self.stream.end()
         self.log.feed(rest)

@@ -66,6 +66,7 @@ class RunSpec(TypedDict):
     memoryLimit: int | None  # bytes
     source: str | None  # the text to run in place of what the file says now
     hook: HookCall | None
+    secrets: list[str]  # what the run hides in its own words before it shortens them; never stored
 
 
 class ErrorInfo(TypedDict):

@@ -87,6 +87,18 @@ def test_start_can_be_told_in_the_file_to_end_when_all_is_done(home: Path, key: 
     assert not load({}, {"JOBRUNNER_UNTIL_DONE": "no"}).until_done
 
 
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [("\x1b[2Jn", "has control characters"), ("a\nb", "has control characters"), (" ", "is blank")],
+)
+def test_a_name_that_a_terminal_would_obey_is_refused_for_that(home: Path, written: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({"node": written}, {})
+    assert why in caught.value.message
+    assert "\x1b" not in caught.value.message
+    assert "\n" not in caught.value.message
+
+
 # --- the zone of the system ---------------------------------------------------------------------
 
 

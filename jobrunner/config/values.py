@@ -204,11 +204,25 @@ def retries(value: object) -> Retries:
         )
         raise Invalid(said, 'write a number, or {"max": 3, "delay": "10s", "backoff": "exponential"}')
     read = {key: _part_of_retries(key, each) for key, each in value.items()}
+    _delays_agree(value, read)
     if "maxDelay" in read:
         read["max_delay"] = read.pop("maxDelay")
     elif "delay" in read:
         read["max_delay"] = max(read["delay"], Retries().max_delay)
     return Retries(**read)
+
+
+def _delays_agree(written: dict[Any, Any], read: dict[str, Any]) -> None:
+    """Raise Invalid when no delay could be as long as it is meant to be at least."""
+    delay, most = read.get("delay", Retries().delay), read.get("maxDelay")
+    if most is not None and most < delay:
+        said = (
+            readers.shown(written["delay"]) if "delay" in written else f'"{durations.text(delay)}" by default'
+        )
+        whole = (
+            f"retries.maxDelay is {readers.shown(written['maxDelay'])}, which is shorter than delay, {said}"
+        )
+        raise Invalid("", "make maxDelay at least as long as delay, or leave it out", whole)
 
 
 def _part_of_retries(key: str, value: object) -> Any:

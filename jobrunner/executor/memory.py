@@ -1,7 +1,10 @@
 """How much memory a run's processes hold together, and when that is more than they may. Linux only.
 
-Counted is RssAnon: what is in memory and in no file. Pages that a fork shares with its parent count for
-both, so many forks of a large process weigh more than they are. What is swapped out does not count.
+Counted is what is in memory and in no file of a disk: a process's own pages, shared memory, files in a
+tmpfs that it maps. By `RssAnon` and `RssShmem` a page that several processes share counts for each of them;
+that is cheap to ask for, and enough as long as it is within the limit. Above it a page is divided among those
+who share it (`Pss`), so that forks of a large process weigh what they are. What is swapped out, or written to
+a tmpfs and mapped by nobody, does not count.
 """
 
 from __future__ import annotations
@@ -22,15 +25,16 @@ def supported() -> bool:
 
 
 def held(pid: int) -> int:
-    """Return the bytes that a process and all its descendants hold; those that are gone hold none."""
-    total, seen, waiting = 0, {pid}, [pid]
-    while waiting:
-        one = waiting.pop()
-        total += _anonymous(one)
-        fresh = [child for child in _children(one) if child not in seen]
-        seen.update(fresh)
-        waiting += fresh
-    return total
+    """Return the bytes that a process and all its descendants hold, at most: what they share counts for each.
+
+    Those that are gone hold none.
+    """
+    return sum(map(_resident, _tree(pid)))
+
+
+def weighed(pid: int) -> int:
+    """Return the bytes that a process and all its descendants hold, each page once. Takes longer."""
+    return sum(map(_share, _tree(pid)))
 
 
 class Scale:
@@ -45,17 +49,39 @@ class Scale:
         if now < self.due:
             return None
         self.due = now + LOOK_EVERY
-        used = held(pid) if pid else 0
+        if not pid or held(pid) <= self.limit:
+            return None
+        used = weighed(pid)
         return used if used > self.limit else None
 
 
-def _anonymous(pid: int) -> int:
+def _resident(pid: int) -> int:
+    return _told(pid, "status", (b"RssAnon:", b"RssShmem:")) or 0
+
+
+def _share(pid: int) -> int:
+    """Return what a process holds with its part of what it shares, where the kernel tells that."""
+    told = _told(pid, "smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:"))
+    return _resident(pid) if told is None else told
+
+
+def _told(pid: int, name: str, wanted: tuple[bytes, ...]) -> int | None:
+    """Return the bytes that these lines of a file in /proc come to; None when there are none."""
     try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            told = next((line for line in file if line.startswith(b"RssAnon:")), b"RssAnon: 0")
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            found = [int(line.split()[1]) for line in file if line.startswith(wanted)]
     except OSError:
-        return 0
-    return int(told.split()[1]) * _KIB
+        return None
+    return sum(found) * _KIB if found else None
+
+
+def _tree(pid: int) -> set[int]:
+    seen, waiting = {pid}, [pid]
+    while waiting:
+        fresh = [child for child in _children(waiting.pop()) if child not in seen]
+        seen.update(fresh)
+        waiting += fresh
+    return seen
 
 
 def _children(pid: int) -> list[int]:

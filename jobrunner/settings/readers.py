@@ -32,9 +32,13 @@ NOBODY = Names()
 
 def text(value: object) -> str:
     """Return a printable text of one line, without blanks around it."""
-    if isinstance(value, str) and value.strip() and value.isprintable():
-        return value.strip()
-    raise ValueError("is not a text")
+    if not isinstance(value, str):
+        raise ValueError("is not a text")
+    if not value.strip():
+        raise ValueError("is blank")
+    if not value.isprintable():
+        raise ValueError("has control characters or line ends, which are not allowed")
+    return value.strip()
 
 
 def whole(least: int) -> Callable[[object], int]:

@@ -63,19 +63,22 @@ class Control(Protocol):
         ...
 
     def prune(self, keep: Keep, limit: int) -> int:
-        """Delete up to `limit` ended runs that `keep` leaves out, oldest first; returns how many.
+        """Delete the ended chains that `keep` leaves out, oldest first, until they had `limit` rows; returns
+        how many rows. Fewer than `limit`: nothing is left to delete.
 
-        What hangs on the audit trail goes by `failed_since`, too.
+        A chain goes whole or not at all, so the last one may bring more; its age, state and place among the
+        newest rows are those of its last attempt, and while one of them is open it stays.
+        The audit trail goes by `failed_since`.
         """
         ...
 
     def prunable(self, keep: Keep) -> int:
-        """Return how many runs `prune` would delete. Takes no lock."""
+        """Return how many rows `prune` would delete in all. Takes no lock."""
         ...
 
     def delete_runs(self, which: RunFilter, *, dry_run: bool = False) -> int:
-        """Delete ended runs that the filter names (all of them: `limit` has no meaning); return how many.
-        With `dry_run` only count. Many go in several transactions, unless one is open.
+        """Delete the ended chains whose last attempt the filter names (all of them: `limit` has no meaning);
+        return how many rows. With `dry_run` only count. Many go in several transactions, unless one is open.
         """
         ...
 

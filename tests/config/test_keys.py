@@ -346,6 +346,14 @@ def test_a_name_is_no_former_name_of_itself() -> None:
             'retries.backoff is "x", which is not one of the values that this key has',
         ),
         ({"max": 1, "maxDelay": -1}, "retries.maxDelay is -1, which is not a duration"),
+        (
+            {"max": 1, "delay": "10s", "maxDelay": "5s"},
+            'retries.maxDelay is "5s", which is shorter than delay, "10s"',
+        ),
+        (
+            {"max": 1, "maxDelay": 0.5},
+            'retries.maxDelay is 0.5, which is shorter than delay, "1s" by default',
+        ),
         ({"max": 1, "jitter": "x"}, 'retries.jitter is "x", which is not a duration'),
     ],
 )

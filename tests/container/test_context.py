@@ -43,7 +43,7 @@ def spec(**facts: Any) -> RunSpec:
         "scheduledFor": NINE, "startedAt": NINE + 5, "attempt": 2, "rootId": 6, "node": "n",
         "identity": "system",
         "fence": 3, "isLast": True, "last": None, "cursor": "c",
-        "memoryLimit": None, "source": None, "hook": None,
+        "memoryLimit": None, "source": None, "hook": None, "secrets": [],
     }  # fmt: skip
     return RunSpec(**{**whole, **facts})  # type: ignore[typeddict-item]
 

@@ -11,6 +11,7 @@ import pytest
 
 from jobrunner import processes
 from jobrunner.executor import memory
+from jobrunner.executor.happened import Began
 from tests.executor.household import Household, alive, pid_in
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_DATA and /proc")
@@ -40,6 +41,26 @@ def test_a_body_that_asks_for_too_much_gets_a_memory_error(house: Household) -> 
     assert outcome.error is not None
     assert (outcome.state, outcome.error["type"], outcome.error["phase"]) == ("failed", "MemoryError", "body")
     assert "bytearray(500_000_000)" in outcome.error["traceback"]
+
+
+@linux
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        ("bytearray(500_000_000)", "memoryLimit is 200 MB"),
+        ("raise MemoryError('no room')", "no room; memoryLimit is 200 MB"),
+    ],
+)
+def test_a_memory_error_names_the_limit(house: Household, raised: str, message: str) -> None:
+    outcome = house.run(f"def default(ctx): {raised}", memoryLimit=200 * MB)
+    assert outcome.error is not None
+    assert outcome.error["message"] == message
+
+
+def test_a_memory_error_without_a_limit_blames_none(house: Household) -> None:
+    outcome = house.run("def default(ctx): raise MemoryError('no room')")
+    assert outcome.error is not None
+    assert outcome.error["message"] == "no room"
 
 
 @linux
@@ -89,6 +110,54 @@ def test_a_tree_that_holds_too_much_is_killed_whole_and_told_both_figures(house:
     assert not alive(holder)
     with pytest.raises(ProcessLookupError):
         os.kill(holder, 0)
+
+
+SHARED = """
+import mmap, os, time
+def default(ctx):
+    block = {block}
+    for at in range(0, len(block), 4096): block[at] = 1
+    for _ in range({forks}):
+        if os.fork() == 0:
+            for at in range(0, len(block), 4096): block[at]
+            time.sleep(1000)
+    while not ctx.cancelled: time.sleep(0.01)
+"""
+
+
+@linux
+@pytest.mark.parametrize("forks", [0, 2])
+def test_shared_memory_counts_like_any_other(house: Household, forks: int) -> None:
+    outcome = house.run(SHARED.format(block="mmap.mmap(-1, 200_000_000)", forks=forks), memoryLimit=130 * MB)
+    assert outcome.error is not None
+    assert (outcome.state, outcome.error["type"]) == ("failed", "MemoryLimit")
+    held = float(outcome.error["message"].split()[3])
+    assert 130 < held < 300
+
+
+@linux
+@pytest.mark.parametrize("block", ["mmap.mmap(-1, 60_000_000)", "bytearray(60_000_000)"])
+def test_what_forks_share_counts_once(house: Household, block: str) -> None:
+    house.write(SHARED.format(block=block, forks=4))
+    run_id = house.start(memoryLimit=200 * MB)
+    house.until(lambda: house.began(run_id))
+    began = next(one for one in house.events if isinstance(one, Began))
+    house.until(lambda: memory.held(began.pid) > 300 * MB)
+    limit = time.monotonic() + 2.5 * memory.LOOK_EVERY
+    while time.monotonic() < limit:
+        house.turn()
+    assert house.ended(run_id) is None
+    house.pool.stop(run_id, "canceled", None)
+    assert house.finish(run_id).state == "succeeded"
+
+
+@linux
+def test_a_process_whose_share_nobody_tells_weighs_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = memory._told
+    monkeypatch.setattr(
+        memory, "_told", lambda pid, name, *rest: None if "maps" in name else told(pid, name, *rest)
+    )
+    assert 0 < memory.weighed(os.getpid()) <= memory.held(os.getpid()) + 50 * MB
 
 
 @linux
@@ -156,7 +225,8 @@ def test_supported_says_whether_the_kernel_tells_and_held_counts_what_is_there(
 
 
 def test_a_look_is_taken_each_half_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "held", lambda _: 11)
+    monkeypatch.setattr(memory, "held", lambda _: 12)
+    monkeypatch.setattr(memory, "weighed", lambda _: 11)
     scale = memory.Scale(10, 100.0)
     assert [scale.excess(1, now) for now in (100.0, 100.4, 100.5, 100.6, 101.0)] == [
         None, None, 11, None, 11,

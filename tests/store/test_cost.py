@@ -43,6 +43,13 @@ def test_the_ledgers_statements_read_by_index(store: SqliteStore) -> None:
         assert all(row[3].startswith("SEARCH") or "SUBQUERY" in row[3] for row in plan_of(store, statement))
 
 
+def test_pruning_finds_chains_by_index_and_reads_all_runs_once_at_most(store: SqliteStore) -> None:
+    for statement, scans in ((SqliteStore.TOO_OLD, 1), (SqliteStore.NAMED, 1), (SqliteStore.DELETE, 0)):
+        lines = [row[3] for row in plan_of(store, statement)]
+        assert len([line for line in lines if line.startswith("SCAN r")]) == scans, lines
+        assert not [line for line in lines if line.startswith("SCAN o")], lines
+
+
 def plan_of(store: SqliteStore, statement: str) -> list[Any]:
     named = re.findall(r":(\w+)", statement)
     numbered = re.findall(r"\?(\d)", statement)

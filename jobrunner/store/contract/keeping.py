@@ -74,6 +74,40 @@ class Keeping(Bench):
         assert self.store.delete_runs(RunFilter()) == 0
         assert [each.attempt for each in self.store.chain(run.id)] == [1, 2]
 
+    def test_a_chain_is_as_old_and_as_bad_as_its_last_attempt(self) -> None:
+        self._kept_chain(1, 10)
+        assert self.store.prune(keep(ended=10, failed=100), 500) == 0
+        assert [run.attempt for run in self.rows()] == [1, 2]
+        assert self.store.prunable(keep(ended=11)) == 2
+        assert self.store.prune(keep(ended=11), 500) == 2
+        assert self.rows() == []
+
+    def test_a_chain_that_failed_is_kept_for_as_long_as_failures_are(self) -> None:
+        self._kept_chain(1, 10, state="failed")
+        assert self.store.prune(keep(ended=100, failed=10), 500) == 0
+        assert self.store.prune(keep(failed=11), 500) == 2
+
+    def test_a_chain_stays_while_its_last_attempt_is_among_the_newest(self) -> None:
+        self._kept_chain(1, 10)
+        assert self.store.prune(keep(rows=1), 500) == 0
+        self._kept(20)
+        assert self.store.prunable(keep(rows=1)) == 2
+        assert self.store.prune(keep(rows=1), 500) == 2
+        assert self._kept_seconds() == [20]
+
+    def test_no_chain_is_split_by_the_number_of_rows_asked_for(self) -> None:
+        for second in (1, 20, 40):
+            self._kept_chain(second, second + 1)
+        assert [self.store.prune(keep(ended=100), limit) for limit in (1, 3, 3)] == [2, 4, 0]
+
+    def test_an_occurrence_is_remembered_as_long_as_anything_of_it_is(self) -> None:
+        run = self._kept_chain(1, 10)
+        self.store.prune(keep(ended=5, failed=5), 500)
+        self.store.delete_runs(RunFilter(states=("failed",)))
+        self.store.delete_runs(RunFilter(until=at(5)))
+        assert [each.id for each in self.store.due_before(run.job_id, at(1))] == [run.id]
+        assert [each.state for each in self.store.chain(run.id)] == ["failed", "succeeded"]
+
     def test_a_row_for_many_is_as_old_as_the_last_of_them(self) -> None:
         job = self.tick
         standing = self.standing()
@@ -118,6 +152,13 @@ class Keeping(Bench):
         assert len(self.rows()) == 2
         assert self.store.delete_runs(which) == 1
         assert [run.state for run in self.rows()] == ["succeeded"]
+
+    def test_a_chain_is_named_by_its_last_attempt_and_goes_whole(self) -> None:
+        self._kept_chain(1, 10)
+        failed, succeeded = RunFilter(states=("failed",)), RunFilter(states=("succeeded",))
+        assert self.store.delete_runs(failed, dry_run=True) == self.store.delete_runs(failed) == 0
+        assert self.store.delete_runs(succeeded, dry_run=True) == self.store.delete_runs(succeeded) == 2
+        assert self.rows() == []
 
     def test_history_before_a_moment_goes_and_no_limit_holds(self) -> None:
         for second in range(1, 8):
@@ -236,6 +277,14 @@ class Keeping(Bench):
         claim = self._kept_running(second)
         assert self.end(claim, second, **outcome)
         return claim
+
+    def _kept_chain(self, first: int, last: int, **outcome: Any) -> Run:
+        """Keep a chain of two attempts, of which the first one failed; returns that one."""
+        run = self._kept(first, state="failed").run
+        self.store.again(run, at(last), at(first))
+        (claim,) = self.claim(seconds=last)
+        assert self.end(claim, last, **outcome)
+        return run
 
     def _second_of(self, run: Run) -> int:
         assert run.scheduled_for is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from jobrunner.clock import Instant
 from jobrunner.model import Note
@@ -11,27 +11,33 @@ from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.rows import Part, plain
 from jobrunner.store.values import Keep, RunFilter
 
-BATCH = 500  # rows that one transaction deletes at most: nodes wait for the lock meanwhile
+BATCH = 500  # rows that one transaction deletes, the rest of the last chain apart: nodes wait for the lock
+Chains = dict[int, int]  # the last attempt's id -> how many rows the chain has
 
 
 class Housekeeping(Part):
     """The verbs prune, delete_runs, note, notes and add_to_log."""
 
-    # A row of a chain that goes on is needed for its end. What a row for many stands for reaches to last_for;
-    # its finished_at is the moment of its last extension, which a wrong clock may have made an old one.
+    # Chains are chosen by their last attempt and go whole: of half a chain nobody could say how it ended,
+    # and without its first attempt nothing forbids a second one of the same instant.
     OVER = """
         r.state NOT IN ('pending', 'running', 'waiting')
         AND NOT EXISTS (
-            SELECT 1 FROM runs o WHERE o.job_id = r.job_id AND o.scope = r.scope
-            AND o.state IN ('pending', 'running', 'waiting') AND o.root_id = coalesce(r.root_id, r.id))"""
+            SELECT 1 FROM runs o WHERE o.root_id = coalesce(r.root_id, r.id)
+            AND (o.attempt > r.attempt OR o.state IN ('pending', 'running', 'waiting')))"""
+    SIZE = """
+        iif(r.root_id IS NULL, 1, (
+            SELECT count(*) FROM runs o WHERE o.root_id = r.root_id OR o.id = r.root_id))"""
+    # What a row for many stands for reaches to last_for; its finished_at is the moment of its last
+    # extension, which a wrong clock may have made an old one.
     TOO_OLD = f"""
-        SELECT r.id FROM runs r
+        SELECT r.id, {SIZE} FROM runs r
         WHERE max(r.finished_at, coalesce(r.last_for, 0)) <
               iif(r.state IN ('failed', 'timed_out', 'lost'), :failed_since, :ended_since)
           AND {OVER}
         ORDER BY r.id LIMIT :limit"""  # noqa: S608
     TOO_MANY = f"""
-        SELECT r.id FROM jobs j
+        SELECT r.id, {SIZE} FROM jobs j
         CROSS JOIN runs r ON r.job_id = j.id
         WHERE r.id <= (SELECT n.id FROM runs n WHERE n.job_id = j.id ORDER BY n.id DESC LIMIT 1 OFFSET :rows)
           AND {OVER}
@@ -42,34 +48,39 @@ class Housekeeping(Part):
 
     def prunable(self, keep: Keep) -> int:
         """See `Control.prunable`."""
-        return len(self._leftovers(keep, -1))
+        return sum(self._leftovers(keep, -1).values())
 
-    def _leftovers(self, keep: Keep, limit: int) -> list[int]:
+    def _leftovers(self, keep: Keep, limit: int) -> Chains:
         values = {"ended_since": keep.ended_since, "failed_since": keep.failed_since, "limit": limit}
-        found = self._ids(self.TOO_OLD, values)
+        found = self._chains(self.TOO_OLD, values)
         if len(found) != limit:
-            found += self._ids(self.TOO_MANY, {"rows": keep.rows, "limit": limit})
-        return sorted(set(found))
+            found |= self._chains(self.TOO_MANY, {"rows": keep.rows, "limit": limit})
+        return dict(sorted(found.items()))
 
     def prune(self, keep: Keep, limit: int) -> int:
         """See `Control.prune`. It looks for them before it takes the lock: what has ended stays ended."""
-        chosen = self._leftovers(keep, limit)[:limit]
+        chosen = next(_batches(self._leftovers(keep, limit), limit), [])
         with self._db.transaction():
             self._db.rows(self.OLD_NOTES, {"failed_since": keep.failed_since, "limit": limit})
             return self._delete(chosen)
 
     DELETE = f"""
-        DELETE FROM runs AS r WHERE r.id IN (SELECT value FROM json_each(?)) AND {OVER}"""  # noqa: S608
+        WITH gone (root) AS MATERIALIZED (
+            SELECT coalesce(r.root_id, r.id) FROM runs r
+            WHERE r.id IN (SELECT value FROM json_each(?)) AND {OVER})
+        DELETE FROM runs WHERE id IN (
+            SELECT root FROM gone
+            UNION ALL SELECT o.id FROM gone CROSS JOIN runs o ON o.root_id = gone.root)"""  # noqa: S608
 
-    def _delete(self, ids: Sequence[int]) -> int:
-        return self._db.change(self.DELETE, (json.dumps(list(ids)),)) if ids else 0
+    def _delete(self, lasts: Sequence[int]) -> int:
+        return self._db.change(self.DELETE, (json.dumps(list(lasts)),)) if lasts else 0
 
-    def _ids(self, sql: str, values: Mapping[str, object]) -> list[int]:
-        return [row[0] for row in self._db.rows(sql, values)]
+    def _chains(self, sql: str, values: Mapping[str, object]) -> Chains:
+        return {row[0]: row[1] for row in self._db.rows(sql, values)}
 
     # a run's moment is the one that `runs` lists it by
     NAMED = f"""
-        SELECT r.id FROM runs r
+        SELECT r.id, {SIZE} FROM runs r
         WHERE (:job IS NULL OR r.job_id = (SELECT id FROM jobs WHERE name_key = :job))
           AND (:states IS NULL OR r.state IN (SELECT value FROM json_each(:states)))
           AND (:since IS NULL OR coalesce(r.started_at, r.last_for, r.effective_at) >= :since)
@@ -85,14 +96,14 @@ class Housekeeping(Part):
             "since": which.since,
             "until": which.until,
         }
-        found = self._ids(self.NAMED, values)
+        found = self._chains(self.NAMED, values)
         if dry_run:
-            return len(found)
-        return sum(self._delete_batch(found[at : at + BATCH]) for at in range(0, len(found), BATCH))
+            return sum(found.values())
+        return sum(self._delete_batch(batch) for batch in _batches(found, BATCH))
 
-    def _delete_batch(self, ids: Sequence[int]) -> int:
+    def _delete_batch(self, lasts: Sequence[int]) -> int:
         with self._db.transaction():
-            return self._delete(ids)
+            return self._delete(lasts)
 
     # -- the audit trail -----------------------------------------------------------------------------
 
@@ -129,6 +140,20 @@ class Housekeeping(Part):
             row = self._db.row(self.LENGTHEN, (run_id, len(data)))
             if row is not None:
                 self._db.rows(self.ADD, (run_id, row[0], bytes(data)))
+
+
+def _batches(chains: Chains, rows: int) -> Iterator[list[int]]:
+    """Yield the chains in turn, so many at a time that they have `rows` rows together, but no more."""
+    batch: list[int] = []
+    weight = 0
+    for last, size in chains.items():
+        batch.append(last)
+        weight += size
+        if weight >= rows:
+            yield batch
+            batch, weight = [], 0
+    if batch:
+        yield batch
 
 
 def _note(row: Row) -> Note:
