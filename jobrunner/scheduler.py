@@ -33,7 +33,7 @@ class Scheduler:
         self._names: dict[int, str] = {}
         self._warned: set[int] = set()
         self._outdated: frozenset[str] = frozenset()
-        self._shut = False  # something of ours may not start, as of the last load
+        self._watched: set[int] = set()  # jobs of ours that are shut or have a grace, as of the last load
         self.slept: Span | None = None  # when the machine last slept
         self.closed = False  # plan nothing any more
         self.halted = False  # plan nothing for now
@@ -53,7 +53,6 @@ class Scheduler:
         shut = {name: gate(job, self._settings) for name, job in self._jobs.items()}
         shut |= {name.casefold(): "broken-file" for name in broken if name not in jobs}
         self._gates: dict[str, Reason] = {name: reason for name, reason in shut.items() if reason is not None}
-        self._graced = any(job.misfire_grace is not None for job in self._jobs.values())
 
     @property
     def holding(self) -> Holding:
@@ -82,9 +81,9 @@ class Scheduler:
     def load(self, now: Instant) -> list[Event]:
         """Read where all our jobs stand and arm them anew. Returns warnings about cursors in the future."""
         self._heap, self.stale = [], True  # so it stays if what follows cannot be read
-        self._shut = bool(self._gates)
         events: list[Event] = []
         ours: set[str] = set()
+        self._watched.clear()
         for standing in self._standings():
             job = self._jobs[standing.job.casefold()]
             current = self._rekeyed(standing, job, now)
@@ -92,7 +91,8 @@ class Scheduler:
             events += warnings
             self._arm(replace(current, consumed=consumed, anchor=min(current.anchor, consumed)), now)
             ours.add(standing.job.casefold())
-            self._shut = self._shut or self._gate(job, standing)[0] is not None
+            if job.misfire_grace is not None or self._gate(job, standing)[0] is not None:
+                self._watched.add(standing.job_id)
         self.stale = False
         return events + self._check_outdated(frozenset(self._jobs.keys() - ours))
 
@@ -125,12 +125,14 @@ class Scheduler:
     @property
     def may_give_up(self) -> bool:
         """Whether a pending run of ours may have to end without having started."""
-        return self._shut or self._graced
+        return bool(self._watched)
 
     def give_up(self, now: Instant, *, outage: bool) -> list[Event]:
         """Let pending runs that must not start any more end: those that are too late, and those of jobs
-        that are shut here and everywhere. What waits for its next attempt waits out a pause."""
-        waiting = [run for run in reversed(self._store.open_runs()) if self._waits_by_schedule(run)]
+        that are shut here and everywhere. What waits for its next attempt waits out a pause. After an
+        outage everything may be too late, otherwise only what has a grace."""
+        found = self._store.waiting_runs(None if outage else self._watched)
+        waiting = [run for run in reversed(found) if self.job(run.job) is not None]
         where = {(each.job_id, each.scope): each for each in self._standings([run.job_id for run in waiting])}
         events: list[Event] = []
         newest: set[tuple[int, str]] = set()
@@ -141,9 +143,6 @@ class Scheduler:
                 events += [] if reason is None else self._give_up(run, reason, now)
                 newest |= {place} if run.attempt == 1 else set()
         return events
-
-    def _waits_by_schedule(self, run: Run) -> bool:
-        return run.state == "pending" and run.scheduled_for is not None and self.job(run.job) is not None
 
     def _hindrance(
         self, run: Run, standing: Standing, now: Instant, *, outage: bool, last: bool

@@ -67,13 +67,15 @@ class Outlet:
 
     def _push(self) -> None:
         assert self._own is not None
-        try:
-            while self._rest:
-                self._rest = self._rest[os.write(self._own, self._rest) :]
-        except BlockingIOError:
-            return
-        except OSError:  # the terminal is gone
-            self._rest = b""
+        while self._rest:
+            data, self._rest = self._rest, b""  # a Ctrl-C that comes with the write must not repeat it
+            try:
+                self._rest = data[os.write(self._own, data) :]
+            except BlockingIOError:
+                self._rest = data
+                return
+            except OSError:  # the terminal is gone
+                return
 
 
 def _opened_again(stream: TextIO) -> int | None:

@@ -193,7 +193,7 @@ def forget(asked: Asked, name: str, user: str | None, as_json: bool) -> None:
     """
     with desk(asked, user, [name]) as at:
         target = at.target(name)
-        _refuse_defined(target, Registry.load(at.settings))
+        _refuse_defined(target, at.files)
         try:
             at.store.forget(target.fact.id)
         except Refused as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +9,13 @@ from dataclasses import dataclass
 import click
 
 from jobrunner.cli import out
+from jobrunner.cli.desk import actor
 from jobrunner.cli.render import many
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import BadRequest
 from jobrunner.store.base import RunFilter, Store
+
+BATCH = 500  # rows that go in one transaction: nodes want the lock, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Deletion:
     dry_run: bool
     yes: bool
     as_json: bool
+    user: str | None
 
     def check(self) -> None:
         """Raise BadRequest unless it is clear whose history is meant."""
@@ -56,10 +58,23 @@ def delete(store: Store | None, what: Deletion) -> None:
         return
     if not what.yes and sys.stdin is not None and sys.stdin.isatty():
         click.confirm(f"Delete {many(count, 'row')}: {what.words}?", abort=True, err=True)
-    gone = store.delete_runs(what.filter)
-    said = f"{many(gone, 'row')}: {what.words}"
-    store.note(_who(), "history-deleted", what.name, said, SystemClock().now())
-    _say(what, count, gone)
+    _say(what, count, _delete(store, what, count))
+
+
+def _delete(store: Store, what: Deletion, count: int) -> int:
+    """Delete, and write it in the audit trail: together, or before many go, a batch at a time."""
+    if count > BATCH:
+        _note(store, what, count)
+        return store.delete_runs(what.filter)
+    with store.transaction():
+        gone = store.delete_runs(what.filter)
+        _note(store, what, gone)
+    return gone
+
+
+def _note(store: Store, what: Deletion, count: int) -> None:
+    said = f"{many(count, 'row')}: {what.words}"
+    store.note(actor(what.user), "history-deleted", what.name, said, SystemClock().now())
 
 
 def _say(what: Deletion, count: int, gone: int | None) -> None:
@@ -69,13 +84,3 @@ def _say(what: Deletion, count: int, gone: int | None) -> None:
         out.talk(f"{many(count, 'row')} would go: {what.words}")
     else:
         out.talk(f"{many(gone, 'row')} deleted: {what.words}")
-
-
-def _who() -> str:
-    """Return user@host; where nobody is known to the system, the number."""
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid {os.getuid()}"
-    return f"{user}@{os.uname().nodename}"

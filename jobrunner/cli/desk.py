@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from jobrunner import presence
-from jobrunner.cli import report
 from jobrunner.cli.asking import Asked, Text
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import ConfigError, UnknownJob
@@ -43,27 +42,33 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """An open state, who asks, and when."""
+    """An open state, what the files say of jobs that were named, who asks, and when."""
 
     settings: Settings
     store: Store
+    registry: Registry | None
     actor: str
     now: Instant
+
+    @property
+    def files(self) -> Registry:
+        """Return what the files say, as read before the transaction: to read them may take seconds."""
+        assert self.registry is not None, "a desk that is asked for jobs is opened with their names"
+        return self.registry
 
     def targets(self, names: Sequence[str]) -> list[Target]:
         """Return the jobs of these names, each once; one that the state does not know yet is enrolled."""
         once = {name.casefold(): name for name in names}
-        registry = Registry.load(report.with_stored(self.settings, self.store))
-        return [self._target(name, registry) for name in once.values()]
+        return [self._target(name) for name in once.values()]
 
     def target(self, name: str) -> Target:
         """Return one job."""
         return self.targets([name])[0]
 
-    def _target(self, name: str, registry: Registry) -> Target:
+    def _target(self, name: str) -> Target:
         fact = self.store.job(name)
         try:
-            job = registry.find(name)
+            job = self.files.find(name)
         except (UnknownJob, ConfigError):
             if fact is None:
                 raise
@@ -87,21 +92,32 @@ class Desk:
 def desk(asked: Asked, user: str | None, names: Sequence[str] = ()) -> Iterator[Desk]:
     """Open the state, made if need be, in one transaction; wake the nodes when it is committed.
 
-    Raises UnknownJob, before a state is made, when neither files nor a state know one of `names`.
+    Raises UnknownJob, before a state is made, when neither files nor a state know one of `names`, which
+    are the jobs that the desk will be asked for.
     """
     settings = asked.settings()
+    registry = _read(settings, names) if names else None
     store = asked.state(settings)
     if store is None:
-        registry = Registry.load(settings)
-        for name in names:
-            registry.summary(name)
+        if registry is not None:
+            for name in names:
+                registry.summary(name)
         store = asked.open(settings)
     try:
         with store.transaction():
-            yield Desk(settings, store, actor(user), SystemClock().now())
+            yield Desk(settings, store, registry, actor(user), SystemClock().now())
         ring(settings)
     finally:
         store.close()
+
+
+def _read(settings: Settings, names: Sequence[str]) -> Registry:
+    """Read all that may have to be executed to be read: nodes wait for whoever has the state's lock."""
+    registry = Registry.load(settings)
+    for name in names:
+        with suppress(UnknownJob, ConfigError):  # said when the state was asked, too
+            registry.find(name)
+    return registry
 
 
 def ring(settings: Settings) -> None:

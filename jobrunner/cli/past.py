@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobrunner.cli import nodes, out, report
-from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.asking import Asked, JobName, Text, Verb
 from jobrunner.cli.board import Board, Line, job_object
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.moments import Moment
@@ -49,6 +49,9 @@ class UnknownRun(JobrunnerError):
 @click.option("--all", "everyone", is_flag=True, help="With --delete: of all jobs.")
 @click.option("--dry-run", is_flag=True, help="With --delete: only say how many.")
 @click.option("--yes", is_flag=True, help="With --delete: do not ask.")
+@click.option(
+    "--as", "user", type=Text(), metavar="USER", help="With --delete: who asks, for the audit trail."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def history(
@@ -91,7 +94,7 @@ def _delete(
     from jobrunner.cli.deleting import Deletion, delete
 
     everyone, before, dry_run, yes = (how[key] for key in ("everyone", "before", "dry_run", "yes"))
-    what = Deletion(name, everyone, before, states, dry_run, yes, as_json)
+    what = Deletion(name, everyone, before, states, dry_run, yes, as_json, how["user"])
     what.check()
     delete(store, what)
 
@@ -99,7 +102,7 @@ def _delete(
 def _check_deleting(given: dict[str, Any]) -> None:
     for key, value in given.items():
         if value:
-            option = "--all" if key == "everyone" else "--" + key.replace("_", "-")
+            option = {"everyone": "--all", "user": "--as"}.get(key, "--" + key.replace("_", "-"))
             raise BadRequest(f"{option} goes with --delete only")
 
 

@@ -21,7 +21,6 @@ from jobrunner.config.keys import SETTABLE
 from jobrunner.errors import BadRequest, ConfigError
 from jobrunner.log import one_line
 from jobrunner.model import Job, JobFacts
-from jobrunner.registry import Registry
 
 KEYS = (*SETTABLE, "enabled")
 PARAM = "params."
@@ -116,7 +115,7 @@ def value(text: str) -> Any:
 
 
 def _set(at: Desk, name: str, change: Change) -> Object:
-    base = report.find(Registry.load(at.settings), name, lambda: at.store)
+    base = report.find(at.files, name, lambda: at.store)
     at.store.enroll(base, at.now)
     fact = at.again(base.name)
     keys = overlaid(fact.overrides, change)

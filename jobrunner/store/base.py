@@ -14,7 +14,7 @@ Conditions common to all verbs:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -160,6 +160,13 @@ class Store(Control, Protocol):
         forgotten, and rows for many end at `to`: those moments have not come. Runs that did start stay,
         and still forbid a second start of their occurrence. Waiting attempts that are due after `to` are
         due at it: the wrong clock set their time.
+        """
+        ...
+
+    def waiting_runs(self, job_ids: Collection[int] | None = None) -> list[Run]:
+        """Return the pending runs, oldest first, of these jobs (of all: None) that stand for an occurrence.
+
+        Costs what these jobs have waiting, however much other jobs have.
         """
         ...
 

@@ -111,7 +111,7 @@ class Control(Part):
         WHERE job_id = ?1 AND scheduled_for > ?2 AND started_at IS NULL
           AND state IN ('pending', 'skipped') AND trigger = 'schedule' AND attempt = 1"""
     REACHING = """
-        SELECT id, scheduled_for, last_for, count FROM runs
+        SELECT id, scheduled_for, last_for, count FROM runs INDEXED BY runs_ranges
         WHERE job_id = ?1 AND scheduled_for <= ?2 AND last_for > ?2 AND count > 1"""
     SHORTEN_STRADDLING = "UPDATE runs SET last_for = ?2, count = ?3 WHERE id = ?1"
 
@@ -125,7 +125,7 @@ class Control(Part):
         SELECT n.node, n.pid FROM holdings h JOIN nodes n ON n.owner = h.owner
         WHERE h.job_id = ? ORDER BY n.started_at LIMIT 1"""
     BUSY = """
-        SELECT id, state FROM runs
+        SELECT id, state FROM runs INDEXED BY runs_open
         WHERE job_id = ? AND state IN ('pending', 'running', 'waiting') AND state != 'pending'
         ORDER BY id LIMIT 1"""
     FORGET_JOB = "DELETE FROM jobs WHERE id = ?"  # its rows elsewhere go by the foreign keys

@@ -15,13 +15,13 @@ from jobrunner.store.values import Glance
 class Facts(Part):
     """The verbs jobs, job and glance."""
 
-    # Of several scopes the cursor that is furthest stands for the job, and the largest count. The states
-    # are listed first because SQLite only then sees that the partial index runs_open will do.
+    # Of several scopes the cursor that is furthest stands for the job, and the largest count. The index is
+    # named, and its states listed as it has them: SQLite would take runs_of_job, which has all rows of a job.
     JOBS = """
         SELECT j.id, j.name, j.definition_hash, j.file, j.first_seen_at,
-               (SELECT count(*) FROM runs r WHERE r.job_id = j.id
+               (SELECT count(*) FROM runs r INDEXED BY runs_open WHERE r.job_id = j.id
                 AND r.state IN ('pending', 'running', 'waiting') AND r.state != 'pending'),
-               (SELECT count(*) FROM runs r WHERE r.job_id = j.id
+               (SELECT count(*) FROM runs r INDEXED BY runs_open WHERE r.job_id = j.id
                 AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'pending'),
                coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
                c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
@@ -32,7 +32,7 @@ class Facts(Part):
         LEFT JOIN cursors c ON c.job_id = j.id AND c.scope = (
             SELECT scope FROM cursors WHERE job_id = j.id ORDER BY consumed DESC, scope LIMIT 1)
         LEFT JOIN runs n ON n.id = (
-            SELECT max(id) FROM runs r WHERE r.job_id = j.id
+            SELECT max(id) FROM runs r INDEXED BY runs_open WHERE r.job_id = j.id
             AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'running')"""
     ALL_JOBS = JOBS + " ORDER BY j.name_key"
     ONE_JOB = JOBS + " WHERE j.name_key = ?"
@@ -51,7 +51,8 @@ class Facts(Part):
         WITH open AS MATERIALIZED (
             SELECT job_id, sum(state != 'pending') AS running, sum(state = 'pending') AS pending,
                    max(iif(state = 'running', id, NULL)) AS newest
-            FROM runs WHERE state IN ('pending', 'running', 'waiting') GROUP BY job_id)
+            FROM runs INDEXED BY runs_open
+            WHERE state IN ('pending', 'running', 'waiting') GROUP BY job_id)
         SELECT j.id, j.name, j.definition_hash, j.file, coalesce(o.running, 0), coalesce(o.pending, 0),
                coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
                c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,

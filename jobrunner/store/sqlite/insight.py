@@ -21,7 +21,7 @@ class Insight(Part):
         SELECT min(scheduled_for) FROM runs WHERE job_id = ?1 AND scheduled_for > ?2 AND attempt = 1"""
     AT = f"""
         SELECT {COLUMNS} FROM runs
-        WHERE job_id = ?1 AND scheduled_for = ?2 AND attempt = 1 ORDER BY id"""  # noqa: S608
+        WHERE job_id = ?1 AND scheduled_for = ?2 AND attempt = 1 ORDER BY +id"""  # noqa: S608
 
     def due_before(self, job_id: int, at: Instant) -> list[Run]:
         """See `Control.due_before`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from jobrunner.clock import Instant
 from jobrunner.model import Due, Job, NodeFacts, Reason, Run, Standing
@@ -13,7 +13,7 @@ from jobrunner.store.sqlite.rows import COLUMNS, Part, run_of
 
 
 class Schedule(Part):
-    """The verbs standings, consume, replace, rewind, give_up and rekey."""
+    """The verbs standings, consume, replace, rewind, waiting_runs, give_up and rekey."""
 
     # In the sub-selects the first condition on the state is the one that the partial index runs_open has.
     STANDING = """
@@ -79,11 +79,13 @@ class Schedule(Part):
         return True
 
     ASK_ALL = """
-        UPDATE runs SET asked = 'replaced'
-        WHERE job_id = ?1 AND scope = ?2 AND state = 'running' AND asked IS NULL"""
+        UPDATE runs INDEXED BY runs_open SET asked = 'replaced'
+        WHERE job_id = ?1 AND scope = ?2 AND state IN ('pending', 'running', 'waiting')
+          AND state = 'running' AND asked IS NULL"""
     END_RETRIES = f"""
-        UPDATE runs SET state = 'canceled', reason = 'replaced', finished_at = ?3
-        WHERE job_id = ?1 AND scope = ?2 AND state = 'pending' AND attempt > 1
+        UPDATE runs INDEXED BY runs_open SET state = 'canceled', reason = 'replaced', finished_at = ?3
+        WHERE job_id = ?1 AND scope = ?2 AND state IN ('pending', 'running', 'waiting')
+          AND state = 'pending' AND attempt > 1
         RETURNING {COLUMNS}"""  # noqa: S608
 
     def replace(self, standing: Standing, now: Instant) -> list[Run]:
@@ -100,8 +102,9 @@ class Schedule(Part):
           AND consumed > :to"""
 
     RETRIES_NOW = """
-        UPDATE runs SET effective_at = ?3
-        WHERE job_id = ?1 AND scope = ?2 AND state = 'pending' AND attempt > 1 AND effective_at > ?3"""
+        UPDATE runs INDEXED BY runs_open SET effective_at = ?3
+        WHERE job_id = ?1 AND scope = ?2 AND state IN ('pending', 'running', 'waiting')
+          AND state = 'pending' AND attempt > 1 AND effective_at > ?3"""
     FORGET = """
         DELETE FROM runs
         WHERE job_id = ?1 AND scope = ?2 AND scheduled_for > ?3 AND started_at IS NULL
@@ -130,6 +133,19 @@ class Schedule(Part):
             last = job.schedule.latest(first - 1, to, standing.anchor) or first
             count = job.schedule.count(first - 1, to, standing.anchor) or 1
         self._db.rows(self.SHORTEN, (run_id, last, count))
+
+    WAITING = f"""
+        SELECT {COLUMNS} FROM runs INDEXED BY runs_open
+        WHERE state IN ('pending', 'running', 'waiting')
+          AND state = 'pending' AND scheduled_for IS NOT NULL"""  # noqa: S608
+    ALL_WAITING = f"{WAITING} ORDER BY +id"
+    WAITING_OF = f"{WAITING} AND job_id IN (SELECT value FROM json_each(?)) ORDER BY +id"  # noqa: S608
+
+    def waiting_runs(self, job_ids: Collection[int] | None = None) -> list[Run]:
+        """See `Store.waiting_runs`."""
+        if job_ids is None:
+            return self._db.made(run_of, self.ALL_WAITING)
+        return self._db.made(run_of, self.WAITING_OF, (json.dumps(list(job_ids)),))
 
     GIVE_UP = """
         UPDATE runs SET state = iif(attempt = 1, 'skipped', 'canceled'), reason = ?2, finished_at = ?3,
