@@ -202,7 +202,7 @@ class Consuming(Bench):
             self.enqueue(job, second)
         ids = {run.job: run.job_id for run in self.rows()}
         (running,) = self.claim(seconds=1)
-        self.end(running)
+        assert running.run.scheduled_for == at(1)
         (skipped,) = [run.id for run in self.rows() if run.scheduled_for == at(5)]
         self.store.give_up(skipped, "grace", self.node, at(9))
         assert facts(self.store.waiting_runs()) == [(second, "pending", None, 1) for second in (2, 3, 4)]
