@@ -73,6 +73,9 @@ class FakeExecutor:
         for run_id in list(self.specs):
             self.end(run_id)
 
+    def happen(self, happening: Happening) -> None:
+        self._happened.append(happening)
+
     def happened(self) -> list[Happening]:
         happened, self._happened = self._happened, []
         return happened

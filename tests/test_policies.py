@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, from_iso
 from jobrunner.events import CursorAhead, JobDisabled, Retrying
-from jobrunner.model import Outcome, Retries
+from jobrunner.model import Outcome, Retries, Run
 from tests.desk import BAD, CRASH, ERROR, GOOD, Desk, Ends, House, live
 from tests.fakes import NOON, a_job
 
@@ -625,6 +625,28 @@ def test_a_first_attempt_that_is_pending_is_skipped_when_its_job_is_shut(house: 
         other.store.set_enabled(desk.facts().id, False, "ana", house.clock.now())
     live(desk, 2 * SECOND)
     assert desk.ledger() == [f"1 skipped/{what}"]
+
+
+def test_only_jobs_that_are_shut_or_have_a_grace_are_looked_through_each_second(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = house.open(
+        a_job("free"), a_job("graced", misfire_grace=HOUR), a_job("off", enabled=False), slots=0
+    )
+    live(desk, 61 * SECOND)
+    names = {desk.facts(name).id: name for name in ("free", "graced", "off")}
+    asked: list[set[str]] = []
+
+    def look(job_ids: Collection[int] | None = None) -> list[Run]:
+        asked.append(set(names.values()) if job_ids is None else {names[each] for each in job_ids})
+        return []
+
+    monkeypatch.setattr(desk.store, "waiting_runs", look)
+    desk.look()
+    assert asked == [{"graced", "off"}]
+    desk.adopt(a_job("free"), a_job("graced"), a_job("off"))
+    desk.look()
+    assert asked == [{"graced", "off"}]
 
 
 def test_disabling_ends_waiting_retries_and_records_what_is_due(house: House) -> None:

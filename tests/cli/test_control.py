@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import getpass
 import socket
+import subprocess
 from typing import Any
 
 import pytest
 
 from jobrunner.clock import MINUTE, SystemClock, from_iso
 from jobrunner.presence import Presence
+from jobrunner.store import open_store
+from tests.cli import house as cli
 from tests.cli.house import House
+from tests.lifecycle.project import wait_until
 
 
 def job(house: House, name: str = "a") -> dict[str, Any]:
@@ -417,3 +421,43 @@ def test_audit_of_a_forgotten_job_still_answers_and_of_an_unknown_one_is_code_3(
 def test_audit_without_a_state_makes_none(house: House) -> None:
     assert house.call("audit").code == 0
     assert not (house.root / ".jobrunner").exists()
+
+
+# -- and the nodes meanwhile -------------------------------------------------------------------------------
+
+SLOW = """
+import pathlib, time
+here = pathlib.Path({here!r})
+(here / "reading").touch()
+while not (here / "go-on").exists():
+    time.sleep(0.01)
+config = dict(name="slow", schedule="@daily")
+def default(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["disable", "a"], ["enable", "a"], ["reset", "a"], ["set", "a", "timeout=5m"], ["forget", "a"]],
+    ids=lambda line: line[0],
+)
+def test_others_can_write_while_a_command_reads_a_file_that_takes_its_time(
+    house: House, line: list[str]
+) -> None:
+    house.job("a")
+    house.register()
+    house.write("jobrunner.yaml", "import_limit: 60s\n")
+    house.write("jobs/slow.py", SLOW.format(here=str(house.root)))
+    with subprocess.Popen(
+        cli.command(line), cwd=house.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as asked:
+        try:
+            wait_until((house.root / "reading").exists, "the file to be read", patience=20)
+            other = open_store(house.state, patience=0.0)
+            other.note("somebody", "wrote", None, "", SystemClock().now())
+            other.close()
+        finally:
+            (house.root / "go-on").touch()
+            asked.communicate(timeout=60)
+    assert asked.returncode == (4 if line[0] == "forget" else 0)
+    assert trail(house)[0][:2] == ("somebody", "wrote")

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from jobrunner.cli import deleting
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, SystemClock
+from jobrunner.errors import StateError
 from jobrunner.model import Due, NodeFacts, Outcome
 from jobrunner.presence import Presence
 from jobrunner.registry import Registry
 from jobrunner.settings import load
 from jobrunner.stats import escaped
+from jobrunner.store.sqlite import SqliteStore
 from tests.cli.house import House
 
 SAMPLE = re.compile(r"([a-z_]+)(?:\{(.*)\})? (-?[0-9.e+-]+)")
@@ -323,6 +326,33 @@ def test_only_what_was_before_a_moment_goes(house: House) -> None:
     house.ran("a")
     assert house.call("history", "--all", "--delete", "--before", "1d", "--json").json["deleted"] == 1
     assert [run["id"] for run in house.call("history", "--json").json] == [2]
+
+
+def test_whoever_deletes_can_say_who_asked(house: House) -> None:
+    house.job("a")
+    house.ran("a")
+    assert house.call("history", "a", "--as", "ana").code == 2
+    assert house.call("history", "a", "--delete", "--yes", "--as", "ana").code == 0
+    store = house.store()
+    assert [(note.actor, note.detail) for note in store.notes("a")] == [("ana", "1 row: history of a")]
+    store.close()
+
+
+def test_nothing_is_deleted_that_the_audit_trail_does_not_tell(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.job("a")
+    house.ran("a")
+
+    def full(*_: object) -> None:
+        raise StateError("the disk is full")
+
+    for batch in (500, 0):
+        monkeypatch.setattr(deleting, "BATCH", batch)
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteStore, "note", full)
+            assert house.call("history", "a", "--delete", "--yes").code != 0
+        assert len(house.call("history", "--json").json) == 1
 
 
 # -- jobrunner.prune -----------------------------------------------------------------------------------------

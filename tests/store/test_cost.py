@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ import pytest
 from jobrunner.store import open_store
 from jobrunner.store.contract.things import at, make_job, make_node, run_at
 from jobrunner.store.sqlite import SqliteStore
+from jobrunner.store.sqlite.housekeeping import Housekeeping
+from jobrunner.store.sqlite.insight import Insight
+from jobrunner.store.sqlite.ledger import Ledger
 
 
 @pytest.fixture
@@ -22,40 +25,84 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     store.close()
 
 
-SCANNED = ("CANCEL_PENDING", "ASK", "ASKED", "STATE", "GLANCE", "JOBS", "BUSY", "NOT_YET", "REACHING",
-           "CANDIDATES", "START", "FINISH", "JOB_ENDED", "RUNNING_OF", "LOSE", "STANDINGS", "STANDINGS_OF",
-           "NEXT_PENDING", "ASKED", "OPEN_RUNS", "OCCUPANT", "RUNS_OF_JOB", "COUNT", "MOVE")  # fmt: skip
+OPEN = "runs_open"
+OCCURRENCE = "sqlite_autoindex_runs_1"  # UNIQUE (job_id, scheduled_for, scope, attempt)
+ATTEMPT = "sqlite_autoindex_runs_2"  # UNIQUE (root_id, attempt)
+
+# Each statement that touches `runs`: the indexes that it means, in the plan's order. None: by id.
+MEANT = {
+    "JOBS": [OPEN] * 3, "ALL_JOBS": [OPEN] * 3, "ONE_JOB": [OPEN] * 3, "GLANCE": [OPEN],
+    "STANDINGS": [OPEN] * 5, "STANDINGS_OF": [OPEN] * 5,
+    "ASK_ALL": [OPEN], "END_RETRIES": [OPEN], "RETRIES_NOW": [OPEN],
+    "ALL_WAITING": [OPEN], "WAITING_OF": [OPEN], "OPEN_RUNS": [OPEN], "OCCUPANT": [OPEN], "BUSY": [OPEN],
+    "CANDIDATES": ["runs_pending", OPEN, "runs_of_group"], "IN_GROUP": ["runs_of_group"],
+    "NEXT_PENDING": ["runs_due"], "ASKED": ["runs_asked"], "RUNNING_OF": ["runs_of_owner"],
+    "FORGET": [OCCURRENCE], "NOT_YET": [OCCURRENCE], "FOLD": [OCCURRENCE], "SINGLES": [OCCURRENCE],
+    "DUE_BEFORE": [OCCURRENCE], "DUE_AFTER": [OCCURRENCE], "AT": [OCCURRENCE],
+    "UNSCHEDULED": [OCCURRENCE], "CHAIN": [ATTEMPT],
+    "STRADDLING": ["runs_ranges"], "REACHING": ["runs_ranges"], "RANGES": ["runs_ranges"],
+    "START": [], "FINISH": [], "BEGUN": [], "PROGRESS": [], "STALL": [], "AGAIN": [], "LOSE": [], "RUN": [],
+    "OVER_LIMIT": [], "GIVE_UP": [], "SUPERSEDE": [], "EXTEND": [], "SHORTEN": [], "SHORTEN_STRADDLING": [],
+    "CANCEL_PENDING": [], "ASK": [], "STATE": [], "OURS": [], "LENGTHEN": [],
+    "LENGTH": [], "INSERT": [], "RUN_HERE": [],
+}  # fmt: skip
+# What somebody asks for once, or what the pruning does, which may look at much.
+SELDOM = {"RUNS", "RUNS_OF_JOB"}
+PARTS = {"STANDING", "WAITING", "CHOSEN"}  # of statements
 
 
-@pytest.mark.parametrize("name", SCANNED)
-def test_no_statement_of_a_turn_reads_all_runs(store: SqliteStore, name: str) -> None:
-    plan = [row[3] for row in plan_of(store, getattr(SqliteStore, name))]
-    full = [
-        line for line in plan if line.startswith(("SCAN runs", "SCAN r", "SCAN busy")) and "INDEX" not in line
-    ]
-    assert full == []
+@pytest.mark.parametrize("name", MEANT)
+def test_a_statement_of_a_turn_reads_by_the_index_that_it_means(store: SqliteStore, name: str) -> None:
+    for statement in statements(name):
+        assert used(store, statement) == MEANT[name]
 
 
-def test_the_ledgers_statements_read_by_index(store: SqliteStore) -> None:
-    from jobrunner.store.sqlite.ledger import Ledger
-
-    for statement in (Ledger.FOLD, Ledger.EXTEND, Ledger.SINGLES, Ledger.RANGES, Ledger.LENGTH):
-        assert all(row[3].startswith("SEARCH") or "SUBQUERY" in row[3] for row in plan_of(store, statement))
+def test_every_statement_that_touches_runs_says_which_index_it_means() -> None:
+    seldom = {name for part in (Housekeeping, Insight) for name in vars(part)}
+    names = {
+        name
+        for part in (*SqliteStore.__mro__, Ledger)
+        for name, text in vars(part).items()
+        if name.isupper() and isinstance(text, str) and touches_runs(text)
+    }
+    assert names - seldom - set(MEANT) - SELDOM - PARTS == set()
 
 
 def test_pruning_finds_chains_by_index_and_reads_all_runs_once_at_most(store: SqliteStore) -> None:
     for statement, scans in ((SqliteStore.TOO_OLD, 1), (SqliteStore.NAMED, 1), (SqliteStore.DELETE, 0)):
-        lines = [row[3] for row in plan_of(store, statement)]
+        lines = plan_of(store, statement)
         assert len([line for line in lines if line.startswith("SCAN r")]) == scans, lines
         assert not [line for line in lines if line.startswith("SCAN o")], lines
 
 
-def plan_of(store: SqliteStore, statement: str) -> list[Any]:
+def statements(name: str) -> list[str]:
+    """Return the statements of that name; two parts may have one each."""
+    found = {text for part in (*SqliteStore.__mro__, Ledger) if (text := vars(part).get(name)) is not None}
+    assert found, f"there is no statement {name} any more"
+    return [text for text in found if touches_runs(text)]
+
+
+def touches_runs(statement: str) -> bool:
+    return re.search(r"\b(FROM|JOIN|INTO|UPDATE) runs\b", statement) is not None
+
+
+def used(store: SqliteStore, statement: str) -> list[str]:
+    """Return by which indexes a statement finds rows of `runs`; "all rows" where by none."""
+    aliases = {"runs", *re.findall(r"\bruns (?:AS )?([a-z])\b", statement)}
+    found: list[str] = []
+    for line in plan_of(store, statement):
+        match = re.match(r"(?:SCAN|SEARCH) (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", line)
+        if match is not None and match[1] in aliases and "INTEGER PRIMARY KEY" not in line:
+            found.append(match[2] or "all rows")
+    return found
+
+
+def plan_of(store: SqliteStore, statement: str) -> list[str]:
     named = re.findall(r":(\w+)", statement)
     numbered = re.findall(r"\?(\d)", statement)
     number = max(map(int, numbered)) if numbered else statement.count("?")
     bindings: Any = dict.fromkeys(named, 0) if named else (0,) * number
-    return store._db.rows("EXPLAIN QUERY PLAN " + statement, bindings)
+    return [row[3] for row in store._db.rows("EXPLAIN QUERY PLAN " + statement, bindings)]
 
 
 def test_finished_runs_make_no_claim_slower(store: SqliteStore) -> None:
@@ -72,17 +119,40 @@ def test_finished_runs_make_no_claim_slower(store: SqliteStore) -> None:
     assert steps(store) < 2 * few
 
 
+def test_what_other_jobs_have_waiting_makes_no_look_slower(store: SqliteStore) -> None:
+    store.join(make_node())
+    store.register("a", [make_job(), make_job("other")], "", at(0))
+    few = counted(store, lambda: store.waiting_runs([1]))
+    store._db.rows("""
+        WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        INSERT INTO runs (job_id, trigger, scheduled_for, effective_at, state, created_at)
+        SELECT 2, 'schedule', i, i, 'pending', i FROM n""")
+    assert counted(store, lambda: store.waiting_runs([1])) < 2 * few
+
+
 def steps(store: SqliteStore) -> int:
-    """Return how much work a turn without anything to do is for SQLite's machine."""
-    counted = [0]
+    """Return how much work a turn without anything to do, and what is shown, is for SQLite's machine."""
+
+    def turn() -> None:
+        store.standings("a", "")
+        store.claim(make_node(), [1], 0)
+        store.recover("nobody", at(1))
+        store.jobs()
+        store.glance()
+        store.job("tick")
+
+    return counted(store, turn)
+
+
+def counted(store: SqliteStore, act: Callable[[], object]) -> int:
+    """Return how many steps of SQLite's machine something takes."""
+    taken = [0]
 
     def count() -> bool:
-        counted[0] += 1
+        taken[0] += 1
         return False
 
     store._db._apsw.set_progress_handler(count, 1)
-    store.standings("a", "")
-    store.claim(make_node(), [1], 0)
-    store.recover("nobody", at(1))
+    act()
     store._db._apsw.set_progress_handler(None)
-    return counted[0]
+    return taken[0]

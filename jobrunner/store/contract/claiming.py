@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from jobrunner.errors import Refused
-from jobrunner.model import Due
+from jobrunner.model import Due, Outcome
 from jobrunner.store.base import Claim
 from jobrunner.store.contract.things import Bench, at, facts, make_job, make_node, raises, run_at
 
@@ -206,6 +206,31 @@ class Claiming(Bench):
         self._by_hand()
         self._pending(make_job(), 1)
         assert self.claim() == []
+
+    def test_an_attempt_by_hand_starts_while_its_job_is_paused_or_disabled_here(self) -> None:
+        for gate in ("paused", "disabled"):
+            self._retry_by_hand(gate)
+            self._gate(gate, gate)
+            assert len(self.claim()) == 1, gate
+
+    def test_an_attempt_by_hand_waits_where_its_file_is_broken_or_it_may_not_run(self) -> None:
+        for gate in ("environment", "broken-file"):
+            self._retry_by_hand(gate)
+            self._gate(gate, gate)
+            assert self.claim() == [], gate
+            self._gate(gate, None)
+            assert len(self.claim()) == 1, gate
+
+    def _gate(self, name: str, gate: str | None) -> None:
+        gates = {} if gate is None else {name: gate}
+        self.store.register("a", [make_job(name)], "", at(0), gates)
+
+    def _retry_by_hand(self, name: str) -> None:
+        self.register(make_job(name))
+        run = self._by_hand(name).run
+        failed = Outcome(state="failed", error={"type": "E", "message": ""})
+        assert self.store.finish(run, failed, 0, at(51))
+        assert self.store.again(run, at(52), at(51))
 
     def _pending(self, job: Any, *seconds: int) -> None:
         self.register(job)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobrunner.clock import DAY
+from jobrunner.model import Outcome
 from jobrunner.store.contract.things import Bench, at, facts, make_job, make_node, run_at, skip_at, skips
 
 
@@ -193,6 +194,35 @@ class Consuming(Bench):
         assert not self.store.give_up(run.id, "grace", self.node, at(9))
         assert facts(self.rows()) == [(1, "skipped", "grace", 1)]
         assert self.standing().open == 0
+
+    def test_what_waits_by_a_schedule_is_found_by_its_jobs_and_oldest_first(self) -> None:
+        one, two = make_job("one", concurrency="allow"), make_job("two", concurrency="allow")
+        self.register(one, two)
+        for job, second in ((two, 1), (one, 2), (two, 3), (one, 4), (two, 5)):
+            self.enqueue(job, second)
+        ids = {run.job: run.job_id for run in self.rows()}
+        (running,) = self.claim(seconds=1)
+        assert running.run.scheduled_for == at(1)
+        (skipped,) = [run.id for run in self.rows() if run.scheduled_for == at(5)]
+        self.store.give_up(skipped, "grace", self.node, at(9))
+        assert facts(self.store.waiting_runs()) == [(second, "pending", None, 1) for second in (2, 3, 4)]
+        assert facts(self.store.waiting_runs({ids["one"]})) == [
+            (2, "pending", None, 1),
+            (4, "pending", None, 1),
+        ]
+        assert facts(self.store.waiting_runs([ids["two"]])) == [(3, "pending", None, 1)]
+        assert self.store.waiting_runs([]) == []
+
+    def test_a_later_attempt_waits_by_the_schedule_of_its_first_and_one_by_hand_does_not(self) -> None:
+        self.enqueue(self.loose, 1)
+        scheduled = self.claim()[0].run
+        by_hand = self.store.run_here(
+            scheduled.job_id, self.loose, self.node, 7, {}, identity="system", force=False, now=at(3)
+        ).run
+        for run in (scheduled, by_hand):
+            self.store.finish(run, Outcome(state="failed"), 0, at(4))
+            self.store.again(run, at(9), at(4))
+        assert [(run.attempt, run.root_id) for run in self.store.waiting_runs()] == [(2, scheduled.id)]
 
     def test_where_a_gate_is_shut_nothing_is_claimed_and_others_can_see_who_may(self) -> None:
         self.store.join(make_node("b"))

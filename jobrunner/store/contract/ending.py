@@ -146,6 +146,12 @@ class Ending(Bench):
         assert lost[0].error == {**frame, "message": "no sign that the body began"}
         assert lost[1].error == {**frame, "message": f"began at {to_iso(at(3))}"}
 
+    def test_a_lost_run_is_silent_no_more(self) -> None:
+        run = self._running().run
+        self.store.stall(run.id, "a", True)
+        self.store.recover("a", at(8))
+        assert not self._stalled(run.id)
+
     def test_of_two_that_recover_a_node_one_gets_the_runs(self) -> None:
         self._running()
         assert len(self.again().recover("a", at(8))) == 1
