@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=
 DEMO := --jobs examples/jobs
+# half as many again as cores: most tests wait for processes
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) * 3 / 2)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -40,7 +42,7 @@ check: lint ## format, lint, types, import contracts, size limits
 
 .PHONY: test
 test: lint ## everything: the checks, then all tests, README and docs included
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## measure what a run and a turn cost on this machine

@@ -200,6 +200,8 @@ class World:
             last = each is stretches[-1]
             limited = self.job.number_of_executions is not None
             until = min(each.until, standing.consumed) if limited and last else each.until
+            if standing.executions == self.job.number_of_executions:  # a finished job is due no more
+                until = min(until, spans[-1][1])
             expected |= set(each.due(until)) if last or not limited else set()
         singles = {run.scheduled_for for run in firsts if run.count == 1}
         many = [run for run in firsts if run.count > 1]
