@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from _thread import get_ident
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -24,16 +25,25 @@ class Alarm:
         self.rung = False
         self.cancel: Callable[[], object] | None = None
         self._owner = os.getpid()
-        os.register_at_fork(after_in_child=self._let_go)
+        self._masks: dict[int, set[int]] = {}  # by thread, while it forks
+        os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._let_go)
 
     def install(self) -> None:
         """Listen to SIGTERM from now on."""
         signal.signal(signal.SIGTERM, self._ring)
         self.armed, self.rung = True, False
 
+    def _hold(self) -> None:
+        """Keep SIGTERM back: what reaches a new child before `_let_go`, Python would drop for ever."""
+        self._masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def _release(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(get_ident(), set()))
+
     def _let_go(self) -> None:
         if signal.getsignal(signal.SIGTERM) == self._ring:  # not a handler of the user's
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._release()
 
     def _ring(self, *_: object) -> None:
         if os.getpid() != self._owner:  # between the fork and `_let_go`, or a fork that C code made
