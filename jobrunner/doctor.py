@@ -14,7 +14,7 @@ from jobrunner import __version__
 from jobrunner.clock import MINUTE, SECOND, Instant
 from jobrunner.errors import JobrunnerError
 from jobrunner.model import JobFacts, NodeFacts, Problem, Run
-from jobrunner.pace import Pace, length, overdue, too_long
+from jobrunner.pace import Pace, length, overdue, too_fast, too_long
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.vitals import Overdue
@@ -142,7 +142,15 @@ def _writable_by_all(folder: str) -> bool:
 
 def of_runs(runs: Iterable[Run], facts: Iterable[JobFacts], now: Instant) -> Iterator[Finding]:
     """Look at what is running: is it silent, does it take too long."""
-    paces = {fact.id: Pace(fact.durations) for fact in facts}
+    known = list(facts)
+    paces = {fact.id: Pace(fact.durations) for fact in known}
+    for fact in known:
+        *before, took = fact.durations or (0,)
+        said = too_fast(Pace(before), took) or too_long(Pace(before), took, ended=True)
+        if said is not None and fact.last_state == "succeeded":
+            yield Finding(
+                "run", "warning", f"{fact.name}: its last run {said}", f"`jobrunner show {fact.name}`"
+            )
     for run in runs:
         if run.state != "running":
             continue

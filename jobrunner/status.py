@@ -7,7 +7,7 @@ alone and no state of a job; the pause that `jobrunner pause` stores is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -81,6 +81,11 @@ class Known(Protocol):
     @property
     def definition_hash(self) -> str:
         """Its current definition; "" when no node has seen it."""
+        ...
+
+    @property
+    def durations(self) -> Sequence[int]:
+        """How long its last successes took; of a `Glance` only while it is running."""
         ...
 
     @property

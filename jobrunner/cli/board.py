@@ -11,6 +11,7 @@ from jobrunner.cli import report
 from jobrunner.cli.jsonout import Object, iso, problem_object
 from jobrunner.clock import MINUTE, Instant
 from jobrunner.discovery.summary import Summary
+from jobrunner.pace import Pace, overdue, too_long
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.status import Known
@@ -71,6 +72,7 @@ class Board:
         self._facts = seen.facts
         self._pause = seen.pause
         self._counts = seen.counts
+        self._alone = seen.alone
         self._settings = settings
         self._now = now
         self._upcoming = registry.upcoming()
@@ -117,6 +119,8 @@ class Board:
     def _job(self, summary: Summary) -> Line:
         fact = status.fact_of(self._facts, summary.name, summary.former) if self._facts else None
         state, note = status.state(summary, fact, self._settings, self._pause, self._next)
+        if fact is not None and (fact.running or self._alone):
+            note = "; ".join(filter(None, (note, self._unusual(summary, fact, state)))) or None
         if fact is not None and (fact.overrides or fact.enabled_override):
             note = "; ".join(filter(None, (note, status.overridden(summary, fact)))) or None
         counts = self._counts.get(fact.id) if self._counts and fact is not None else None
@@ -133,9 +137,18 @@ class Board:
             return self._now  # it starts as soon as a node sees it
         return self._next(summary, fact) if state == "active" else None
 
-    def _next(self, summary: Summary, fact: Known | None) -> Instant | None:
-        """Return the next occurrence after now and after what is consumed already."""
-        after, anchor = self._now - summary.offset, self._now
+    def _unusual(self, summary: Summary, fact: Known, state: str) -> str | None:
+        """Return the words for a run that takes too long, or for what is due and nobody has taken."""
+        if fact.running:
+            return too_long(Pace(fact.durations), self._now - (fact.running_since or self._now))
+        if state != "active" or fact.consumed is None or fact.schedule_key != summary.schedule_key:
+            return None
+        due = self._next(summary, fact, since=0)
+        return overdue(due, self._now) if due is not None else None
+
+    def _next(self, summary: Summary, fact: Known | None, since: Instant | None = None) -> Instant | None:
+        """Return the next occurrence after now (or `since`) and after what is consumed already."""
+        after, anchor = (self._now if since is None else since) - summary.offset, self._now
         if fact is not None and fact.consumed is not None and fact.schedule_key == summary.schedule_key:
             after, anchor = max(after, fact.consumed), fact.anchor or anchor
             if summary.after_end and fact.last_finished_at is not None:

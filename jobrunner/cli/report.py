@@ -116,6 +116,7 @@ class Seen(NamedTuple):
     facts: Mapping[str, Known]
     pause: Pause | None
     counts: Mapping[int, Mapping[str, int]]
+    alone: bool = False  # there is a state, and no `start` that works on it
 
     def layered(self, settings: Settings) -> Settings:
         """Return the settings with what `set` has stored, as it lies over the files."""
@@ -129,7 +130,8 @@ def seen(store: Store | None, *, whole: bool = True) -> Seen:
         return Seen({}, None, {})
     facts: Iterable[Known] = store.jobs() if whole else store.glance()
     counts = store.machine_counts() if whole else {}
-    return Seen({fact.name.casefold(): fact for fact in facts}, store.paused(), counts)
+    alone = all(node.role == "run" for node in store.nodes())
+    return Seen({fact.name.casefold(): fact for fact in facts}, store.paused(), counts, alone)
 
 
 def with_stored(settings: Settings, store: Store | None) -> Settings:

@@ -34,7 +34,10 @@ class Claim:
 
 
 class Glance(NamedTuple):
-    """What a list of thousands needs of each job; fields as in `JobFacts`, where they cost more to make."""
+    """What a list of thousands needs of each job; fields as in `JobFacts`, where they cost more to make.
+
+    `durations` are there while the job is running, to tell whether it runs for too long.
+    """
 
     id: int
     name: str
@@ -54,6 +57,7 @@ class Glance(NamedTuple):
     overrides: Mapping[str, Any]
     progress: Mapping[str, Any] | None
     running_since: Instant | None
+    durations: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

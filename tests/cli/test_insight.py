@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -413,3 +414,26 @@ def test_pruning_comes_along_with_every_start_and_counts_as_no_job(house: House,
     assert names == ["a", "jobrunner.prune"]
     assert not any("sqlite:" in text for text in texts)
     assert "jobrunner.prune" not in house.call("ls").out
+
+
+def test_ls_and_doctor_tell_of_what_takes_too_long_too_short_or_is_not_taken(house: House) -> None:
+    for name in ("slow", "quick", "waits"):
+        house.job(name, schedule="* * * * *" if name == "waits" else "0 9 * * *")
+    house.register()
+    now = SystemClock().now()
+    house.ran("slow", "running", at=now - 3600 * SECOND)
+    house.ran("quick")
+    store = house.store()
+    assert isinstance(store, SqliteStore)
+    with store.transaction():
+        store._db.rows("UPDATE jobs SET durations = '[9000000,8000000,9000000,8000000,8000000,40000]'")
+        store._db.rows("UPDATE cursors SET consumed = consumed - 600000000, anchor = anchor - 600000000")
+        store._db.rows("DELETE FROM nodes WHERE role != 'run'")
+    store.close()
+    told = {job["id"]: job["stateReason"] for job in json.loads(house.call("ls", "--json").out)}
+    assert told["slow"].startswith("runs for 1 h, more than twice its longest")
+    assert told["waits"].endswith("and no node has taken it")
+    assert told["quick"] is None
+    assert "more than twice its longest" in house.call("ls").out
+    said = house.call("doctor").out
+    assert "quick: its last run took 40 ms, less than a quarter of its shortest" in said

@@ -56,7 +56,8 @@ class Facts(Part):
         SELECT j.id, j.name, j.definition_hash, j.file, coalesce(o.running, 0), coalesce(o.pending, 0),
                coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
                c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
-               j.last_started_at, j.last_finished_at, j.last_state, j.overrides, n.progress, n.started_at
+               j.last_started_at, j.last_finished_at, j.last_state, j.overrides, n.progress, n.started_at,
+               iif(o.running, j.durations, NULL)
         FROM jobs j
         LEFT JOIN cursors c ON c.job_id = j.id AND NOT EXISTS (
             SELECT 1 FROM cursors f WHERE f.job_id = c.job_id AND f.scope != c.scope
@@ -73,12 +74,13 @@ class Facts(Part):
 def _glance(row: Row) -> Glance:
     (
         id_, name, hash_, file, running, pending, executions, consumed, anchor, schedule_key,
-        enabled, enabled_reason, started_at, finished_at, state, overrides, progress, since,
+        enabled, enabled_reason, started_at, finished_at, state, overrides, progress, since, durations,
     ) = row  # fmt: skip
     return Glance(
         id_, name, hash_, file, running, pending, executions, consumed, anchor, schedule_key,
         None if enabled is None else bool(enabled), enabled_reason, started_at, finished_at, state,
         _mapping(overrides), None if progress is None else loads(progress), since,
+        () if durations is None else tuple(json.loads(durations)),
     )  # fmt: skip
 
 
