@@ -51,6 +51,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     logger      the run's logger
     failure     an exception as data
     link        the run's end of the wire
+    effects     what a run has read, and would have its commit change
+    terms       when a call may be, and with which params
     wire        the words that node and run share
     processes   what the kernel offers to keep processes together
     events      what happened, as data
@@ -67,6 +69,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     durations   1h30m
     masking     which values are secret, and stars in their place
     failpoints  where a test lets a node die, freeze or fail
+    fingerprint what tells two versions of something apart
     clock       the only place that asks for the time
     errors      what can go wrong
 """

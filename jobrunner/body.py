@@ -16,7 +16,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, NoReturn
 
 from jobrunner import loading, processes
@@ -25,6 +24,7 @@ from jobrunner.context import Context, Facts
 from jobrunner.errors import ConfigError, JobrunnerError
 from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
 from jobrunner.failure import describe, shorten
+from jobrunner.fingerprint import sha256
 from jobrunner.link import Link
 from jobrunner.masking import Masker
 from jobrunner.outcomes import Skip
@@ -246,14 +246,6 @@ def leave_fork(error: BaseException | None) -> NoReturn:
     if error is not None:
         print(describe(error, "body")["traceback"], file=sys.stderr, flush=True)
     os._exit(0 if error is None else 1)
-
-
-def sha256(data: bytes) -> str:
-    """Return the hex digest, by the built-in module: hashlib would load 3 MB of OpenSSL before each fork."""
-    for name in ("_sha2", "_sha256", "hashlib"):
-        with contextlib.suppress(ImportError):
-            return str(import_module(name).sha256(data).hexdigest())
-    raise ImportError("no sha256")
 
 
 def to_json(value: Any, masker: Masker) -> tuple[Any, bool]:

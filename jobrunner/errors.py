@@ -1,6 +1,8 @@
 """What can go wrong, as data: each error is one sentence, a hint and an exit code.
 
 JobrunnerError                       1
+├── BadRequest                       2   options or arguments that cannot be meant
+│   └── BadArgument                  2   an argument of a call from Python; names it
 ├── ConfigError                      3   a file or setting that cannot be used; knows file and line
 │   ├── ScheduleError                3   a schedule that cannot be used; quotes the field
 │   └── NotYetSupported              3   valid, but its behaviour comes with a later release
@@ -34,6 +36,14 @@ class BadRequest(JobrunnerError):
 
     code = "usage"
     exit_code = 2
+
+
+class BadArgument(BadRequest, ValueError):
+    """An argument that cannot be used, of a function that users call; `argument` is its name."""
+
+    def __init__(self, message: str, *, argument: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.argument = argument
 
 
 class ConfigError(JobrunnerError):

@@ -38,6 +38,20 @@ class Retries:
     jitter: int | bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Something that a job's function takes, as its file says it. It may be a param, or a service.
+
+    `kind` is the annotated builtin type by name (int, float, bool, str, list, dict), or "" for any;
+    `default` is its default where that is JSON, and it is `required` when it has none.
+    """
+
+    name: str
+    kind: str = ""
+    required: bool = True
+    default: Any = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A definition: what one config says, with every default filled in.
@@ -89,6 +103,9 @@ class Job:
     end_at: Instant | None = None
     imports: tuple[str, ...] = ()  # top-level modules that the file imports, for the zygote's preload
     overridden: tuple[str, ...] = ()  # config keys that jobrunner.yaml or `set` gave, sorted
+    parameters: tuple[Parameter, ...] | None = (
+        None  # what its function takes; None: anything, or nobody can tell
+    )
 
     @property
     def schedule_key(self) -> str:
@@ -204,13 +221,66 @@ class Run:
     asked: str | None = None  # to end: canceled, or replaced by a newer occurrence
     stalled: bool = False
     blocked_by: int | None = None
+    conflicts: int = 0  # how often its commit found that what it had read had changed
+    undo: int = 0  # the how-manieth try to take back the chain's steps; 0: an attempt at the body
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of its chain has started yet: neither an attempt before, nor before a wait."""
+        return self.attempt == 1 and self.started_at is None
+
+
+StepState = Literal["running", "waiting", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step of a chain. `path` is its name below those of the steps around it, as in `ship/label`.
+
+    `effects` is what a done step would have the run's commit apply. `undo` says how to take it back:
+    {"target": "module:function" or ":function" of the job's file, "args": JSON, "given": whether the args
+    were given; else it gets the step's result}. `undone`: whether that was done, or has failed.
+    """
+
+    root_id: int
+    path: str
+    position: int
+    run_id: int
+    state: StepState
+    tries: int = 0
+    started_at: Instant
+    finished_at: Instant | None = None
+    deadline: Instant | None = None
+    result: Any = None
+    error: Mapping[str, Any] | None = None
+    effects: Mapping[str, Any] | None = None
+    undo: Mapping[str, Any] | None = None
+    undone: Literal["done", "failed"] | None = None
+    undone_at: Instant | None = None
+    undo_error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that is now ours and running. `is_last`: no scheduled start follows (numberOfExecutions).
+
+    `last` is the outcome of the chain before ({"state", "result", "error", "finishedAt"}), or None;
+    `cursor` the job's own cursor value; `steps` what the chain has done before this claim.
+    """
+
+    run: Run
+    is_last: bool
+    last: Mapping[str, Any] | None
+    cursor: Any
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a run ended, as a value: a crash, a time-out and a return are the same kind of thing.
 
-    `cursor` is what the body has assigned to `ctx.cursor`; it counts only with `cursor_set`.
+    State waiting is no end: the body has gone until an event comes from outside. `cursor` is what the body
+    has assigned to `ctx.cursor`; it counts only with `cursor_set`.
     """
 
     state: State

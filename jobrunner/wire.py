@@ -3,10 +3,30 @@
     run -> node     {"ready": true}           a spare, or one that may serve another run, waits
     node -> run     {"run": RunSpec, "again": bool}   starts the body; "again": stay for another run
                     {"cancel": reason}        please end; `ctx.cancelled` turns true
-                    {"answer": n, ...}        the node has committed request n
+                    {"answer": n, ...}        to request n; or {"answer": n, "error": {"code", "message", "hint"}}
     run -> node     {"began": true}           the next thing is the user's code
-                    {"ask": n, "verb": ..., "payload": {...}}   progress, heartbeat; later state, steps
+                    {"ask": n, "verb": ..., "payload": {...}}   see below
                     {"reply": Reply}          the last word; it decides the outcome
+
+What a run may ask for. The node answers what changes something after the commit, else at once. Whatever a
+run asks for after it was given up is answered with the error code "superseded".
+
+    progress, heartbeat     {...}                     -> {}
+    state.get               {key}                     -> {value, version}, version 0: there is none
+    state.list              {prefix}                  -> {documents: [[key, value, version], ...], more};
+                                                         while `more`, another answer to it follows
+    state.write             {writes: [[key, value, deleted], ...]}      -> {existed: [bool, ...]}
+    call                    {job, delay | at, params, identity, immediate}  -> {id, at}; what is not
+                                                         immediate is checked and numbered; `effects` makes it
+    call.cancel             {id}                      -> {state}, null: there is no such run
+    once.get                {key}                     -> {recorded, result}
+    once.set                {key, result}             -> {result}: the first that was recorded
+    step.begin              {path, undo}              -> {}
+    step.end                {path, tries, result, effects, error}  -> {}
+    step.wait               {path, timeout}           -> {state, result, error}: waiting, done or failed
+    step.undone             {path, error}             -> {}
+    effects                 WireEffects               never answered; in as many frames as it takes, before a
+                                                         reply that says succeeded
 
 A frame is four bytes of length, big-endian, then that many bytes of UTF-8 JSON. Never pickle: what a
 job sends is data to the node, whoever wrote the job. A frame over `LONGEST` bytes is a broken peer.
@@ -23,6 +43,32 @@ LONGEST = 32 * 1024 * 1024
 _LENGTH = struct.Struct("!I")
 
 Frame = dict[str, Any]
+
+
+class WireEffects(TypedDict, total=False):
+    """What a run has read, and would have its commit change: see `jobrunner.effects`.
+
+    A write is [key, value, deleted], a call [id, job, at, params, identity].
+    """
+
+    reads: Mapping[str, int]
+    prefixes: Mapping[str, str]
+    writes: list[list[Any]]
+    calls: list[list[Any]]
+    cancels: list[int]
+
+
+class WireStep(TypedDict):
+    """A step as the chain has left it; fields as in `model.Step`."""
+
+    path: str
+    state: str
+    tries: int
+    result: Any
+    error: Mapping[str, Any] | None
+    effects: WireEffects | None
+    undo: Mapping[str, Any] | None
+    undone: str | None
 
 
 class HookCall(TypedDict):
@@ -66,6 +112,9 @@ class RunSpec(TypedDict):
     memoryLimit: int | None  # bytes
     source: str | None  # the text to run in place of what the file says now
     hook: HookCall | None
+    delivery: str
+    steps: list[WireStep]  # in the order in which they first began
+    undo: int  # the how-manieth try to take back the steps, in place of the body; 0: the body
     secrets: list[str]  # what the run hides in its own words before it shortens them; never stored
 
 
@@ -85,9 +134,10 @@ class ErrorInfo(TypedDict):
 class Reply(TypedDict):
     """A run's last word.
 
-    `state` is succeeded, failed, skipped (the body raised `Skip`) or canceled (it raised `Canceled`
-    after having been asked). `result` is JSON; `truncated` marks one that was too large or not JSON
-    and is therefore a shortened repr. `cursor` is there when the body succeeded and has assigned one.
+    `state` is succeeded, failed, skipped (the body raised `Skip`), canceled (it raised `Canceled` after
+    having been asked) or waiting (it has gone until one of its waiting steps is completed). `result` is
+    JSON; `truncated` marks one that was too large or not JSON and is therefore a shortened repr. `cursor` is
+    there when the body succeeded and has assigned one.
     """
 
     state: str

@@ -19,16 +19,33 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing, State
+from jobrunner.model import Claim, Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing, State
+from jobrunner.store.calls import Calls
 from jobrunner.store.control import Control
-from jobrunner.store.values import Claim, Figure, Glance, Hold, Keep, LogChunk, Registration, RunFilter
+from jobrunner.store.documents import Documents
+from jobrunner.store.steps import Steps
+from jobrunner.store.values import (
+    AddedJob,
+    Call,
+    Document,
+    Effects,
+    Figure,
+    Glance,
+    Hold,
+    Keep,
+    LogChunk,
+    Registration,
+    RunFilter,
+    Write,
+)  # fmt: skip
 
 __all__ = [
-    "Claim", "Control", "Figure", "Glance", "Hold", "Keep", "LogChunk", "Registration", "RunFilter", "Store",
+    "AddedJob", "Call", "Calls", "Claim", "Control", "Document", "Documents", "Effects", "Figure", "Glance",
+    "Hold", "Keep", "LogChunk", "Registration", "RunFilter", "Steps", "Store", "Write",
 ]  # fmt: skip
 
 
-class Store(Control, Protocol):
+class Store(Control, Calls, Documents, Steps, Protocol):
     """The state of a project. One file, or one schema of a database."""
 
     url: str
@@ -166,6 +183,8 @@ class Store(Control, Protocol):
     def waiting_runs(self, job_ids: Collection[int] | None = None) -> list[Run]:
         """Return the pending runs, oldest first, of these jobs (of all: None) that stand for an occurrence.
 
+        Suspended ones that are to go on are not among them.
+
         Costs what these jobs have waiting, however much other jobs have.
         """
         ...
@@ -232,9 +251,10 @@ class Store(Control, Protocol):
         """
         ...
 
-    def again(self, run: Run, at: Instant, now: Instant) -> int | None:
+    def again(self, run: Run, at: Instant, now: Instant, undo: int = 0) -> int | None:
         """Write the next attempt of an ended run's chain, pending and due `at`; returns its id, or None where
-        there is one already: then nothing is written."""
+        there is one already: then nothing is written. With `undo` it is the how-manieth try to take back the
+        chain's steps, and no body."""
         ...
 
     def conclude(self, run: Run, outcome: Outcome, now: Instant) -> int:
@@ -254,8 +274,10 @@ class Store(Control, Protocol):
     def cancel(self, run_id: int, now: Instant) -> State | None:
         """Ask a run to end: returns the state that it is in now, or None where there is no such run.
 
-        A pending one is canceled at once, and its chain concluded; of a running one its node hears
-        through `asked_to_end`, and it is still running. One that has ended stays as it is.
+        A pending or waiting one is canceled at once, and its chain concluded, unless it has steps to take
+        back: then the chain goes on with that (`again`). Of a running one its node hears through
+        `asked_to_end`, and it is still running. One that has ended stays as it is. In every case the
+        pending calls that its chain made, and that those made, are canceled with it.
         """
         ...
 

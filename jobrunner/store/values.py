@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from jobrunner.clock import Instant
-from jobrunner.model import Run
+from jobrunner.model import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +20,60 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A run that is now ours and running. `is_last`: no scheduled start follows (numberOfExecutions).
+class Document:
+    """A JSON value by its key; `version` is the number of the write that made it."""
 
-    `last` is the outcome of the chain before ({"state", "result", "error", "finishedAt"}), or None;
-    `cursor` the job's own cursor value.
+    key: str
+    value: Any
+    version: int
+
+
+class Write(NamedTuple):
+    """What becomes of a document: `value` is kept, unless it is `deleted`."""
+
+    key: str
+    value: Any
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One run that code asks for. `id` was reserved before, or None; `parent_id` is the calling chain's."""
+
+    at: Instant
+    params: Mapping[str, Any] = field(default_factory=dict)
+    identity: str = "system"
+    id: int | None = None
+    parent_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """What a run would have its commit apply, and what it has read before.
+
+    `reads` are versions by key (0: it was not there), `prefixes` hashes (`jobrunner.effects.digest`) of keys
+    and versions; `calls` go with the definition that they are of; `cancels` are ids of runs.
     """
 
-    run: Run
-    is_last: bool
-    last: Mapping[str, Any] | None
-    cursor: Any
+    reads: Mapping[str, int] = field(default_factory=dict)
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+    writes: Sequence[Write] = ()
+    calls: Sequence[tuple[Job, Call]] = ()
+    cancels: Sequence[int] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to apply."""
+        return bool(self.writes or self.calls or self.cancels)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedJob:
+    """A job without a file: `target` is "package.module:function", `config` has canonical keys."""
+
+    name: str
+    target: str
+    config: Mapping[str, Any]
 
 
 class Glance(NamedTuple):
@@ -87,6 +130,7 @@ class Keep:
     ended_since: Instant
     failed_since: Instant
     rows: int
+    calls_since: Instant = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,78 @@
+"""The terms of a call, whoever makes it: when it may be, and with which params."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from jobrunner import durations
+from jobrunner.clock import DAY, SECOND, Instant, from_datetime, to_iso
+from jobrunner.errors import BadArgument
+
+FARTHEST = 5 * 366 * DAY  # from now, either way
+MOST_CALLS = 1000  # of one run
+LONGEST_PARAMS = 4 * 1024 * 1024  # bytes of one call's params, as JSON
+MOST_BYTES = 16 * 1024 * 1024  # of the params of all calls of one run
+
+
+def delay(value: object) -> int:
+    """Return the microseconds of a delay: seconds, a timedelta, or text such as "1h30m".
+
+    Raises BadArgument for what is none, what is negative, and more than five years.
+    """
+    try:
+        micros = durations.parse(value)
+    except ValueError:
+        said = f"delay is {value!r:.100}: it must be 0 or more seconds, a timedelta, or text such as 1h30m"
+        raise BadArgument(said, argument="delay") from None
+    if micros > FARTHEST:
+        raise BadArgument(f"delay is {value!r:.100}: that is more than five years", argument="delay")
+    return micros
+
+
+def moment(value: object) -> Instant:
+    """Return the instant of an aware datetime, or of seconds since 1970.
+
+    Raises BadArgument for a naive datetime, for it names no moment, and for everything else.
+    """
+    if isinstance(value, datetime):
+        try:
+            return from_datetime(value)
+        except ValueError:
+            said = f"when is {value.isoformat()}, which has no time zone and so names no moment"
+            raise BadArgument(
+                said, argument="when", hint="datetime.now(UTC), or .replace(tzinfo=…)"
+            ) from None
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return round(value * SECOND)
+    said = f"when is {value!r:.100}: it must be an aware datetime, or seconds since 1970"
+    raise BadArgument(said, argument="when")
+
+
+def within_reach(at: Instant, now: Instant) -> Instant:
+    """Return when a call is due: the past means now. Raises BadArgument beyond five years either way."""
+    if abs(at - now) > FARTHEST:
+        try:
+            said = to_iso(at)
+        except (ValueError, OverflowError):
+            said = f"{at / SECOND:g} s after 1970"
+        raise BadArgument(f"when is {said}: that is more than five years from now", argument="when")
+    return max(at, now)
+
+
+def params_text(params: Mapping[str, Any]) -> str:
+    """Return a call's params as JSON. Raises BadArgument, naming the param, for what is none or too long."""
+    for name, value in params.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise BadArgument(f"{name} cannot be kept as JSON: {error}", argument=name) from None
+    text = json.dumps(dict(params), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    if (size := len(text.encode("utf-8", "surrogatepass"))) > LONGEST_PARAMS:
+        largest = max(params, key=lambda name: len(json.dumps(params[name])))
+        said = f"the params have {size:,} bytes as JSON, of which {largest} has most; a call may have 4 MiB"
+        raise BadArgument(said, argument=largest)
+    return text
