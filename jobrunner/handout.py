@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol
 from jobrunner.executor import Happening
 from jobrunner.housekeeping import is_ours, own_settings
 from jobrunner.masking import secrets_of
-from jobrunner.model import Job, Run
+from jobrunner.model import Job, Run, Step
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim
-from jobrunner.wire import HookCall, RunSpec
+from jobrunner.wire import HookCall, RunSpec, WireStep
 
 
 class Executor(Protocol):
@@ -48,18 +48,18 @@ def run_spec(claim: Claim, job: Job, settings: Settings, source: str | None = No
     """Return what a child needs to know to run this claim; `source` stands in for a file that was broken."""
     return _spec(
         claim.run, job, settings, source,
-        is_last=claim.is_last, last=claim.last, cursor=claim.cursor, hook=None,
+        is_last=claim.is_last, last=claim.last, cursor=claim.cursor, steps=claim.steps, hook=None,
     )  # fmt: skip
 
 
 def hook_spec(run: Run, job: Job, settings: Settings, hook: HookCall) -> RunSpec:
     """Return what a child needs to know to call a hook about this run."""
-    return _spec(run, job, settings, None, is_last=False, last=None, cursor=None, hook=hook)
+    return _spec(run, job, settings, None, is_last=False, last=None, cursor=None, steps=(), hook=hook)
 
 
 def _spec(
     run: Run, job: Job, settings: Settings, source: str | None, *, is_last: bool,
-    last: Mapping[str, Any] | None, cursor: Any, hook: HookCall | None,
+    last: Mapping[str, Any] | None, cursor: Any, steps: Sequence[Step], hook: HookCall | None,
 ) -> RunSpec:  # fmt: skip
     return RunSpec(
         runId=run.id,
@@ -87,5 +87,21 @@ def _spec(
         memoryLimit=None if hook else job.memory_limit,
         source=source,
         hook=hook,
+        delivery=run.delivery,
+        steps=[_wire_step(step) for step in steps],
+        undo=run.undo,
         secrets=list(secrets_of(os.environ, settings)),
+    )
+
+
+def _wire_step(step: Step) -> WireStep:
+    return WireStep(
+        path=step.path,
+        state=step.state,
+        tries=step.tries,
+        result=step.result,
+        error=step.error,
+        effects=step.effects,  # type: ignore[typeddict-item]  # stored as it was told
+        undo=step.undo,
+        undone=step.undone,
     )

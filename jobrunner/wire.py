@@ -3,7 +3,7 @@
     run -> node     {"ready": true}           a spare, or one that may serve another run, waits
     node -> run     {"run": RunSpec, "again": bool}   starts the body; "again": stay for another run
                     {"cancel": reason}        please end; `ctx.cancelled` turns true
-                    {"answer": n, ...}        to request n; or {"answer": n, "error": {"code", "message", "hint"}}
+                    {"answer": n, ...}        to request n; or {"answer": n, "error": {code, message, hint}}
     run -> node     {"began": true}           the next thing is the user's code
                     {"ask": n, "verb": ..., "payload": {...}}   see below
                     {"reply": Reply}          the last word; it decides the outcome
