@@ -252,7 +252,7 @@ class Dispatcher:
         self._live[run.id] = live
         failpoints.reach("after-claim-commit")
         failpoints.reach("before-go")
-        spec = run_spec(claim, job, self._settings, self._source(job))
+        spec = run_spec(claim, job, self._settings, self._masker.secrets, self._source(job))
         self._executor.run(spec, run.pid or 0, job.timeout, job.runs_per_process)
         failpoints.reach("after-go")
         late = None if run.scheduled_for is None else (run.started_at or 0) - run.effective_at

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from jobrunner.executor import Happening
 from jobrunner.housekeeping import is_ours, own_settings
-from jobrunner.masking import secrets_of
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim
@@ -44,21 +42,23 @@ class Executor(Protocol):
         ...
 
 
-def run_spec(claim: Claim, job: Job, settings: Settings, source: str | None = None) -> RunSpec:
+def run_spec(
+    claim: Claim, job: Job, settings: Settings, secrets: Sequence[str], source: str | None = None
+) -> RunSpec:
     """Return what a child needs to know to run this claim; `source` stands in for a file that was broken."""
     return _spec(
-        claim.run, job, settings, source,
+        claim.run, job, settings, secrets, source=source,
         is_last=claim.is_last, last=claim.last, cursor=claim.cursor, hook=None,
     )  # fmt: skip
 
 
-def hook_spec(run: Run, job: Job, settings: Settings, hook: HookCall) -> RunSpec:
+def hook_spec(run: Run, job: Job, settings: Settings, secrets: Sequence[str], hook: HookCall) -> RunSpec:
     """Return what a child needs to know to call a hook about this run."""
-    return _spec(run, job, settings, None, is_last=False, last=None, cursor=None, hook=hook)
+    return _spec(run, job, settings, secrets, source=None, is_last=False, last=None, cursor=None, hook=hook)
 
 
 def _spec(
-    run: Run, job: Job, settings: Settings, source: str | None, *, is_last: bool,
+    run: Run, job: Job, settings: Settings, secrets: Sequence[str], *, source: str | None, is_last: bool,
     last: Mapping[str, Any] | None, cursor: Any, hook: HookCall | None,
 ) -> RunSpec:  # fmt: skip
     return RunSpec(
@@ -87,5 +87,5 @@ def _spec(
         memoryLimit=None if hook else job.memory_limit,
         source=source,
         hook=hook,
-        secrets=list(secrets_of(os.environ, settings)),
+        secrets=list(secrets),
     )

@@ -7,7 +7,6 @@ wait            for a child, the doorbell, a signal, or the next due moment
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from jobrunner.events import (
 )  # fmt: skip
 from jobrunner.goal import progress
 from jobrunner.joining import Joining, differences, restored
-from jobrunner.masking import Masker, secrets_of
+from jobrunner.masking import masker_of
 from jobrunner.model import Job, NodeFacts
 from jobrunner.patience import Patience
 from jobrunner.recovery import deaths
@@ -85,7 +84,7 @@ class Node:
         self._joining = Joining(store, self._scheduler, self.me)
         self._dispatcher = Dispatcher(
             store, self.place.pool, self._scheduler, self.me, settings, self._clock, emit,
-            masker=Masker(secrets_of(os.environ, settings)), hooks=hooks_of(settings, emit),
+            masker=masker_of(settings), hooks=hooks_of(settings, emit),
             restore=lambda name: restored(store, self._settings, name),
             source=self._source_of,
         )  # fmt: skip
@@ -251,8 +250,7 @@ class Node:
             return
         self._new, self._settings = None, new.settings
         self._dispatcher.look_for_pending()
-        masker = Masker(secrets_of(os.environ, new.settings))
-        self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit), masker)
+        self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit), masker_of(new.settings))
         if preload(before) != preload(new):
             self.place.pool.renew(preload(new))
         for event in (*differences(before, new, adopted), *adopted.events):

@@ -6,7 +6,6 @@ It counts in no limit, moves no cursor and arms nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +18,7 @@ from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
 from jobrunner.events import Draining, Event
 from jobrunner.joining import restored
-from jobrunner.masking import Masker, secrets_of
+from jobrunner.masking import masker_of
 from jobrunner.model import Job, Run
 from jobrunner.patience import HOPELESS
 from jobrunner.recovery import deaths, recover
@@ -54,7 +53,7 @@ class Once:
         found, _ = hooksfile.read(settings.project)
         self._dispatcher = Dispatcher(
             store, self.place.pool, scheduler, self.me, settings, self._clock, emit,
-            masker=Masker(secrets_of(os.environ, settings)), hooks=found,
+            masker=masker_of(settings), hooks=found,
             restore=self._restore, repeats=False,
         )  # fmt: skip
         self._dispatcher.claiming = False
