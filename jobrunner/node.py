@@ -71,7 +71,6 @@ class Node:
         """`again` reads the settings anew, for a change of jobrunner.yaml; it may raise ConfigError."""
         settings = definitions.settings
         self._definitions = definitions
-        self._settings = settings
         self._store = store
         self._emit = emit
         self._options = options
@@ -85,7 +84,7 @@ class Node:
         self._dispatcher = Dispatcher(
             store, self.place.pool, self._scheduler, self.me, settings, self._clock, emit,
             masker=masker_of(settings), hooks=hooks_of(settings, emit),
-            restore=lambda name: restored(store, self._settings, name),
+            restore=lambda name: restored(store, self._definitions.settings, name),
             source=self._source_of,
         )  # fmt: skip
         self._reloading = Reloading(
@@ -248,7 +247,7 @@ class Node:
             self._definitions = before
             self._trouble(error)
             return
-        self._new, self._settings = None, new.settings
+        self._new = None
         self._dispatcher.look_for_pending()
         self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit), masker_of(new.settings))
         if preload(before) != preload(new):
@@ -314,7 +313,8 @@ class Node:
     def _check_goal(self) -> None:
         if self._options.until_done and not self._goal_reached:
             standings = self._store.standings(self.me.owner, self.me.machine)
-            so_far = progress(self._definitions.jobs.values(), standings, self._settings)
+            held = self._definitions
+            so_far = progress(held.jobs.values(), standings, held.settings)
             self._goal_reached, self.stuck = so_far.reached, so_far.stuck
             self._scheduler.closed = so_far.reached
 
