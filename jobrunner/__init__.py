@@ -18,6 +18,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     workplace   a process's locks, children, doorbell and signals
     goal        when --until-done is done
     dispatcher  one turn: record, recover, consume, claim, hand out
+    recording   what runs said, asked for and came to, written
+    starting    how a claim comes to its child
     telling     what is said once it is committed
     hooks       who is told of a run, after the commit
     underway    runs of ours whose end is not recorded
@@ -27,6 +29,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     joining     how a node comes among the living, with its definitions
     handout     what a child is told
     aftermath   what follows when an attempt has ended
+    requests    what runs ask for, and what they are told
+    compensation  when the steps of a chain are taken back
     scheduler   which occurrences are due, a heap of instants
     log         events as sentences
     definitions what a node holds at one moment; broken edits leave it as it was

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from jobrunner import compensation
 from jobrunner.clock import Instant
 from jobrunner.events import ChainEnded, Event, JobDisabled, Retrying
 from jobrunner.model import Job, Outcome, Run
@@ -30,14 +31,26 @@ class Aftermath:
         """Write the next attempt, or conclude the chain: always when this was the `last`, as for a run that
         somebody asked to end."""
         job = self._find(run.job)
-        at = next_attempt(job, run, outcome, now) if job is not None and not last else None
-        if at is not None and self._store.again(run, at, now) is not None:
-            return [Retrying(run.id, run.job, run.attempt + 1, at)]
+        follows = self._again(run, outcome, job, now, last=last)
+        if follows is not None:
+            return [follows]
         failures = self._store.conclude(run, outcome, now)
         events: list[Event] = [ChainEnded(replace(run, finished_at=now), outcome)]
         if job is not None and outcome.state in FAILED and 0 < job.stop_on_error <= failures:
             events.append(self._disable(run, failures, now))
         return events
+
+    def _again(
+        self, run: Run, outcome: Outcome, job: Job | None, now: Instant, *, last: bool
+    ) -> Event | None:
+        """Let the chain go on, with another attempt at the body or at taking its steps back."""
+        if run.undo:
+            done = last or outcome.reason == "compensated"
+            return None if done else compensation.again(self._store, run, outcome, job, now)
+        at = next_attempt(job, run, outcome, now) if job is not None and not last else None
+        if at is not None and self._store.again(run, at, now) is not None:
+            return Retrying(run.id, run.job, run.attempt + 1, at)
+        return compensation.begin(self._store, run, outcome, now)
 
     def _disable(self, run: Run, failures: int, now: Instant) -> JobDisabled:
         times = "after a failure" if failures == 1 else f"after {failures} failures in a row"

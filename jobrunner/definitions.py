@@ -120,7 +120,6 @@ class _Reload:
         late = {name for name, job in new.items() if texts is not None and job.content_hash not in texts}
         held = self._held(late)
         jobs = {**{name: job for name, job in new.items() if name not in late}, **held}
-        jobs |= {name: job for name, job in self._registry.built_in.items() if name in before.jobs}
         return replace(
             before,
             jobs={**dict(sorted(jobs.items(), key=lambda pair: pair[0].casefold())), **_own(self._registry)},

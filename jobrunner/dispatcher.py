@@ -7,39 +7,31 @@ stays in the outbox, nothing was claimed, and the next turn says it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from jobrunner import failpoints
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import MILLISECOND, Clock, Instant
-from jobrunner.errors import StateError
-from jobrunner.events import (
-    ClaimLost,
-    Ending,
-    Event,
-    Finished,
-    JobFinished,
-    Output,
-    Progressed,
-    Stalled,
-    Started,
-)  # fmt: skip
-from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput, LogWindow
+from jobrunner.errors import BadRequest, UnknownJob
+from jobrunner.events import Ending, Event, Output, Progressed, Stalled, WaitedInVain
+from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput
 from jobrunner.executor import Output as RunOutput
-from jobrunner.handout import Executor, run_spec
+from jobrunner.handout import Executor, StopState
 from jobrunner.hooks import Hooks
 from jobrunner.masking import Masker
 from jobrunner.model import Job, NodeFacts, Outcome
+from jobrunner.recording import Recorder
 from jobrunner.recovery import given_up, recover
+from jobrunner.requests import Requests, refusal
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
+from jobrunner.starting import Starter
 from jobrunner.store.base import Claim, Store
 from jobrunner.telling import Telling
 from jobrunner.underway import Live
 
 FLUSH_EVERY = 250 * MILLISECOND  # how stale the stored log and progress of a running run may be
-POISON = {"rule", "unstorable"}  # what no later try can store
 ALIVE_EVERY = 60_000 * MILLISECOND
 
 
@@ -70,19 +62,23 @@ class Dispatcher:
         self._executor = executor
         self._scheduler = scheduler
         self._me = me
-        self._settings = settings
         self._clock = clock
         self._emit = emit
         self._masker = masker or Masker(())
-        self._source = source
         self._restore = restore
-        self._repeats = repeats
         self._aftermath = Aftermath(store, self._find, me.node)
+        self._requests = Requests(store, self._target, clock, executor.answer)
+        self._recorder = Recorder(
+            store, self._requests, self._aftermath, me, settings.log_limit, repeats=repeats
+        )
         self._live: dict[int, Live] = {}
         self._dirty_since: Instant | None = None
         self._alive_at = clock.now()
         self._pending_at: Instant | None = None  # when the next pending run is due
+        self._deadline: Instant | None = None  # of the first step that waits for an event
         self.hooks = Hooks(executor, settings, self._masker, hooks)
+        self._starter = Starter(executor, self.hooks, clock, self._live, emit, source)
+        self._starter.settings, self._starter.masker = settings, self._masker
         self._telling = Telling(store, self.hooks, me, self._find, emit)
         self.tell = self._telling.tell
         self.backlog = True  # there may be pending runs that nobody has claimed
@@ -100,12 +96,22 @@ class Dispatcher:
 
     def adopt(self, settings: Settings, hooks: frozenset[str], masker: Masker) -> None:
         """From now on hand out runs, and call hooks, by these settings."""
-        self._settings = self.hooks.settings = settings
-        self._masker = self.hooks.masker = masker
+        self.hooks.settings = self._starter.settings = settings
+        self._recorder.log_limit = settings.log_limit
+        self._masker = self.hooks.masker = self._starter.masker = masker
         self.hooks.named = hooks
 
     def _find(self, name: str) -> Job | None:
         return self._scheduler.job(name) or self._restore(name)
+
+    def _target(self, name: str) -> Job:
+        """Return the job that a run calls. Raises UnknownJob, naming near ones."""
+        job = self._find(name)
+        if job is None:
+            near = get_close_matches(name, [each.name for each in self._scheduler.held], n=3)
+            said = f"did you mean {' or '.join(near)}?" if near else "`jobrunner ls` shows all jobs"
+            raise UnknownJob(f"there is no job {name!a:.150}", hint=said)
+        return job
 
     # -- what the executor saw -----------------------------------------------------------------------
 
@@ -136,8 +142,13 @@ class Dispatcher:
 
     def _asked(self, live: Live, number: int, verb: str, payload: Mapping[str, Any]) -> None:
         run = live.claim.run
+        if self._requests.knows(verb):
+            live.heard_at = self._clock.monotonic()
+            self._requests.hear(live.talk, number, verb, payload)
+            return
         if verb not in ("progress", "heartbeat"):
-            self._executor.answer(run.id, number, {"error": f"this version knows no request {verb!r}"})
+            said = BadRequest(f"this version knows no request {verb!r:.50}")
+            self._executor.answer(run.id, number, refusal(said))
             return
         if verb == "progress":
             live.progress = self._masker.data(dict(payload))
@@ -154,7 +165,7 @@ class Dispatcher:
             if live is not None and not live.stopped:
                 live.stopped = True
                 self._emit(Ending(run_id, live.claim.run.job, reason))
-                self._executor.stop(run_id, "canceled", None if reason == "canceled" else reason)
+                self.stop(run_id, "canceled", None if reason == "canceled" else reason)
 
     def check_stalls(self) -> None:
         """Say which runs have been silent for too long."""
@@ -168,14 +179,19 @@ class Dispatcher:
         now = self._clock.now()
         first = self._store.next_pending(0)
         self.backlog = self.backlog or (first is not None and first <= now)
+        self._look_ahead(now)
+
+    def _look_ahead(self, now: Instant) -> None:
         self._pending_at = self._store.next_pending(now)
+        self._deadline = self._store.next_deadline()
 
     def next_wake(self) -> Instant | None:
         """Return when a turn is due though nothing happens: what runs have said must be stored, or a
         pending run is due."""
         flush = None if self._dirty_since is None else self._dirty_since + FLUSH_EVERY
         pending = self._pending_at if self.claiming else None
-        return min((moment for moment in (flush, pending) if moment is not None), default=None)
+        moments = flush, pending, self._deadline, self._starter.next_repeat()
+        return min((moment for moment in moments if moment is not None), default=None)
 
     # -- the turn ------------------------------------------------------------------------------------
 
@@ -183,8 +199,10 @@ class Dispatcher:
         """Say whether a transaction is worth its cost now."""
         due = self._scheduler.next_due()
         return (
-            any(live.outcome is not None for live in self._live.values())
+            any(live.outcome is not None or live.talk.asks for live in self._live.values())
             or self._telling.pending
+            or (self._deadline is not None and self._deadline <= now)
+            or bool(self._starter.repeats() and self._executor.ready)
             or (self.claiming and due is not None and due <= now)
             or (self.claiming and self._pending_due(now) and bool(self._executor.ready))
             or self._flush_due(now)
@@ -197,23 +215,29 @@ class Dispatcher:
             with self._store.transaction():
                 now = self._clock.now()  # not before: the lock may have been waited for
                 flush = self._flush_due(now)
-                events = self._record(now, flush) + self._recover(dead, now)
+                events = self._recorder.record(self._live, now, flush=flush) + self._recover(dead, now)
+                self._telling.write()
+                events += self._expire(now)
                 failpoints.reach("before-plan")
                 events += self._scheduler.turn(now) if self.claiming else []
                 failpoints.reach("after-enqueue")
                 ready, claims = self._claim(now)
-                self._pending_at = self._store.next_pending(now)
+                self._look_ahead(now)
+                if any(live.talk.answers for live in self._live.values()):
+                    failpoints.reach("asked")
                 self._sign(now, quiet=not (events or claims or flush))
                 ends = any(live.outcome is not None for live in self._live.values())
                 if ends:
                     failpoints.reach("before-commit")
         except BaseException:
             self._scheduler.stale = True
+            self._requests.failed()
             raise
         if ends:
             failpoints.reach("after-commit")
         self.backlog = len(claims) == len(ready)
         self._forget_recorded(flush)
+        self._starter.run_again()
         for event in events:
             self.tell(event)
         for claim in claims:
@@ -234,7 +258,7 @@ class Dispatcher:
             raise given_up(self._me)
 
     def _claim(self, now: Instant) -> tuple[Sequence[int], list[Claim]]:
-        ready = self._executor.ready if self.claiming else []
+        ready = self._executor.ready[len(self._starter.repeats()) :] if self.claiming else []
         failpoints.reach("before-claim")
         claims = self._store.claim(self._me, ready, now) if ready else []
         if claims:
@@ -243,23 +267,15 @@ class Dispatcher:
 
     def hand_out(self, claim: Claim) -> None:
         """Give a committed claim to its child."""
-        run, job = claim.run, self._scheduler.job(claim.run.job)
+        job = self._scheduler.job(claim.run.job)
         if job is None:  # renamed by another node in the moment of the claim
             self._give_back(claim)
-            return
-        log = LogWindow(self._settings.log_limit)
-        live = Live(claim, job, log, self._masker.stream(), self._clock.monotonic())
-        self._live[run.id] = live
-        failpoints.reach("after-claim-commit")
-        failpoints.reach("before-go")
-        spec = run_spec(claim, job, self._settings, self._source(job))
-        self._executor.run(spec, run.pid or 0, job.timeout, job.runs_per_process)
-        failpoints.reach("after-go")
-        late = None if run.scheduled_for is None else (run.started_at or 0) - run.effective_at
-        self._emit(Started(run.id, run.job, run.attempt, late))
-        self.hooks.started(run, job)
-        if claim.is_last and run.trigger == "schedule" and run.attempt == 1:
-            self._emit(JobFinished(run.job, job.number_of_executions or 0))
+        else:
+            self._starter.start(claim, job)
+
+    def stop(self, run_id: int, state: StopState, reason: str | None) -> None:
+        """Bring a run to its end, one that waits for a child, too."""
+        self._starter.stop(run_id, state, reason)
 
     def _give_back(self, claim: Claim) -> None:
         """End a run that we cannot start, before anything of it has begun."""
@@ -272,51 +288,28 @@ class Dispatcher:
         for event in events:
             self.tell(event)
 
-    # -- what goes into the transaction --------------------------------------------------------------
-
-    def _record(self, now: Instant, flush: bool) -> list[Event]:
-        events: list[Event] = []
-        self._hear_who_shall_end()
-        for live in self._live.values():
-            try:
-                if live.outcome is not None or (flush and live.dirty):
-                    live.write(self._store, self._me.owner, now)
-                if live.outcome is not None:
-                    events += self._finish(live, live.outcome, now)
-            except StateError as error:
-                if error.code in POISON:  # else this one would fail every turn to come
-                    live.spoil(error, self._settings.log_limit)
-                raise
-        self._telling.write()
-        return events
-
-    def _hear_who_shall_end(self) -> None:
-        """A run that ends before we have heard that somebody asked it to is not to be tried again either."""
-        if any(live.outcome is not None for live in self._live.values()):
-            for run_id, _ in self._store.asked_to_end(self._me.owner):
-                if (live := self._live.get(run_id)) is not None and live.outcome is not None:
-                    live.stopped = True
-
-    def _finish(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:
-        run = live.claim.run
-        if not self._store.finish(run, outcome, live.log.total, live.ended_at):
-            return [ClaimLost(run.id, run.job)]
-        took = live.ended_at - (run.started_at or live.ended_at)
-        ended: Event = Finished(run.id, run.job, outcome, took)
-        last = live.stopped or not self._repeats
-        whole = replace(run, log_bytes=live.log.total)
-        return [ended, *self._aftermath.settle(whole, outcome, live.ended_at, last=last)]
-
     def _recover(self, dead: Iterable[NodeFacts], now: Instant) -> list[Event]:
         return [event for node in dead for event in recover(self._store, node, self._aftermath, now)]
+
+    def _expire(self, now: Instant) -> list[Event]:
+        """Let runs go on that wait for what has not come in time."""
+        if self._deadline is None or self._deadline > now:
+            return []
+        return [WaitedInVain(run.id, run.job, path) for run, path in self._store.expire_steps(now)]
 
     # -- after the commit ----------------------------------------------------------------------------
 
     def _forget_recorded(self, flushed: bool) -> None:
         """Drop what the commit has made true from memory, and answer those who waited for it."""
         self._telling.settle()
+        self._requests.committed()
         for run_id, live in list(self._live.items()):
-            if live.outcome is not None:
+            for number, answer in live.talk.settled():
+                failpoints.reach("before-answer")
+                self._executor.answer(run_id, number, answer)
+            if live.outcome is not None and live.repeat is not None:
+                live.begin_again(self._clock.monotonic())
+            elif live.outcome is not None:
                 del self._live[run_id]
                 failpoints.reach("reaped")
             elif flushed:

@@ -83,6 +83,43 @@ class Retrying(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Conflicted(Event):
+    """What an exactly-once run had read has changed before its commit: its body runs again, for the
+    `times`-th time."""
+
+    run_id: int
+    job: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended(Event):
+    """A run has gone until one of the steps that it waits for is completed."""
+
+    run_id: int
+    job: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitedInVain(Event):
+    """A step's time to be completed is over; its run goes on and hears of that."""
+
+    run_id: int
+    job: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compensating(Event):
+    """A chain has not ended well, and its steps are taken back; `attempt` is the attempt that does it."""
+
+    run_id: int
+    job: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progressed(Event):
     """A running run said how far it is: `value`, `max` and `message`, each may be None."""
 

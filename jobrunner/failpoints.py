@@ -26,6 +26,8 @@ POINTS = {
     "before-go": "",
     "after-go": "FP5",
     "body": "FP7",  # the node hears that the body has begun
+    "asked": "",  # in the transaction that does what runs have asked for
+    "before-answer": "",  # that is committed, and no run has heard of it
     "after-reply": "FP8",
     "before-commit": "FP9",  # in the transaction that ends the run
     "after-commit": "FP11",  # of that transaction

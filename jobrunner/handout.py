@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from jobrunner.executor import Happening
 from jobrunner.housekeeping import is_ours, own_settings
-from jobrunner.masking import secrets_of
 from jobrunner.model import Job, Run, Step
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim
 from jobrunner.wire import HookCall, RunSpec, WireStep
+
+StopState = Literal["canceled", "timed_out"]
 
 
 class Executor(Protocol):
@@ -31,7 +31,7 @@ class Executor(Protocol):
         """Hand a hook to a child; False when none is in hand."""
         ...
 
-    def stop(self, run_id: int, state: Literal["canceled", "timed_out"], reason: str | None) -> None:
+    def stop(self, run_id: int, state: StopState, reason: str | None) -> None:
         """Bring a run to its end: ask, then TERM, then KILL."""
         ...
 
@@ -44,21 +44,25 @@ class Executor(Protocol):
         ...
 
 
-def run_spec(claim: Claim, job: Job, settings: Settings, source: str | None = None) -> RunSpec:
+def run_spec(
+    claim: Claim, job: Job, settings: Settings, secrets: Sequence[str], source: str | None = None
+) -> RunSpec:
     """Return what a child needs to know to run this claim; `source` stands in for a file that was broken."""
     return _spec(
-        claim.run, job, settings, source,
+        claim.run, job, settings, secrets, source=source,
         is_last=claim.is_last, last=claim.last, cursor=claim.cursor, steps=claim.steps, hook=None,
     )  # fmt: skip
 
 
-def hook_spec(run: Run, job: Job, settings: Settings, hook: HookCall) -> RunSpec:
+def hook_spec(run: Run, job: Job, settings: Settings, secrets: Sequence[str], hook: HookCall) -> RunSpec:
     """Return what a child needs to know to call a hook about this run."""
-    return _spec(run, job, settings, None, is_last=False, last=None, cursor=None, steps=(), hook=hook)
+    return _spec(
+        run, job, settings, secrets, source=None, is_last=False, last=None, cursor=None, steps=(), hook=hook
+    )
 
 
 def _spec(
-    run: Run, job: Job, settings: Settings, source: str | None, *, is_last: bool,
+    run: Run, job: Job, settings: Settings, secrets: Sequence[str], *, source: str | None, is_last: bool,
     last: Mapping[str, Any] | None, cursor: Any, steps: Sequence[Step], hook: HookCall | None,
 ) -> RunSpec:  # fmt: skip
     return RunSpec(
@@ -90,7 +94,7 @@ def _spec(
         delivery=run.delivery,
         steps=[_wire_step(step) for step in steps],
         undo=run.undo,
-        secrets=list(secrets_of(os.environ, settings)),
+        secrets=list(secrets),
     )
 
 

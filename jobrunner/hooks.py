@@ -128,7 +128,7 @@ class Hooks:
         for target in self._targets(hook, job):
             facts = run_object(run)
             call = HookCall(name=hook, target=target, run=facts)
-            spec = hook_spec(run, job, self.settings, call)
+            spec = hook_spec(run, job, self.settings, self.masker.secrets, call)
             self._waiting.append(Call(hook, run, spec, self.masker.stream()))
 
     def _targets(self, hook: str, job: Job) -> Iterator[str]:

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from jobrunner.clock import Instant
 from jobrunner.definitions import Definitions, restore
 from jobrunner.errors import Refused, StateError
-from jobrunner.events import Event, FileBroken, JobAdded, JobUpdated, KeptOld, Mended, Reloaded, Skipped
+from jobrunner.events import (
+    ChainEnded,
+    Event,
+    FileBroken,
+    Finished,
+    JobAdded,
+    JobUpdated,
+    KeptOld,
+    Mended,
+    Reloaded,
+    Skipped,
+)  # fmt: skip
 from jobrunner.housekeeping import is_ours
 from jobrunner.model import Job, NodeFacts, Outcome, Run
 from jobrunner.scheduler import Scheduler
@@ -116,9 +127,23 @@ class Joining:
                 continue
             if not self._store.give_up(run.id, "orphan", self._me, now):
                 continue
-            if run.attempt > 1:
+            if not run.is_new:
                 self._store.conclude(run, Outcome(state="canceled", reason="orphan"), now)
             events.append(Skipped(run.job, run.scheduled_for, "orphan", 1))
+        return events
+
+    def fail_calls(self, definitions: Definitions, now: Instant) -> list[Event]:
+        """Let calls fail that are due and whose job is no more, anywhere."""
+        events: list[Event] = []
+        for run in self._store.orphaned_calls(now) if definitions.only is None else ():
+            said = f"nothing defines the job {run.job} any more: its file is gone"
+            error = {"type": "UnknownJob", "message": said, "traceback": "", "phase": "import"}
+            with self._store.transaction():
+                ended = self._store.fail_call(run.id, error, now)
+                if ended is not None:
+                    outcome = Outcome(state="failed", reason="orphan", error=error)
+                    self._store.conclude(ended, outcome, now)
+                    events += [Finished(run.id, run.job, outcome, 0), ChainEnded(ended, outcome)]
         return events
 
     def _note(self, definitions: Definitions, found: Registration, now: Instant) -> None:

@@ -162,6 +162,19 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
         f"{v.job} #{v.run_id} ended here, but was given up before; its end is not recorded",
     ),
     e.Skipped: _skipped,
+    e.Conflicted: lambda v: (
+        "info",
+        f"{v.job} #{v.run_id} is repeated: what it had read has changed meanwhile ({v.times})",
+    ),
+    e.Suspended: lambda v: ("info", f"{v.job} #{v.run_id} waits for {one_line(_few(v.steps))}"),
+    e.WaitedInVain: lambda v: (
+        "warning",
+        f"{v.job} #{v.run_id}: nobody completed {one_line(v.step)} in time",
+    ),
+    e.Compensating: lambda v: (
+        "warning",
+        f"{v.job} #{v.run_id}: its steps are taken back, by attempt {v.attempt}",
+    ),
     e.Lost: _lost,
     e.NodeDied: lambda v: ("warning", f"node {one_line(v.node)} (pid {v.pid}) is dead; taking over"),
     e.JobFinished: lambda v: ("info", f"{v.job} has had its last of {v.executions} scheduled starts"),

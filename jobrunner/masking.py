@@ -2,6 +2,7 @@
 
     secrets_of(environ, settings)   the values
     Masker(secrets)                 .text(str), .data(JSON), .stream() for bytes as they come
+    masker_of(settings)             both in one, for this process
 
 A value is known again as it is written in the environment or the file, and percent-encoded as in a URL.
 Whoever takes it apart, reverses it or writes it in base64 gets past this: it prevents accidents, not intent.
@@ -9,6 +10,7 @@ Whoever takes it apart, reverses it or writes it in base64 gets past this: it pr
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, AnyStr, Protocol
@@ -142,13 +144,14 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 class Masker:
-    """Writes `***` in place of each secret.
+    """Writes `***` in place of each of its `secrets`.
 
     Where occurrences overlap, one `***` stands for all that they cover: nothing of the shorter one stays.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets if secret for form in _forms(secret)}
+        self.secrets = tuple(secrets)
+        forms = {form for secret in self.secrets if secret for form in _forms(secret)}
         self._texts = tuple(sorted(forms, key=len, reverse=True))
         self._bytes = tuple(_bytes(text) for text in self._texts)
 
@@ -176,6 +179,11 @@ class Masker:
         if isinstance(value, list | tuple):
             return [self._data(part) for part in value]
         return value
+
+
+def masker_of(settings: Settings) -> Masker:
+    """Return what hides the secrets of these settings and of our environment."""
+    return Masker(secrets_of(os.environ, settings))
 
 
 class Stream:

@@ -7,7 +7,6 @@ wait            for a child, the doorbell, a signal, or the next due moment
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from jobrunner.events import (
 )  # fmt: skip
 from jobrunner.goal import progress
 from jobrunner.joining import Joining, differences, restored
-from jobrunner.masking import Masker, secrets_of
+from jobrunner.masking import masker_of
 from jobrunner.model import Job, NodeFacts
 from jobrunner.patience import Patience
 from jobrunner.recovery import deaths
@@ -72,7 +71,6 @@ class Node:
         """`again` reads the settings anew, for a change of jobrunner.yaml; it may raise ConfigError."""
         settings = definitions.settings
         self._definitions = definitions
-        self._settings = settings
         self._store = store
         self._emit = emit
         self._options = options
@@ -85,8 +83,8 @@ class Node:
         self._joining = Joining(store, self._scheduler, self.me)
         self._dispatcher = Dispatcher(
             store, self.place.pool, self._scheduler, self.me, settings, self._clock, emit,
-            masker=Masker(secrets_of(os.environ, settings)), hooks=hooks_of(settings, emit),
-            restore=lambda name: restored(store, self._settings, name),
+            masker=masker_of(settings), hooks=hooks_of(settings, emit),
+            restore=lambda name: restored(store, self._definitions.settings, name),
             source=self._source_of,
         )  # fmt: skip
         self._reloading = Reloading(
@@ -229,6 +227,7 @@ class Node:
                 self._reloading.ask(stored, self._clock.monotonic())
             self._changed = False
         self.place.rung = False
+        events += self._joining.fail_calls(self._definitions, self._clock.now())
         if self._dispatcher.claiming and (self._outage or self._scheduler.may_give_up):
             events += self._scheduler.give_up(self._clock.now(), outage=self._outage)
             self._outage = False
@@ -249,10 +248,9 @@ class Node:
             self._definitions = before
             self._trouble(error)
             return
-        self._new, self._settings = None, new.settings
+        self._new = None
         self._dispatcher.look_for_pending()
-        masker = Masker(secrets_of(os.environ, new.settings))
-        self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit), masker)
+        self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit), masker_of(new.settings))
         if preload(before) != preload(new):
             self.place.pool.renew(preload(new))
         for event in (*differences(before, new, adopted), *adopted.events):
@@ -316,7 +314,8 @@ class Node:
     def _check_goal(self) -> None:
         if self._options.until_done and not self._goal_reached:
             standings = self._store.standings(self.me.owner, self.me.machine)
-            so_far = progress(self._definitions.jobs.values(), standings, self._settings)
+            held = self._definitions
+            so_far = progress(held.jobs.values(), standings, held.settings)
             self._goal_reached, self.stuck = so_far.reached, so_far.stuck
             self._scheduler.closed = so_far.reached
 

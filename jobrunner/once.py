@@ -6,7 +6,6 @@ It counts in no limit, moves no cursor and arms nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +18,7 @@ from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
 from jobrunner.events import Draining, Event
 from jobrunner.joining import restored
-from jobrunner.masking import Masker, secrets_of
+from jobrunner.masking import masker_of
 from jobrunner.model import Job, Run
 from jobrunner.patience import HOPELESS
 from jobrunner.recovery import deaths, recover
@@ -54,7 +53,7 @@ class Once:
         found, _ = hooksfile.read(settings.project)
         self._dispatcher = Dispatcher(
             store, self.place.pool, scheduler, self.me, settings, self._clock, emit,
-            masker=Masker(secrets_of(os.environ, settings)), hooks=found,
+            masker=masker_of(settings), hooks=found,
             restore=self._restore, repeats=False,
         )  # fmt: skip
         self._dispatcher.claiming = False
@@ -71,9 +70,9 @@ class Once:
         try:
             try:
                 claim = self._claim(params, identity, force)
-                self._dispatcher.hand_out(claim)
-                while self._dispatcher.running or (self._dispatcher.busy and self._heard < 2):
-                    self._turn()
+                self._see_through(claim)
+                while (undoing := self._compensation(claim.run)) is not None:
+                    self._see_through(undoing)
             finally:
                 self.place.pool.close()
                 with suppress(StateError):  # whoever looks next finds our locks free
@@ -83,6 +82,27 @@ class Once:
         run = self._store.run(claim.run.id)
         assert run is not None
         return run
+
+    def _see_through(self, claim: Claim) -> None:
+        self._dispatcher.hand_out(claim)
+        while self._dispatcher.running or (self._dispatcher.busy and self._heard < 2):
+            self._turn()
+
+    def _compensation(self, run: Run) -> Claim | None:
+        """Claim the attempt that takes back what the body has done before it failed; None: there is none.
+
+        After a second Ctrl-C it is left to a node.
+        """
+        waiting = [each for each in self._store.chain(run.root_id) if each.state == "pending" and each.undo]
+        if not waiting or self._heard > 1:
+            return None
+        pid = self._child()
+        return self._store.start(waiting[0].id, self.me, pid, self._clock.now())
+
+    def _child(self) -> int:
+        while not self.place.pool.ready:
+            self.place.wait(LOOK_EVERY)
+        return self.place.pool.ready[0]
 
     @property
     def interrupted(self) -> bool:
@@ -94,8 +114,7 @@ class Once:
 
     def _claim(self, params: Mapping[str, Any], identity: str, force: bool) -> Claim:
         """A child first, then the claim: what was claimed can be started."""
-        while not self.place.pool.ready:
-            self.place.wait(LOOK_EVERY)
+        pid = self._child()
         now, events = self._clock.now(), list[Event]()
         with self._store.transaction():
             dead = deaths(self._store, self.place.presence, self.me)
@@ -104,7 +123,7 @@ class Once:
             self._store.join(self.me)
             job_id = self._store.enroll(self._job, now)
             claim = self._store.run_here(
-                job_id, self._job, self.me, self.place.pool.ready[0], params,
+                job_id, self._job, self.me, pid, params,
                 identity=identity, force=force, now=now,
             )  # fmt: skip
         for node in dead:
@@ -145,4 +164,6 @@ class Once:
             self._emit(Draining(1))
         self._heard = self.place.signals
         for run_id in self._dispatcher.running:
-            self.place.pool.stop(run_id, "canceled", "shutdown", now=self.place.signals > 1)
+            self._dispatcher.stop(run_id, "canceled", "shutdown")
+            if self._heard > 1:
+                self.place.pool.stop(run_id, "canceled", "shutdown", now=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobrunner.definitions import Definitions, renew
 from jobrunner.discovery import hooksfile
-from jobrunner.discovery.walk import scan
+from jobrunner.discovery.walk import scan, stamp_of
 from jobrunner.discovery.warming import Warmer
 from jobrunner.errors import ConfigError
 from jobrunner.events import AtNextStart, Event, FileBroken
@@ -74,7 +74,7 @@ class Reloading:
 
     def look(self, now: float) -> None:
         """Once a second: notice what the system did not tell."""
-        if self._watch is None or (self._watch.complete and self._watch.fileno() is not None):
+        if not self._must_look:
             return
         before, self._stamps = self._stamps, self._read_stamps()
         if before != self._stamps:
@@ -150,16 +150,13 @@ class Reloading:
         """Say why definitions stay as they were; the next change of any file is read again."""
         self._emit(FileBroken(Problem("jobs", None, trouble, "all jobs go on as they were")))
 
+    @property
+    def _must_look(self) -> bool:
+        """Whether edits are wanted that the system does not tell of."""
+        return self._watch is not None and not self._watch.complete
+
     def _read_stamps(self) -> list[object]:
-        if self._watch is None or (self._watch.complete and self._watch.fileno() is not None):
+        if not self._must_look:
             return []
         found = scan(self._settings.folders, self._settings.project)
-        return [found.paths, found.stamps, *map(_stamp, self._files())]
-
-
-def _stamp(path: str) -> tuple[int, int] | None:
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return None
-    return facts.st_mtime_ns, facts.st_size
+        return [found.paths, found.stamps, *map(stamp_of, self._files())]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from jobrunner import compensation
 from jobrunner.clock import DAY, MINUTE, SECOND, Instant
 from jobrunner.events import ChainEnded, CursorAhead, CursorReset, DefinitionsOutdated, Event, Skipped
 from jobrunner.model import Due, Job, NodeFacts, Outcome, Reason, Run, Standing
@@ -211,6 +212,9 @@ class Scheduler:
     def _conclude(self, run: Run, reason: Reason, now: Instant) -> Event:
         """A chain ends while it waits for its next attempt."""
         outcome = Outcome(state="canceled", reason=reason)
+        follows = compensation.begin(self._store, run, outcome, now)
+        if follows is not None:
+            return follows
         self._store.conclude(run, outcome, now)
         return ChainEnded(run, outcome)
 

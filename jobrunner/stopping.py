@@ -61,4 +61,6 @@ class Stop:
         self.stage, self.until, self._ended_at = stage, None, monotonic
         self._dispatcher.hooks.drop()
         for run_id in self._dispatcher.running:
-            self._place.pool.stop(run_id, "canceled", "shutdown", now=stage is Stage.KILLING)
+            self._dispatcher.stop(run_id, "canceled", "shutdown")
+            if stage is Stage.KILLING:
+                self._place.pool.stop(run_id, "canceled", "shutdown", now=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from jobrunner.clock import Instant
+from jobrunner.errors import StateError
 from jobrunner.events import ChainEnded, Event, Skipped
 from jobrunner.executor import HookEnded, HookOutput
 from jobrunner.hooks import Hooks
@@ -34,12 +36,16 @@ class Telling:
 
     def tell(self, event: Event) -> None:
         """Say what a commit has made true, and have the hooks called that it concerns."""
+        with suppress(StateError):  # hooks are at most once; what else is committed must go its way
+            self._call(event)
+        self._emit(event)
+
+    def _call(self, event: Event) -> None:
         match event:
             case ChainEnded(run=run, outcome=outcome):
                 self._hooks.ended(run, outcome, self._find(run.job))
             case Skipped(job=job, scheduled_for=at):
                 self._hooks.skipped(event, self._find(job), lambda: self._row_of(job, at))
-        self._emit(event)
 
     def hear(self, happening: HookOutput | HookEnded, live: dict[int, Live]) -> None:
         """Take in what a hook did; of a run that goes on it belongs into the log at once."""

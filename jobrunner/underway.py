@@ -9,8 +9,9 @@ from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import StateError
 from jobrunner.executor import LogWindow
 from jobrunner.masking import Masker, Stream
-from jobrunner.model import Job, Outcome
-from jobrunner.store.base import Claim, LogChunk, Store
+from jobrunner.model import Claim, Job, Outcome, Run
+from jobrunner.requests import Talk
+from jobrunner.store.base import LogChunk, Store
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Live:
     log: LogWindow
     stream: Stream
     heard_at: float
+    talk: Talk
     pid: int = 0
     began: bool = False
     began_stored: bool = False
@@ -32,6 +34,8 @@ class Live:
     asked: list[int] = field(default_factory=list)
     outcome: Outcome | None = None
     ended_at: Instant = 0
+    repeat: Claim | None = None  # its body is to run again, by this claim
+    repeat_at: float = 0.0  # monotonic seconds; not before
 
     def hear(self, data: bytes) -> bytes:
         """Take in output; returns what of it may be shown."""
@@ -68,6 +72,14 @@ class Live:
             told = {"type": "Unstorable", "message": error.message, "traceback": "", "phase": "result"}
             self.outcome = Outcome(state=self.outcome.state, reason=self.outcome.reason, error=told)
 
+    def begin_again(self, monotonic: float) -> None:
+        """Its commit met a conflict: nothing of what it asked for or did has been, but for its output."""
+        assert self.repeat is not None
+        self.claim = self.repeat
+        self.talk = Talk(self.repeat.run)
+        self.outcome, self.progress, self.asked = None, None, []
+        self.repeat_at = monotonic + back_off(self.claim.run)
+
     @property
     def dirty(self) -> bool:
         """Whether something of it is not in the store yet."""
@@ -95,3 +107,9 @@ class Live:
         self.log.commit()
         asked, self.asked = self.asked, []
         return asked
+
+
+def back_off(run: Run) -> float:
+    """Return how many seconds a run waits after a conflict: those that met need not meet again."""
+    most = min(1 << run.conflicts, 128)  # milliseconds
+    return (run.fence * 7919 % most) / 1000

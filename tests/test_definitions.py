@@ -12,8 +12,10 @@ import pytest
 
 from jobrunner import definitions
 from jobrunner.definitions import Definitions
+from jobrunner.housekeeping import PRUNE
 from jobrunner.model import Job
 from jobrunner.settings import Settings
+from jobrunner.settings.readers import Names
 from tests.discovery.household import PLAIN, Project, write
 
 TWO = """
@@ -204,6 +206,17 @@ def test_without_sources_a_broken_edit_takes_its_job_and_a_bad_override_does_not
     after = held.reload(replace(project.settings(), stored={"b": {"timezone": "Nowhere"}}))
     assert (list(after.listed), after.kept, after.sources) == (["b"], ("b",), {})
     assert [each.file for each in after.problems] == ["jobs/a.py", "set b timezone"]
+
+
+def test_the_job_that_comes_along_stays_at_a_reload_and_one_that_was_left_out_stays_out(
+    project: Project,
+) -> None:
+    project.plain("a")
+    held, without = Held(project), Held(project)
+    without.reload(replace(project.settings(), exclude=Names([PRUNE])))
+    for _ in range(2):
+        assert list(held.reload().jobs) == ["a", PRUNE]
+        assert list(without.reload(without.now.settings).jobs) == ["a"]
 
 
 def test_a_filter_holds_at_each_reload(project: Project) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from jobrunner import hooks, settings
-from jobrunner.clock import SECOND
-from jobrunner.events import Skipped
+from jobrunner.clock import MINUTE, SECOND
+from jobrunner.errors import StateError
+from jobrunner.events import ChainEnded, Skipped
 from jobrunner.executor import HookEnded
 from jobrunner.hooks import Hooks
 from jobrunner.masking import Masker
@@ -142,3 +143,33 @@ def test_where_its_row_is_gone_already_a_hook_hears_what_the_event_says(house: H
 def known(job: Job) -> Job:
     """Return the job with a config from which it can be restored, its hooks included."""
     return replace(job, config={**job.config, "hooks": dict(job.hooks)})
+
+
+# -- when the state cannot be read -----------------------------------------------------------------------
+
+
+def unreadable(*_: object) -> Any:
+    raise StateError("the disk is gone")
+
+
+def test_a_row_that_cannot_be_read_for_a_hook_keeps_no_claimed_run_from_its_child(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = house.open(a_job("long", concurrency="forbid", hooks=SKIP), a_job("other"))
+    desk.turn(MINUTE)
+    (other,) = (run_id for run_id, spec in desk.executor.specs.items() if spec["job"] == "other")
+    desk.executor.end(other)
+    monkeypatch.setattr(desk.store, "due_before", unreadable)
+    desk.turn(MINUTE)
+    assert desk.bodies("other") == [1, 2]
+    assert [event.reason for event in desk.events if isinstance(event, Skipped)] == ["overlap"]
+
+
+def test_an_end_is_told_though_the_definition_with_its_hooks_cannot_be_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = house.open(a_job())
+    monkeypatch.setattr(desk.store, "definitions", unreadable)
+    ended = ChainEnded(replace(a_run(1), job="another"), Outcome(state="failed"))
+    desk.dispatcher.tell(ended)
+    assert desk.said(ChainEnded) == [ended]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobrunner import definitions, reloading
+from jobrunner import definitions, reloading, watching
 from jobrunner.events import Event, FileBroken
 from jobrunner.reloading import RETRY, Reloading
 from tests.discovery.household import Project
@@ -84,3 +84,21 @@ def test_where_no_process_can_be_started_another_try_follows(
     _asked(watched)
     assert len(said) == 1
     assert watched.due(1.0 + RETRY + 1) == 0
+
+
+@pytest.mark.parametrize("lack", ["_adder", "_opened"])
+@pytest.mark.parametrize("file", ["jobs/a.py", "jobs/new.py", "jobrunner.yaml", "services.py"])
+def test_where_the_system_tells_nothing_a_look_finds_what_was_edited(
+    tmp_path: Path, said: list[Event], monkeypatch: pytest.MonkeyPatch, lack: str, file: str
+) -> None:
+    monkeypatch.setattr(watching, lack, lambda: None)
+    project = Project(tmp_path / "project")
+    project.plain("a")
+    held = definitions.load(project.settings())
+    watched = Reloading(held, Place(), project.settings, said.append, watch=True)  # type: ignore[arg-type]
+    watched.look(1.0)
+    assert watched.due(1.0) is None
+    (project.root / file).write_text("# edited\n")
+    watched.look(2.0)
+    assert watched.due(2.0) is not None
+    watched.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobrunner.clock import MINUTE
-from jobrunner.masking import Masker
+from jobrunner.masking import masker_of
 from jobrunner.model import Outcome
 from tests.desk import Desk
 from tests.fakes import FakeClock, a_job
@@ -19,8 +19,8 @@ SECRET = "correct-horse"
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setenv("MAIL_PASSWORD", SECRET)
-    desk = Desk(tmp_path, [a_job()], FakeClock())
-    desk.dispatcher.adopt(desk.settings, frozenset(), Masker([SECRET]))
+    desk = Desk(tmp_path, [a_job(hooks={"on_start": ":begun"})], FakeClock())
+    desk.dispatcher.adopt(desk.settings, frozenset(), masker_of(desk.settings))
     yield desk
     desk.store.close()
 
@@ -28,6 +28,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 def test_a_run_is_told_what_to_hide(desk: Desk) -> None:
     desk.turn(MINUTE)
     (spec,) = desk.executor.started
+    assert SECRET in spec["secrets"]
+
+
+def test_a_hook_is_told_what_to_hide(desk: Desk) -> None:
+    desk.turn(MINUTE)
+    (spec,) = desk.executor.hooks
     assert SECRET in spec["secrets"]
 
 

@@ -12,8 +12,6 @@ from typing import Any
 from jobrunner.config import values as v
 from jobrunner.model import Retries
 
-DELIVERIES = ("at-most-once", "at-least-once")
-
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -51,7 +49,7 @@ KEYS: dict[str, Key] = {
     "misfireGrace": Key(v.duration()),
     "jitter": Key(v.duration(), 0),
     "priority": Key(v.priority, 0),
-    "delivery": Key(v.one_of("at-most-once", "at-least-once", "exactly-once"), "at-most-once", DELIVERIES),
+    "delivery": Key(v.one_of("at-most-once", "at-least-once", "exactly-once"), "at-most-once"),
     "stopOnError": Key(v.stop_on_error, 0),
     "runPerMachine": Key(v.flag, False),
     "hidden": Key(v.flag, False),

@@ -24,7 +24,7 @@ from jobrunner.clock import Clock
 from jobrunner.discovery import packages
 from jobrunner.discovery.cache import Cache
 from jobrunner.discovery.summary import Summary, packed, unpacked
-from jobrunner.discovery.walk import STAMP, ProblemRow, scan
+from jobrunner.discovery.walk import STAMP, ProblemRow, scan, stamp_of
 from jobrunner.settings import Settings
 
 if TYPE_CHECKING:
@@ -230,15 +230,7 @@ def _sure(stamps: Sequence[int], before: int) -> list[int]:
 
 
 def _stamps(paths: Sequence[str] | dict[str, list[int]]) -> dict[str, list[int]]:
-    return {path: _stamp(path) for path in paths}
-
-
-def _stamp(path: str) -> list[int]:
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return [-1] * STAMP
-    return [facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+    return {path: stamp_of(path) for path in paths}
 
 
 def _by_path(paths: list[str], stamps: list[int]) -> dict[str, list[int]]:

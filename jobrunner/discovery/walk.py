@@ -151,6 +151,14 @@ def _facts(path: str) -> os.stat_result | None:
         return None
 
 
+def stamp_of(path: str) -> list[int]:
+    """Return the stamp of one file; all of it is -1 where there is none."""
+    facts = _facts(path)
+    if facts is None:
+        return [-1] * STAMP
+    return [facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
 def scan(folders: tuple[str, ...], root: str) -> Scan:
     """Return what all the folders hold, each file once; `root` is the project's."""
     found = Scan(root)

@@ -1,0 +1,122 @@
+"""What has become of our runs, put into the store: what they said and asked for, and how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from jobrunner import compensation
+from jobrunner.aftermath import Aftermath
+from jobrunner.clock import Instant
+from jobrunner.errors import JobrunnerError, StateError
+from jobrunner.events import ClaimLost, Conflicted, Event, Finished, Suspended
+from jobrunner.model import Claim, NodeFacts, Outcome
+from jobrunner.requests import POISON, Requests
+from jobrunner.store.base import Effects, Store
+from jobrunner.underway import Live
+
+MOST_CONFLICTS = 20
+
+
+class Recorder:
+    """Writes inside the caller's transaction; what it returns is true once that is committed.
+
+    `log_limit` is how many bytes of a run's output are kept. Without `repeats` no failed run is tried again.
+    """
+
+    def __init__(
+        self, store: Store, requests: Requests, aftermath: Aftermath, me: NodeFacts, log_limit: int, *,
+        repeats: bool,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._requests = requests
+        self._aftermath = aftermath
+        self._me = me
+        self.log_limit = log_limit
+        self._repeats = repeats
+
+    def record(self, lives: Mapping[int, Live], now: Instant, *, flush: bool) -> list[Event]:
+        """Write what is new about these runs; with `flush` also what may wait. Raises StateError."""
+        events: list[Event] = []
+        self._hear_who_shall_end(lives)
+        for live in lives.values():
+            try:
+                self._requests.write(live.talk, now)
+                if live.outcome is not None or (flush and live.dirty):
+                    live.write(self._store, self._me.owner, now)
+                if live.outcome is not None:
+                    events += self._end(live, live.outcome, now)
+            except StateError as error:
+                if error.code in POISON and live.outcome is not None:
+                    live.spoil(error, self.log_limit)  # else this one would fail every turn to come
+                raise
+        return events
+
+    def _hear_who_shall_end(self, lives: Mapping[int, Live]) -> None:
+        """A run that ends before we have heard that somebody asked it to is not to be tried again either."""
+        if any(live.outcome is not None for live in lives.values()):
+            for run_id, _ in self._store.asked_to_end(self._me.owner):
+                if (live := lives.get(run_id)) is not None and live.outcome is not None:
+                    live.stopped = True
+
+    # -- how a run ends ------------------------------------------------------------------------------
+
+    def _end(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:
+        live.repeat = None
+        if outcome.state == "waiting":
+            return self._suspend(live)
+        try:
+            effects = self._requests.effects(live.talk) if live.talk.told else Effects()
+        except (JobrunnerError, KeyError, TypeError, ValueError, AttributeError) as error:
+            return self._finish(live, unfit(error), Effects())
+        if effects.changes and not live.stopped and self._store.stale(effects):
+            return self._conflict(live, outcome, now)
+        return self._finish(live, outcome, effects)
+
+    def _finish(self, live: Live, said: Outcome, effects: Effects) -> list[Event]:
+        run = live.claim.run
+        outcome = compensation.verdict(self._store, run, said) if run.undo else said
+        if not self._store.finish(run, outcome, live.log.total, live.ended_at):
+            return [ClaimLost(run.id, run.job)]
+        if effects.changes and said.state == "succeeded":
+            self._store.commit_effects(run, effects, live.ended_at)
+        took = live.ended_at - (run.started_at or live.ended_at)
+        ended: Event = Finished(run.id, run.job, outcome, took)
+        last = live.stopped or not self._repeats
+        whole = replace(run, log_bytes=live.log.total)
+        return [ended, *self._aftermath.settle(whole, outcome, live.ended_at, last=last)]
+
+    def _suspend(self, live: Live) -> list[Event]:
+        run = live.claim.run
+        if not self._store.suspend(run, live.ended_at):
+            return [ClaimLost(run.id, run.job)]
+        waiting = [step.path for step in self._store.steps(run.root_id) if step.state == "waiting"]
+        return [Suspended(run.id, run.job, tuple(waiting))]
+
+    def _conflict(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:
+        """Let the body run once more: what it has decided rests on what is no longer so."""
+        run = self._store.repeat(live.claim.run, now)
+        if run is None:
+            return [ClaimLost(live.claim.run.id, live.claim.run.job)]
+        if run.conflicts >= MOST_CONFLICTS:
+            live.claim = replace(live.claim, run=run)
+            return self._finish(live, given_up(outcome), Effects())
+        steps = tuple(self._store.steps(run.root_id))
+        live.repeat = Claim(run, live.claim.is_last, live.claim.last, live.claim.cursor, steps)
+        return [Conflicted(run.id, run.job, run.conflicts)]
+
+
+def given_up(outcome: Outcome) -> Outcome:
+    """Return how a run ends that has met too many conflicts."""
+    said = f"what it had read had changed before its commit, {MOST_CONFLICTS} times in a row"
+    error = {"type": "Conflict", "message": said, "traceback": "", "phase": "commit"}
+    return Outcome(
+        state="failed", reason="conflict", error=outcome.error or error, file_hash=outcome.file_hash
+    )
+
+
+def unfit(error: Exception) -> Outcome:
+    """Return how a run ends whose effects cannot be applied."""
+    message = error.message if isinstance(error, JobrunnerError) else f"{error!r:.200}"
+    told = {"type": type(error).__name__, "message": message, "traceback": "", "phase": "commit"}
+    return Outcome(state="failed", error=told)
