@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any
 
 from jobrunner.container import Container
 from jobrunner.errors import ConfigError
+from jobrunner.loading import load_root_file
 from jobrunner.provider import Target
 from jobrunner.wire import RunSpec
+
+SERVICES = "services.py"
 
 
 class Project:
@@ -79,19 +81,6 @@ def load_services(root: str) -> ModuleType | None:
 
     Raises what the file raises.
     """
-    path = os.path.join(root, "services.py")
-    if not os.path.isfile(path):  # noqa: PTH113
+    if not os.path.isfile(os.path.join(root, SERVICES)):  # noqa: PTH113
         return None
-    known = sys.modules.get("services")
-    if known is not None and getattr(known, "__file__", None) == path:
-        return known  # the job file has imported it already: one module, one set of classes
-    spec = spec_from_file_location("services", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["services"] = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        sys.modules.pop("services", None)
-        raise
-    return module
+    return load_root_file(root, SERVICES)

@@ -6,8 +6,9 @@ The options stand before the command or after it, as people type them; each is a
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -90,17 +91,15 @@ class Asked:
 
         return self.open(settings, create=False) if exists(settings.state) else None
 
-    def with_stored(self, settings: Settings) -> Settings:
-        """Return settings with what `set` has stored of jobs, where there is a state."""
-        from dataclasses import replace
-
+    @contextmanager
+    def look(self, settings: Settings) -> Iterator[Store | None]:
+        """Open the state as `state` does, and close it."""
         store = self.state(settings)
-        if store is None:
-            return settings
         try:
-            return replace(settings, stored=store.overrides())
+            yield store
         finally:
-            store.close()
+            if store is not None:
+                store.close()
 
     def open(self, settings: Settings, *, create: bool = True, patience: float = 10.0) -> Store:
         """Open the state to work in it; a locked one is waited for `patience` seconds."""
@@ -109,6 +108,11 @@ class Asked:
         return open_store(
             settings.state, create=create, patience=patience, allow_network_fs=settings.allow_network_fs
         )
+
+
+def with_stored(settings: Settings, store: Store | None) -> Settings:
+    """Return the settings with what `set` has stored of jobs, as it lies over the files."""
+    return settings if store is None else replace(settings, stored=store.overrides())
 
 
 class Verb(click.Command):

@@ -9,7 +9,7 @@ import click
 
 from jobrunner import status
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb
+from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb, with_stored
 from jobrunner.cli.jsonout import params, run_object
 from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
@@ -105,8 +105,9 @@ def run(
 
     given = params(pairs, text)
     settings = _patient(asked.settings(grace=grace), grace)
-    settings = report.with_stored(settings, asked.state(settings))
-    job = report.find(report.load_all(settings), name, lambda: asked.state(settings))
+    with asked.look(settings) as seen:
+        settings = with_stored(settings, seen)
+        job = report.find(report.load_all(settings), name, lambda: seen)
     check_params(job, given, settings)
     store = asked.open(settings)
     speaker = Speaker()

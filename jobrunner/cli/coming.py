@@ -12,7 +12,7 @@ import click
 
 from jobrunner import status
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
 from jobrunner.cli.jsonout import Object
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import local, many, relative
@@ -111,7 +111,7 @@ def _of_jobs(
     """Return what is coming of one job in its own zone, or of all in the project's; and why if nothing is."""
     store = asked.state(settings)
     seen = report.seen(store, whole=False)
-    settings, facts = seen.layered(settings), seen.facts
+    settings, facts = with_stored(settings, store), seen.facts
     if name is None:
         jobs = Registry.load(settings).jobs
         rested = {key: job for key, job in jobs.items() if _reason(job, seen, settings) is None}

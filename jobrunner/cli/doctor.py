@@ -9,7 +9,7 @@ import click
 from jobrunner import doctor as checks
 from jobrunner import vitals
 from jobrunner.cli import nodes, out, report
-from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
 from jobrunner.cli.why import dead, find, gathered
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.doctor import Finding
@@ -49,14 +49,11 @@ def _print(found: Sequence[Finding]) -> None:
 
 
 def _of_one(asked: Asked, name: str, now: Instant) -> Iterator[Finding]:
-    settings = asked.with_stored(asked.settings())
-    store = asked.state(settings)
-    try:
+    settings = asked.settings()
+    with asked.look(settings) as store:
+        settings = with_stored(settings, store)
         job, problem, real = find(settings, store, name)
         yield from checks.of_job(gathered(settings, store, job, problem, real, now))
-    finally:
-        if store is not None:
-            store.close()
 
 
 def _of_all(asked: Asked, now: Instant) -> Iterator[Finding]:
@@ -73,15 +70,15 @@ def _of_all(asked: Asked, now: Instant) -> Iterator[Finding]:
         yield from checks.of_files(Registry.load(settings).problems, (), settings.folders)
         return
     try:
-        yield from _of_state(asked, settings, store, now)
+        yield from _of_state(settings, store, now)
     except JobrunnerError as error:
         yield checks.unusable(error)
     finally:
         store.close()
 
 
-def _of_state(asked: Asked, settings: Settings, store: Store, now: Instant) -> Iterator[Finding]:
-    registry = Registry.load(asked.with_stored(settings))
+def _of_state(settings: Settings, store: Store, now: Instant) -> Iterator[Finding]:
+    registry = Registry.load(with_stored(settings, store))
     facts, everyone, gone = store.jobs(), store.nodes(), dead(settings, store)
     stopped = frozenset(node.pid for node in everyone if nodes.process_state(node.pid) == "T")
     yield from checks.of_state(store, settings.state_folder)

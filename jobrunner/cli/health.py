@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jobrunner.cli import out
-from jobrunner.cli.asking import Asked, Length, Verb
+from jobrunner.cli.asking import Asked, Length, Verb, with_stored
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.render import many
 from jobrunner.clock import SECOND, SystemClock
@@ -65,8 +65,6 @@ def _look(asked: Asked) -> dict[str, Any]:
     }  # fmt: skip
     if not exists(settings.state):
         return found
-    from dataclasses import replace
-
     from jobrunner import vitals
     from jobrunner.registry import Registry
 
@@ -80,7 +78,7 @@ def _look(asked: Asked) -> dict[str, Any]:
         found |= {"nodes": len(nodes), "paused": store.paused() is not None, "running": running}
         if not nodes:
             return {**found, "problem": "no node is running"}
-        registry = Registry.load(replace(settings, stored=store.overrides()))
+        registry = Registry.load(with_stored(settings, store))
         late = vitals.overdue(store, nodes, registry.summaries, registry.upcoming(), now)
         if late:
             first = late[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
 from jobrunner.cli.board import Board, Line, job_object
 from jobrunner.cli.render import Row, lasting, many, progress_words, relative, table
 from jobrunner.clock import Instant, SystemClock, to_iso
@@ -35,11 +35,10 @@ HEAD = ("NAME", "SCHEDULE", "NEXT", "LAST", "RUNS", "STATE", "NOTE")
 @click.pass_obj
 def ls(asked: Asked, names: tuple[str, ...], hidden_too: bool, tags: tuple[str, ...], as_json: bool) -> None:
     """List the jobs: schedule, next run, last result, count and state; all of them, or those NAMEd."""
-    settings = asked.settings()
     now = SystemClock().now()
     with _no_collector():
-        seen = _seen(asked, settings, now, whole=as_json)
-        registry = Registry.load(seen.layered(settings))
+        settings, seen = _seen(asked, now, whole=as_json)
+        registry = Registry.load(settings)
         board = Board(registry, seen, settings, now)
         own = hidden_too or any(map(is_ours, names))
         lines = _wanted(board.lines(own=own), names, tags, registry, hidden_too=hidden_too)
@@ -60,22 +59,24 @@ def _no_collector() -> Iterator[None]:
         gc.enable()
 
 
-def _seen(asked: Asked, settings: Settings, now: Instant, *, whole: bool) -> report.Seen:
-    store = asked.state(settings)
-    if store is None:
-        return report.seen(None)
-    try:
-        alive = store.nodes()
-        if alive:
-            from jobrunner.cli import nodes
+def _seen(asked: Asked, now: Instant, *, whole: bool) -> tuple[Settings, report.Seen]:
+    """Return the settings, with what the state has for them, and what else it says."""
+    settings = asked.settings()
+    with asked.look(settings) as store:
+        settings, seen = with_stored(settings, store), report.seen(store, whole=whole)
+        if store is not None:
+            _warn(store, settings, seen, now)
+    return settings, seen
 
-            nodes.warn(alive, now)
-        seen = report.seen(store, whole=whole)
-        if any(fact.running for fact in seen.facts.values()):
-            _warn_of_dead(store, settings)
-        return seen
-    finally:
-        store.close()
+
+def _warn(store: Store, settings: Settings, seen: report.Seen, now: Instant) -> None:
+    everyone = store.nodes()
+    if everyone:
+        from jobrunner.cli import nodes
+
+        nodes.warn(everyone, now)
+    if any(fact.running for fact in seen.facts.values()):
+        _warn_of_dead(store, settings)
 
 
 def _warn_of_dead(store: Store, settings: Settings) -> None:

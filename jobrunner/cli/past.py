@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobrunner.cli import nodes, out, report
-from jobrunner.cli.asking import Asked, JobName, Text, Verb
+from jobrunner.cli.asking import Asked, JobName, Text, Verb, with_stored
 from jobrunner.cli.board import Board, Line, job_object
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.moments import Moment
@@ -203,7 +203,7 @@ def recent_runs(store: Store | None, line: Line) -> list[Run]:
 def find_job(settings: Settings, store: Store | None, name: str, now: Instant) -> Line:
     """Return all about a job, also a broken or an orphaned one. Raises UnknownJob."""
     seen = report.seen(store)
-    registry = Registry.load(seen.layered(settings))
+    registry = Registry.load(with_stored(settings, store))
     lines = Board(registry, seen, settings, now).lines(own=is_ours(name))
     for line in lines:
         if line.is_called(name):

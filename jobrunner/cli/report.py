@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jobrunner import housekeeping
@@ -118,11 +117,6 @@ class Seen(NamedTuple):
     counts: Mapping[int, Mapping[str, int]]
     alone: bool = False  # there is a state, and no `start` that works on it
 
-    def layered(self, settings: Settings) -> Settings:
-        """Return the settings with what `set` has stored, as it lies over the files."""
-        stored = {fact.name: fact.overrides for fact in self.facts.values() if fact.overrides}
-        return replace(settings, stored=stored) if stored else settings
-
 
 def seen(store: Store | None, *, whole: bool = True) -> Seen:
     """Return what the state says; with `whole` all of it, else what a table shows."""
@@ -132,11 +126,6 @@ def seen(store: Store | None, *, whole: bool = True) -> Seen:
     counts = store.machine_counts() if whole else {}
     alone = all(node.role == "run" for node in store.nodes())
     return Seen({fact.name.casefold(): fact for fact in facts}, store.paused(), counts, alone)
-
-
-def with_stored(settings: Settings, store: Store | None) -> Settings:
-    """Return the settings with what `set` has stored, as it lies over the files."""
-    return settings if store is None else replace(settings, stored=store.overrides())
 
 
 def without_password(url: str) -> str:

@@ -14,7 +14,7 @@ from jobrunner import __version__, durations, status
 from jobrunner import events as e
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.app import not_yet
-from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb
+from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb, with_stored
 from jobrunner.cli.render import many, relative
 from jobrunner.clock import SystemClock, to_iso
 from jobrunner.definitions import Definitions, Filter, of_registry
@@ -88,7 +88,8 @@ def start(
     run_for = run_for if run_for is not None else settings.run_for
     log = Log(sys.stderr, SystemClock().now, settings.log_format)
     watch = sys.stderr.isatty() if watch is None else watch
-    settings = asked.with_stored(settings)
+    with asked.look(settings) as seen:
+        settings = with_stored(settings, seen)
     known = report.load_all(settings)
     definitions = of_registry(known, _wanted(known, settings), keep_sources=watch)
     _check(definitions.listed, known.problems, settings, until_done=until_done)

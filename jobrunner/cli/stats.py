@@ -12,7 +12,7 @@ import click
 from jobrunner import stats as statistics
 from jobrunner import status, vitals
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import table, when
@@ -68,19 +68,16 @@ def stats(
     """
     if as_json and prometheus:
         raise BadRequest("--json does not go with --prometheus")
-    settings, now = asked.with_stored(asked.settings()), SystemClock().now()
+    settings, now = asked.settings(), SystemClock().now()
     since = now - WINDOW if since is None and not prometheus else since
-    registry = Registry.load(settings)
-    store = asked.state(settings)
-    try:
+    with asked.look(settings) as store:
+        settings = with_stored(settings, store)
+        registry = Registry.load(settings)
         facts = _facts(registry, store, names, own_too=own_too)
         found = _found(registry, store, settings, facts, since)
         if prometheus:
             out.write(statistics.prometheus(found, _whole(registry, store, settings, now)))
             return
-    finally:
-        if store is not None:
-            store.close()
     if as_json:
         out.json_document([_object(one) for one in found])
     elif found:

@@ -11,7 +11,7 @@ import click
 
 from jobrunner import status
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.render import table, when
 from jobrunner.clock import Instant, SystemClock
@@ -96,7 +96,7 @@ class Reasons:
 
     @cached_property
     def _registry(self) -> Registry:
-        return Registry.load(self._seen.layered(self._settings))
+        return Registry.load(with_stored(self._settings, self._store))
 
     def _job(self, run: Run) -> Job | None:
         try:

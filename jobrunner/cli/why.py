@@ -9,7 +9,7 @@ import click
 
 from jobrunner import why as reasons
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Text, Verb
+from jobrunner.cli.asking import Asked, JobName, Text, Verb, with_stored
 from jobrunner.cli.jsonout import iso, run_object
 from jobrunner.cli.moments import instant_in
 from jobrunner.clock import Instant, SystemClock
@@ -38,18 +38,15 @@ def why(asked: Asked, name: str, at: str | None, as_json: bool) -> None:
     The moment means the last occurrence that was due by then, or the next one if that is less than a
     minute away and nearer. It only reads, with or without a running node.
     """
-    settings = asked.with_stored(asked.settings())
+    settings = asked.settings()
     now = SystemClock().now()
-    store = asked.state(settings)
-    try:
+    with asked.look(settings) as store:
+        settings = with_stored(settings, store)
         job, problem, real = find(settings, store, name)
         zone = job.timezone if job is not None else settings.timezone
         moment = None if at is None else instant_in(at, zone, now)
         facts = gathered(settings, store, job, problem, real, now, moment)
         answer = reasons.why(facts, moment)
-    finally:
-        if store is not None:
-            store.close()
     if as_json:
         out.json_document(_object(real, moment, answer))
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,16 @@ def test_a_services_file_that_raises_fails_in_phase_services(house: Household) -
     outcome = house.run("def default(container): pass")
     assert outcome.error is not None
     assert (outcome.error["phase"], outcome.error["message"]) == ("services", "no")
+
+
+def test_an_edit_of_the_services_file_counts_though_its_size_and_time_stay(house: Household) -> None:
+    path = house.root / "services.py"
+    path.write_text("def register(container): container.register('word', 'old', value=True)")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    py_compile.compile(str(path))  # as an import leaves it behind
+    path.write_text(path.read_text().replace("old", "new"))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    assert house.run("def default(word): return word").result == "new"
 
 
 def test_a_job_sees_the_same_classes_as_the_services_file(house: Household) -> None:
