@@ -64,4 +64,5 @@ def own_settings(job: Job, settings: Settings) -> Mapping[str, Any]:
         "retention": settings.retention,
         "retention_failed": settings.retention_failed,
         "retention_rows": settings.retention_rows,
+        "retention_calls": settings.retention_calls,
     }
