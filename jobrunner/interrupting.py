@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jobrunner import durations
+from jobrunner.shield import put_off
 
 GRACE = 5.0  # seconds that something has to end in, once it was interrupted
 
@@ -123,6 +124,8 @@ def raise_in(thread: int, error: type[BaseException] | None) -> None:
 
 
 def _heard(*_: object) -> None:
+    if put_off(_heard):
+        return
     for guard in tuple(_armed.get(threading.get_ident(), ())):
         guard.ring()
 

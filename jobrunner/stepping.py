@@ -1,38 +1,32 @@
 """The steps of a run, in its own process: what was done is handed back, what is done is told to the node.
 
-Sync and async bodies share one coroutine a step. In a sync body it never really waits: what is awaitable
-is run to its end by the run's event loop (`Driven`). In an async body it is what `await ctx.step(…)` awaits.
+Sync and async bodies share one coroutine a step. In a sync body it never really waits: what is awaitable is
+run to its end by the run's event loop (`ways.Driven`). In an async body it is what `await` awaits.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobrunner import branches, effects, terms
+from jobrunner import branches, effects, terms, ways
 from jobrunner.durations import MICROS
 from jobrunner.effects import Effects
 from jobrunner.errors import BadArgument, BadRequest, StateError
 from jobrunner.failure import describe
 from jobrunner.outcomes import PermanentFailure, Skip, Suspended
 from jobrunner.undoing import record
+from jobrunner.ways import Loop, Place, Way
 from jobrunner.workflow import EventFailed, Step, check_name, read_timeout
 
 if TYPE_CHECKING:
-    from jobrunner.interrupting import Guard
     from jobrunner.wire import ErrorInfo, Frame, RunSpec, WireEffects
 
 LONGEST_RESULT = 64 * 1024  # bytes as JSON
 LONGEST_EFFECTS = 5 * 1024 * 1024  # characters of JSON that one step may have gathered
-_SLICE = 0.1  # seconds after which a thread that sleeps hears that it shall end
-
-_place: ContextVar[Place | None] = ContextVar("place", default=None)
 
 
 class Line(Protocol):
@@ -54,87 +48,6 @@ class Line(Protocol):
     def request(self, verb: str, payload: Mapping[str, Any]) -> Frame:
         """Ask and wait for the answer."""
         ...
-
-
-class Loop(Protocol):
-    """What runs async code for sync code."""
-
-    @property
-    def running(self) -> bool:
-        """Whether this very code runs in an event loop."""
-        ...
-
-    def drive(self, awaitable: Awaitable[Any]) -> Any:
-        """Run an awaitable to its end."""
-        ...
-
-
-class Place:
-    """Where steps are: the run itself, or one try of a step. Each name is used once there."""
-
-    def __init__(self, path: str = "", around: Place | None = None) -> None:
-        self.path = path
-        self.guard: Guard | None = None
-        self._around = around
-        self._used: set[str] = set()
-
-    def take(self, name: str) -> str:
-        """Return the path of a step here. Raises BadArgument when there is one of that name already."""
-        path = f"{self.path}/{name}" if self.path else name
-        if name in self._used:
-            said = f"there is a step {path!r} already: each has a name of its own, by which it is found again"
-            raise BadArgument(said, argument="name", hint=f'in a loop: f"{name}-{{i}}"')
-        self._used.add(name)
-        return path
-
-    @property
-    def late(self) -> bool:
-        """Whether this, or something around it, has taken too long and is to end."""
-        rung = self.guard is not None and self.guard.rung
-        return rung or (self._around is not None and self._around.late)
-
-
-class Way(Protocol):
-    """How a step waits."""
-
-    async def settle(self, awaitable: Awaitable[Any]) -> Any:
-        """Return what the awaitable returns."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        ...
-
-
-class Driven:
-    """Of a sync body: nothing is really awaited."""
-
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
-
-    async def settle(self, awaitable: Awaitable[Any]) -> Any:
-        """Return what the awaitable returns."""
-        return self._loop.drive(_carried(awaitable, _place.get()))
-
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _SLICE))
-
-
-class Awaited:
-    """Of an async body."""
-
-    async def settle(self, awaitable: Awaitable[Any]) -> Any:
-        """Return what the awaitable returns."""
-        return await awaitable
-
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        import asyncio
-
-        await asyncio.sleep(seconds)
 
 
 class Steps:
@@ -212,7 +125,7 @@ class Steps:
             tried += 1
             layer, place = Effects(effects.current(self._line.effects)), Place(path, here)
             try:
-                with _inside(place, layer):
+                with ways.inside(place, layer):
                     result = await self._call(one, place, way)
             except BaseException as error:
                 layer.close(well=False)
@@ -273,20 +186,20 @@ class Steps:
     # -- several, and those that wait ----------------------------------------------------------------
 
     async def _together(
-        self, works: list[Callable[[Way], Coroutine[Any, Any, Any]]], paths: list[str],
+        self, works: Sequence[Callable[[Way], Coroutine[Any, Any, Any]]], paths: list[str],
         layers: list[Effects], limit: int | None, way: Way,
     ) -> list[Any]:  # fmt: skip
         bound = [partial(work, way) for work in works]
         try:
-            if isinstance(way, Driven):
-                ended = branches.in_threads([partial(_end_of, work) for work in bound], limit)
+            if isinstance(way, ways.Driven):
+                ended = branches.in_threads([partial(ways.end_of, work) for work in bound], limit)
             else:
                 ended = await branches.in_tasks(bound, limit)
         finally:
             for layer in layers:  # in the order of the steps, whichever ended first
                 layer.close(well=True)
         if any(one.error is not None and not isinstance(one.error, Suspended) for one in ended):
-            self._waiting.difference_update(paths)
+            self._waiting.clear()
         return branches.values(paths, ended)
 
     async def _branch(self, work: Callable[[Way], Awaitable[Any]], layer: Effects, way: Way) -> Any:
@@ -310,13 +223,13 @@ class Steps:
 
     def _either(self, path: str, work: Callable[[Way], Coroutine[Any, Any, Any]]) -> Any:
         if not self._loop.running:
-            return _end_of(partial(work, Driven(self._loop)))
+            return ways.end_of(partial(work, ways.Driven(self._loop)))
         coroutine = self._promised[path] = self._kept(path, work)
         return coroutine
 
     async def _kept(self, path: str, work: Callable[[Way], Coroutine[Any, Any, Any]]) -> Any:
         self._promised.pop(path, None)
-        return await work(Awaited())
+        return await work(ways.Awaited())
 
     def _check(self) -> Place:
         """Return where we are. Raises where there can be no steps."""
@@ -326,37 +239,7 @@ class Steps:
         return self._here()
 
     def _here(self) -> Place:
-        return _place.get() or self._outermost
-
-
-@contextmanager
-def _inside(place: Place, layer: Effects) -> Iterator[None]:
-    token = _place.set(place)
-    try:
-        with effects.within(layer):
-            yield
-    finally:
-        _place.reset(token)
-
-
-async def _carried(awaitable: Awaitable[Any], place: Place | None) -> Any:
-    """Await in the place of whoever asks: an event loop has a context of its own."""
-    token = _place.set(place)
-    try:
-        return await awaitable
-    finally:
-        _place.reset(token)
-
-
-def _end_of(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Return what a coroutine returns that never really waits."""
-    coroutine = work()
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    coroutine.close()
-    raise RuntimeError("a step of a sync body waits for a loop")
+        return ways.here() or self._outermost
 
 
 def _checked(step: object) -> Step:
@@ -365,7 +248,9 @@ def _checked(step: object) -> Step:
     if inspect.iscoroutine(step):
         step.close()
     hint = "from jobrunner.workflow import step; ctx.parallel(step(name, fn, …), step(…))"
-    raise BadArgument(f"parallel takes steps that are yet to be done, not {step!r:.100}", argument="steps", hint=hint)
+    raise BadArgument(
+        f"parallel takes steps that are yet to be done, not {step!r:.100}", argument="steps", hint=hint
+    )
 
 
 def _bounded(path: str, layer: Effects) -> WireEffects:

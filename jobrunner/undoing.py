@@ -48,7 +48,9 @@ def record(undo: Undo | Callable[..., Any] | None, file: str) -> dict[str, Any] 
         _check_call(undo, (None,), {})
         return {"target": address(undo, file), "args": None, "given": False}
     _check_call(undo.fn, undo.args, undo.kwargs)
-    args, _ = terms.plain([list(undo.args), dict(undo.kwargs)], "what undo is to be called with", LONGEST_ARGS)
+    args, _ = terms.plain(
+        [list(undo.args), dict(undo.kwargs)], "what undo is to be called with", LONGEST_ARGS
+    )
     return {"target": address(undo.fn, file), "args": args, "given": True}
 
 
@@ -60,7 +62,9 @@ def address(fn: Callable[..., Any], file: str) -> str:
     if "<lambda>" in name:
         raise BadArgument("undo is a lambda, which no later process can find", argument="undo", hint=_DEF)
     if "<locals>" in name:
-        said = f"undo is {name.rpartition('.')[2]}, defined inside of a function: no later process can find it"
+        said = (
+            f"undo is {name.rpartition('.')[2]}, defined inside of a function: no later process can find it"
+        )
         raise BadArgument(said, argument="undo", hint=_DEF)
     if module is None or not _is_same(_found(module, name), fn):
         said = f"undo is {name:.100}, and by that name no later process would find the same"
@@ -83,7 +87,9 @@ def _check_call(fn: Callable[..., Any], args: tuple[Any, ...], named: Mapping[st
     except ValueError:  # a builtin that does not tell
         return
     for taken in bound.arguments.keys() & {"ctx", "container"}:
-        said = f"undo: an argument would become {taken}, which {getattr(fn, '__qualname__', fn)} gets by itself"
+        said = (
+            f"undo: an argument would become {taken}, which {getattr(fn, '__qualname__', fn)} gets by itself"
+        )
         raise BadArgument(said, argument="undo", hint="let it come first: def refund(charge, ctx)")
 
 

@@ -66,6 +66,9 @@ class Tries(NamedTuple):
         return wait + (chance % (most + 1) if most else 0)
 
 
+ONCE = Tries()
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A step that is yet to be done, made by `step`; `timeout` is in microseconds."""
@@ -75,7 +78,7 @@ class Step:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     undo: Undo | Callable[..., Any] | None = None
-    tries: Tries = Tries()
+    tries: Tries = ONCE
     timeout: int | None = None
 
 
