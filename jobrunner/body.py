@@ -25,7 +25,7 @@ from jobrunner.errors import ConfigError, JobrunnerError
 from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
 from jobrunner.failure import describe, shorten
 from jobrunner.fingerprint import sha256
-from jobrunner.link import Link
+from jobrunner.link import Line, Link
 from jobrunner.masking import Masker
 from jobrunner.outcomes import Skip
 from jobrunner.provider import Target
@@ -74,7 +74,8 @@ class Run:
         self._hash = ""
         self._container: Container | None = None
         self._masker = Masker(spec["secrets"])
-        self._context = Context(spec, link, mask=self._masker.text)
+        self._line = Line(link, _NO_HOOK if spec["hook"] is not None else "")
+        self._context = Context(spec, self._line, mask=self._masker.text, loop=shop.loop)
 
     def perform(self) -> Reply:
         """Go through the phases and return the reply."""
@@ -92,7 +93,22 @@ class Run:
         if error is not None:
             reply = self._verdict(error)
         self._context.flush()
-        return self._clean_up(reply, error)
+        reply = self._clean_up(reply, error)
+        self._hand_in(reply)
+        return reply
+
+    @property
+    def _gathered(self) -> bool:
+        """Whether what the run writes takes effect with its success, and only if what it read is still so."""
+        return self._spec["delivery"] == "exactly-once" and not self._spec["undo"]
+
+    def _hand_in(self, reply: Reply) -> None:
+        """Tell the node what it is to commit together with the reply; nothing more can be asked then."""
+        if reply["state"] not in ("succeeded", "failed"):
+            self._line.close()
+            return
+        with contextlib.suppress(OSError):  # the reply finds it out
+            self._line.close(well=reply["state"] == "succeeded", reads=self._gathered)
 
     def _work(self) -> Reply:
         spec = self._spec
@@ -145,8 +161,20 @@ class Run:
         self._container = container = shop.root.open_run()
         container.provide("ctx", self._context)
         container.provide("params", self._context.params)
+        container.provide_when_asked("state", self._state)
+        container.provide_when_asked("scheduler", self._scheduler)
         shop.project.virtualize(container, self._context.params)
         return self._context.params
+
+    def _state(self) -> Any:
+        from jobrunner.documents import State
+
+        return State(self._line, gathered=self._gathered)
+
+    def _scheduler(self) -> Any:
+        from jobrunner.calls import Scheduler
+
+        return Scheduler(self._line)
 
     def _clean_up(self, reply: Reply, error: BaseException | None) -> Reply:
         raised = self._container.close(error) if self._container is not None else []
@@ -182,6 +210,7 @@ class Run:
         return Reply(state=state, result=result, truncated=truncated, error=error, fileHash=self._hash)
 
 
+_NO_HOOK = "a hook has neither state nor scheduler: its run is over, and what that did is committed"
 _RETURN = "use return instead of yield"
 _RUN = "add one: def run(self): ..."
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from jobrunner.clock import SystemClock, to_datetime, to_iso
 from jobrunner.errors import NotYetSupported
 from jobrunner.outcomes import Canceled
 from jobrunner.wire import RunSpec
+
+if TYPE_CHECKING:
+    from jobrunner.documents import Loop
 
 Told = float | int | str | None
 _EVERY = 0.25  # seconds between two words about progress
@@ -19,7 +22,10 @@ _EVERY = 0.25  # seconds between two words about progress
 class Wire(Protocol):
     """What the context needs of the run's end of the wire."""
 
-    canceled: str | None
+    @property
+    def canceled(self) -> str | None:
+        """Why somebody asked the run to end, else None."""
+        ...
 
     def ask(self, verb: str, payload: Mapping[str, Any]) -> int:
         """Ask without waiting for the answer."""
@@ -27,6 +33,10 @@ class Wire(Protocol):
 
     def poll(self) -> None:
         """Read what has arrived."""
+        ...
+
+    def request(self, verb: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask, and wait for the answer."""
         ...
 
 
@@ -82,6 +92,7 @@ class Context:
         wire: Wire,
         clock: Callable[[], float] | None = None,
         mask: Callable[[str], str] = str,
+        loop: Loop | None = None,
     ) -> None:
         self.run_id = spec["runId"]
         self.job = spec["job"]
@@ -101,6 +112,7 @@ class Context:
         self._wire = wire
         self._clock = clock or SystemClock().monotonic
         self._mask = mask
+        self._loop = loop
         self._told_at: dict[str, float] = {}
         self._untold: dict[str, Mapping[str, Any]] = {}
 
@@ -140,9 +152,17 @@ class Context:
         """Not in this version."""
         raise NotYetSupported("ctx.step is not in this version", hint="do the work in one body")
 
-    def once(self, *_: object, **__: object) -> NoReturn:
-        """Not in this version."""
-        raise NotYetSupported("ctx.once is not in this version", hint="use ctx.idempotency_key")
+    def once(self, key: str, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+        """Call `fn` with what follows, and record its result for this job; once that is recorded, return it.
+
+        For what `state` does not cover: `fn` is never called again for this key, by no attempt and no later
+        run. It is where a run ends between its return and the record that `fn` may be called twice. The
+        result is JSON, at most 1 MiB. Where an event loop runs and `fn` is async, await it.
+        """
+        from jobrunner.documents import once
+
+        assert self._loop is not None
+        return once(self._wire, self._loop, key, fn, args, named)
 
     def flush(self) -> None:
         """Tell what the rate limit has held back; the harness calls it when the body has ended."""

@@ -41,6 +41,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, NotRequired, TypedDict
 
 LONGEST = 32 * 1024 * 1024
+LONGEST_WORD = 6 * 1024 * 1024  # bytes of one that a run sends: 4 MiB of params, some escaped, and more
 _LENGTH = struct.Struct("!I")
 
 Frame = dict[str, Any]
