@@ -121,7 +121,7 @@ class RunSpec(TypedDict):
 
 
 class ErrorInfo(TypedDict):
-    """Why a run failed. `phase`: import, services, resolve, body, result or cleanup.
+    """Why a run failed. `phase`: import, services, resolve, body, undo, result or cleanup.
 
     `permanent` is there, and true, when the body raised `PermanentFailure`.
     """
