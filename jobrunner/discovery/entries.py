@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple
 from functools import cached_property
 from typing import Any, TypedDict
 
@@ -11,12 +10,13 @@ from jobrunner import config
 from jobrunner.clock import SECOND, Instant
 from jobrunner.config import Place
 from jobrunner.config.values import OURS
+from jobrunner.discovery import signature
 from jobrunner.discovery.files import Description, Found, describe
 from jobrunner.discovery.servicesfile import services_look
 from jobrunner.discovery.summary import summarize
 from jobrunner.discovery.walk import ProblemRow, shown_path
 from jobrunner.errors import ConfigError
-from jobrunner.model import Job, Parameter
+from jobrunner.model import Job
 from jobrunner.settings import FILE, Settings
 
 FORGOTTEN = 60 * SECOND  # after this a failed import is tried again: a package may be there by now
@@ -35,7 +35,7 @@ class JobEntry(TypedDict):
 class Entry(TypedDict):
     """One file. `files` are hashes of others that its configs came from; a failed import `expires`.
 
-    `takes` has the values of each `Parameter` of its function, and is None where nobody can tell them.
+    `takes` is what its function takes, as `signature.written` writes it.
     `unread`: its config is computed, and it was not executed to be read; this expires at once.
     """
 
@@ -44,7 +44,7 @@ class Entry(TypedDict):
     hash: str
     doc: str
     imports: list[str]
-    takes: list[list[Any]] | None
+    takes: str
     jobs: list[JobEntry]
     problems: list[ProblemRow]
     files: dict[str, str]
@@ -128,9 +128,7 @@ def _entry(
         hash=description.content_hash,
         doc=" ".join(each for each in description.doc.split() if each.isprintable())[:1000],
         imports=description.imports,
-        takes=None
-        if description.parameters is None
-        else [list(astuple(each)) for each in description.parameters],
+        takes=signature.written(description.parameters),
         jobs=[],
         problems=[],
         files=description.files,
@@ -174,10 +172,9 @@ def _read(
 ) -> tuple[Job | None, list[ConfigError]]:
     file = shown_path(entry["path"], settings.project)
     written = config.Written(each["config"], file, each["line"], each["lines"])
-    takes = None if entry["takes"] is None else tuple(Parameter(*values) for values in entry["takes"])
     place = Place(
         entry["path"], entry["folder"], entry["hash"], entry["doc"], tuple(entry["imports"]),
-        takes, services_look=overrides.services_look,
+        signature.parsed(entry["takes"]), services_look=overrides.services_look,
     )  # fmt: skip
     try:
         over = overrides.of(config.readable_name(each["config"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+from functools import lru_cache
 from typing import Any
 
 from jobrunner.model import Parameter
@@ -10,6 +12,7 @@ from jobrunner.parameters import OTHERS, OWN
 from jobrunner.probe import plain
 from jobrunner.settings.jsonvalues import flaw
 
+SIMPLE = (str, int, type(None))
 KINDS = {"List": "list", "Dict": "dict", "Any": "", "object": ""}
 Def = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -27,6 +30,19 @@ def parameters(function: Def | None) -> tuple[Parameter, ...] | None:
     return (*found, OTHERS) if looks else tuple(found)
 
 
+def written(takes: tuple[Parameter, ...] | None) -> str:
+    """Return parameters as one text, which `parsed` takes back."""
+    if takes is None:
+        return ""
+    return json.dumps([(one.name, one.kind, one.required, one.default) for one in takes])
+
+
+@lru_cache(maxsize=10_000)
+def parsed(text: str) -> tuple[Parameter, ...] | None:
+    """Return the parameters of a text; thousands of jobs share few of them, and they are immutable values."""
+    return tuple(Parameter(*values) for values in json.loads(text)) if text else None
+
+
 def _parameter(arg: ast.arg, default: ast.expr | None) -> Parameter:
     kind = _kind(arg.annotation)
     if default is None:
@@ -39,6 +55,8 @@ def _parameter(arg: ast.arg, default: ast.expr | None) -> Parameter:
 
 def _literal(node: ast.expr) -> tuple[Any, bool]:
     """Return (the value, True) of a default that is JSON, else (None, False)."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, SIMPLE):
+        return node.value, True
     try:
         value = plain(ast.literal_eval(node))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
