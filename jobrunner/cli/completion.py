@@ -35,7 +35,7 @@ def completion(ctx: click.Context, shell: str | None) -> None:
 def _without_blank(script: str) -> str:
     """Let the value follow `-p rows=` at once; fish does so by itself."""
     bash = "    return 0\n"
-    ends = '    if [[ "${COMPREPLY[0]}" == *= ]]; then compopt -o nospace; fi\n'
+    ends = '    if [[ "${COMPREPLY[0]-}" == *= ]]; then compopt -o nospace; fi\n'
     zsh = "compadd -U -V unsorted -a completions"
     joined = "compadd -U -S '' -V unsorted -a completions"
     either = f'if [[ "$completions[1]" == *= ]]; then {joined}; else {zsh}; fi'
