@@ -349,13 +349,17 @@ class NodeFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """A job's current definition as the store keeps it; `config` has canonical keys."""
+    """A job's current definition as the store keeps it; `config` has canonical keys.
+
+    `parameters` is what its function takes; None: anything, or nobody can tell.
+    """
 
     job_id: int
     name: str
     hash: str
     file: str
     config: Mapping[str, Any]
+    parameters: tuple[Parameter, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
