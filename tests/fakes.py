@@ -43,6 +43,7 @@ class FakeExecutor:
         self.specs: dict[int, RunSpec] = {}
         self.started: list[RunSpec] = []
         self.hooks: list[RunSpec] = []
+        self.answers: dict[tuple[int, int], dict[str, Any]] = {}
         self.stopped: list[tuple[int, str, str | None]] = []
         self._happened: list[Happening] = []
         self._pid = 100
@@ -81,7 +82,7 @@ class FakeExecutor:
         return happened
 
     def answer(self, run_id: int, number: int, payload: dict[str, Any]) -> None:
-        return
+        self.answers[run_id, number] = payload
 
 
 def a_job(name: str = "job", schedule: Any = "* * * * *", **fields: Any) -> Job:
