@@ -241,7 +241,7 @@ class Requests:
         timeout = payload["timeout"]
         deadline = None if timeout is None else now + int(timeout)
         step = self._store.wait_step(talk.run, payload["path"], deadline, now)
-        return None if step is None else {"state": step.state, "result": step.result, "error": step.error}
+        return None if step is None else {"state": step.state, "result": step.result, "failure": step.error}
 
     def _undone(self, talk: Talk, payload: Payload, now: Instant) -> Answer | None:
         ours = self._store.undone(talk.run, payload["path"], payload["error"], now)
