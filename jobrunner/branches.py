@@ -22,6 +22,23 @@ class Ended(NamedTuple):
     error: BaseException | None = None
 
 
+class _Worker(threading.Thread):
+    """A thread that says when it is over: a `join` that a signal interrupts takes the thread for ended."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__(daemon=True, name="jobrunner-step")
+        self.over = threading.Event()
+        self._work = work
+
+    def run(self) -> None:
+        """Work, to the end or until it is canceled."""
+        try:
+            with suppress(Canceled):
+                self._work()
+        finally:
+            self.over.set()
+
+
 def in_threads(works: Sequence[Callable[[], Any]], limit: int | None) -> list[Ended]:
     """Call each in a thread, at most `limit` at once, each in a copy of the caller's context.
 
@@ -31,21 +48,20 @@ def in_threads(works: Sequence[Callable[[], Any]], limit: int | None) -> list[En
     waiting = deque((at, contextvars.copy_context(), work) for at, work in enumerate(works))
 
     def work_off() -> None:
-        with suppress(IndexError, Canceled):
+        with suppress(IndexError):
             while True:
                 at, context, work = waiting.popleft()
                 ended[at] = _attempt(context, work)
 
-    count = min(limit or len(works), len(works))
-    threads = [threading.Thread(target=work_off, daemon=True, name="jobrunner-step") for _ in range(count)]
+    workers = [_Worker(work_off) for _ in range(min(limit or len(works), len(works)))]
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.over.wait()
     except BaseException:
         waiting.clear()
-        _cancel([thread for thread in threads if thread.is_alive()])
+        _cancel(workers)
         raise
     return ended
 
@@ -91,10 +107,10 @@ def _attempt(context: contextvars.Context, work: Callable[[], Any]) -> Ended:
         return Ended(error=error)
 
 
-def _cancel(threads: Sequence[threading.Thread]) -> None:
-    for thread in threads:
-        if thread.ident is not None:
-            raise_in(thread.ident, Canceled)
+def _cancel(workers: Sequence[_Worker]) -> None:
+    running = [worker for worker in workers if worker.ident is not None and not worker.over.is_set()]
+    for worker in running:
+        raise_in(worker.ident or 0, Canceled)
     limit = time.monotonic() + GRACE
-    for thread in threads:
-        thread.join(max(0.0, limit - time.monotonic()))
+    for worker in running:
+        worker.over.wait(max(0.0, limit - time.monotonic()))

@@ -207,17 +207,14 @@ class Steps:
             return await work(way)
 
     async def _wait(self, path: str, micros: int | None, way: Way) -> Any:
-        found: Mapping[str, Any] | None = self._known.get(path)
-        if found is None or found["state"] not in ("done", "failed"):
-            found = self._line.request("step.wait", {"path": path, "timeout": micros})
-        if found["state"] == "done":
-            return _copy(found["result"])
-        if found["state"] == "waiting":
+        known = self._known.get(path)
+        if known is not None and known["state"] in ("done", "failed"):
+            return _came(path, known["state"], known["result"], known["error"])
+        answer = self._line.request("step.wait", {"path": path, "timeout": micros})
+        if answer["state"] == "waiting":
             self._waiting.add(path)
             raise Suspended(path)
-        error = found["error"] or {}
-        kind = TimeoutError if error.get("type") == "TimeoutError" else EventFailed
-        raise kind(str(error.get("message") or f"{path!r} did not come"))
+        return _came(path, answer["state"], answer["result"], answer["failure"])
 
     # -- sync or async -------------------------------------------------------------------------------
 
@@ -251,6 +248,15 @@ def _checked(step: object) -> Step:
     raise BadArgument(
         f"parallel takes steps that are yet to be done, not {step!r:.100}", argument="steps", hint=hint
     )
+
+
+def _came(path: str, state: str, result: Any, failure: Mapping[str, Any] | None) -> Any:
+    """Return what an event has brought, or raise how it failed."""
+    if state == "done":
+        return _copy(result)
+    told = failure or {}
+    kind = TimeoutError if told.get("type") == "TimeoutError" else EventFailed
+    raise kind(str(told.get("message") or f"{path!r} did not come"))
 
 
 def _bounded(path: str, layer: Effects) -> WireEffects:

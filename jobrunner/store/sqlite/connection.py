@@ -199,6 +199,8 @@ def _connect(real: str, patience: float) -> apsw.Connection:
     connection = apsw.Connection(real, flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=200)
     try:
         connection.set_busy_timeout(int(patience * 1000))
+        # else a new value of a parameter may have the statement compiled anew, which costs more than it does
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         migrate.upgrade(connection, real)
         _use_wal(connection, patience)
         connection.execute(PRAGMAS).fetchall()

@@ -14,7 +14,7 @@ from jobrunner.store.steps import Error
 
 
 class Steps(Runs):
-    """The verbs steps, begin_step, end_step, to_undo and undone."""
+    """The verbs steps, begin_step, end_step, redo_step, to_undo and undone."""
 
     STEPS = """
         SELECT root_id, path, position, run_id, state, tries, started_at, finished_at, deadline,
@@ -58,6 +58,18 @@ class Steps(Runs):
             ours = self._is_ours(run)
             if ours:
                 self._db.rows(self.END_STEP, (run.root_id, path, run.id, *said, now))
+        return ours
+
+    REDO_STEP = """
+        UPDATE steps SET state = 'running', finished_at = NULL, result = NULL, effects = NULL
+        WHERE root_id = ? AND path = ? AND state = 'done'"""
+
+    def redo_step(self, run: Run, path: str) -> bool:
+        """See `Steps.redo_step`."""
+        with self._db.transaction():
+            ours = self._is_ours(run)
+            if ours:
+                self._db.rows(self.REDO_STEP, (run.root_id, path))
         return ours
 
     TO_UNDO = """
