@@ -40,9 +40,12 @@ class SqliteStore(Jobs, Facts, Schedule, Claims, Cancels, Control, Logs, Houseke
         create: bool = False,
         patience: float = 5.0,
         allow_network_fs: bool = False,
+        durable: bool = True,
     ) -> SqliteStore:
         """Open the file at `path`. Raises StateError."""
-        database = Database.open(path, create=create, patience=patience, allow_network_fs=allow_network_fs)
+        database = Database.open(
+            path, create=create, patience=patience, allow_network_fs=allow_network_fs, durable=durable
+        )
         try:
             return cls(url, database)
         except BaseException:
