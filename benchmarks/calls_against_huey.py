@@ -3,7 +3,7 @@
     python -m benchmarks.calls_against_huey [COUNT]
 
 - enqueue: COUNT no-op calls, one by one, from one process; each is on disk before the next (Huey: fsync=True)
-- drain: from the start of the workers until the last of them has run, workers being what the machine has cores
+- drain: from the start of the workers, one a core, until the last call has run
 - trigger: from `client.trigger` in another process to the first line of the body, the node idle or busy
 
 Huey keeps no history and runs in threads, or in processes that serve many tasks; jobrunner keeps a row for

@@ -46,6 +46,10 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     proving     what check finds out by rehearsing services and a job's parameters
     child       the process of a run
     body        one run as a pipeline of phases
+    results     what a body leaves, as plain JSON
+    stepping    ctx.step, parallel, wait_for: what was done is handed back
+    branches    several steps at a time
+    undoing     how a step is taken back, and that being done
     provision   services.py and services:
     eventloop   async bodies and services, one loop a run
     container   services, their lifetimes and their end
@@ -56,6 +60,9 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     logger      the run's logger
     failure     an exception as data
     link        the run's end of the wire
+    workflow    steps, as job files import them
+    ways        where a step is, and how it waits
+    interrupting  ends what takes too long
     effects     what a run has read, and would have its commit change
     terms       when a call may be, and with which params
     wire        the words that node and run share
@@ -67,7 +74,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     pace        how long runs usually take, and which is out of the ordinary
     plan        what is due and what becomes of it
     model       the nouns
-    outcomes    Skip, PermanentFailure, Canceled: what a body may raise
+    outcomes    Skip, PermanentFailure, Canceled, Suspended: what a body may raise
     schedules   the builders, as job files import them
     schedule/   when: arithmetic
     settings/   every setting and its default

@@ -15,15 +15,15 @@ from contextvars import ContextVar
 from typing import Any, Literal, TypeVar, cast, overload
 
 from jobrunner import injection
-from jobrunner.errors import ConfigError, NotYetSupported, ResolutionError
-from jobrunner.injection import LATER, Key, Parameter, Resolution
+from jobrunner.errors import ConfigError, ResolutionError
+from jobrunner.injection import Key, Parameter, Resolution
 from jobrunner.provider import Provider, Target, go_on, go_on_async, leave, leave_async
 
 Lifetime = Literal["singleton", "scoped", "transient"]
 Settle = Callable[[Awaitable[Any]], Awaitable[Any]]
 T = TypeVar("T")
 
-RESERVED = frozenset({"container", "ctx", "config", "params", "settings", *LATER})
+RESERVED = frozenset({"container", "ctx", "config", "params", "settings", "scheduler", "state"})
 _LIFETIMES = ("singleton", "scoped", "transient")
 _ABSENT: Any = object()
 _making: ContextVar[tuple[tuple[Key, str], ...]] = ContextVar("making", default=())
@@ -77,6 +77,10 @@ class Container:
     def provide(self, key: Key, value: Any) -> None:
         """Make a value of the harness known, reserved names included."""
         self._provide(key, Provider(value, True, "scoped", {}))
+
+    def provide_when_asked(self, key: Key, make: Callable[[], Any]) -> None:
+        """Make known what of the harness is made when it is first asked for."""
+        self._provide(key, Provider(make, False, "scoped", {}))
 
     def _provide(self, key: Key, provider: Provider) -> None:
         self._providers[key] = provider
@@ -150,8 +154,6 @@ class Container:
         if found is None:
             if default is not _ABSENT:
                 return default
-            if key in LATER:
-                raise NotYetSupported(LATER[key])
             _check_captive(key)
             raise unresolvable(injection.missing(_name(key), self), key)
         return await self._get(found, settle)

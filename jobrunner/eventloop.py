@@ -9,8 +9,10 @@ from _thread import get_ident
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from jobrunner.effects import Effects, innermost, within
 from jobrunner.errors import ResolutionError
 from jobrunner.outcomes import Canceled
+from jobrunner.shield import put_off
 
 
 class Alarm:
@@ -51,7 +53,7 @@ class Alarm:
             os.kill(os.getpid(), signal.SIGTERM)
             return
         self.rung = True
-        if not self.armed:
+        if not self.armed or put_off(self._ring):
             return
         self.armed = False  # once: what follows is the body's own clean-up
         if self.cancel is not None:
@@ -66,6 +68,12 @@ class EventLoop:
     def __init__(self, alarm: Alarm) -> None:
         self._alarm = alarm
         self._runner: Any = None
+        self._thread = get_ident()
+
+    @property
+    def running(self) -> bool:
+        """Whether the caller runs in an event loop."""
+        return _is_running()
 
     def drive(self, awaitable: Awaitable[Any]) -> Any:
         """Return the awaitable's result. Raises ResolutionError inside of a running loop."""
@@ -76,8 +84,10 @@ class EventLoop:
             raise ResolutionError(
                 "an async service was asked for in sync code: await container.resolve_async(key)"
             )
+        if get_ident() != self._thread:  # our loop is another thread's
+            return asyncio.run(_whole(awaitable))
         self._runner = self._runner or asyncio.Runner()
-        return self._runner.run(self._attended(awaitable))
+        return self._runner.run(self._attended(awaitable, innermost()))
 
     def close(self) -> None:
         """Cancel what the run left in the loop, and close it."""
@@ -85,12 +95,13 @@ class EventLoop:
         if runner is not None:
             runner.close()
 
-    async def _attended(self, awaitable: Awaitable[Any]) -> Any:
+    async def _attended(self, awaitable: Awaitable[Any], layer: Effects | None) -> Any:
         asyncio = sys.modules["asyncio"]
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         self._alarm.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
         try:
-            return await awaitable
+            with within(layer):  # the loop's own context is of when it was made, perhaps in another step
+                return await awaitable
         finally:
             self._alarm.cancel = None
 
@@ -105,9 +116,13 @@ def _is_running() -> bool:
     """Say whether a loop runs here; apart, so that its RuntimeError is the cause of nothing that follows."""
     try:
         sys.modules["asyncio"].get_running_loop()
-    except RuntimeError:
+    except (RuntimeError, KeyError):  # or there is no asyncio yet
         return False
     return True
+
+
+async def _whole(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 def _discard(awaitable: object) -> None:

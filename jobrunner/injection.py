@@ -13,14 +13,10 @@ from collections.abc import Callable, Container, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
 
-from jobrunner.errors import NotYetSupported, ResolutionError
+from jobrunner.errors import ResolutionError
 
 Key = str | type[Any]
 OWN = ("container", "ctx")
-LATER = {
-    "scheduler": "calls from inside a run (`scheduler`) are not in this version",
-    "state": "documents (`state`) are not in this version",
-}
 
 
 class Services(Protocol):
@@ -98,15 +94,11 @@ def resolution(parameter: Parameter, container: Services, params: Container[str]
     found = look_up(parameter, container, params)
     if found.source != "missing":
         return found
-    if parameter.name in LATER:
-        raise NotYetSupported(LATER[parameter.name])
     raise ResolutionError(found.problem or "", hint=None)
 
 
 def missing(name: str, container: Services) -> str:
     """Return the sentence about a service that nobody registered, with near names."""
-    if name in LATER:
-        return LATER[name]
     near = get_close_matches(name, container.names(), n=3)
     return f"no service {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
 
@@ -130,10 +122,8 @@ def look_up(parameter: Parameter, container: Services, params: Container[str]) -
 
 
 def _unresolved(parameter: Parameter, container: Services) -> str:
-    sentence = missing(parameter.name, container)
-    if parameter.name in LATER:
-        return sentence
     typed = f" nor of type {parameter.cls.__qualname__}" if parameter.cls is not None else ""
+    sentence = missing(parameter.name, container)
     return f"parameter {parameter.name!r}: no param of that name, {sentence}{typed}"
 
 

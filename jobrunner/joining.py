@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobrunner.clock import Instant
 from jobrunner.definitions import Definitions, restore
@@ -194,7 +194,8 @@ def restored(store: Store, settings: Settings, name: str) -> Job | None:
     """Return a job as the store knows it: for the policy of runs whose job this node does not hold."""
     for each in store.definitions():
         if each.name.casefold() == name.casefold():
-            return restore(each.name, each.config, each.file, each.hash, settings)
+            job = restore(each.name, each.config, each.file, each.hash, settings)
+            return None if job is None else replace(job, parameters=each.parameters)
     return None
 
 

@@ -1,25 +1,31 @@
-"""A run's end of the wire: says its frames, hears whether it should end."""
+"""A run's end of the wire: says its frames, asks and waits for answers, hears whether it should end."""
 
 from __future__ import annotations
 
 import os
 import select
-import signal
 import socket
 from _thread import RLock
 from collections import deque
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from jobrunner.wire import Decoder, Frame, encode
+from jobrunner.errors import BadArgument, BadRequest, JobrunnerError, Refused, StateError, UnknownJob
+from jobrunner.shield import Shield
+from jobrunner.wire import LONGEST_WORD, Decoder, Frame, WireError, encode
+
+if TYPE_CHECKING:
+    from jobrunner.effects import Effects
 
 _AT_ONCE = 65_536
+_LOOK_AGAIN = 0.02  # seconds; another thread may have taken in the answer that this one waits for
 
 
 class Link:
     """The socket to the node, in the run's process and in no other.
 
-    `canceled` is the reason of a cancel frame once one was read, else None. Safe to use from threads.
+    `canceled` is the reason of a cancel frame once one was read, else None. Safe to use from threads: each
+    that waits for an answer listens, and whoever reads keeps what the others wait for.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -29,9 +35,13 @@ class Link:
         self._owner = os.getpid()
         self._decoder = Decoder()
         self._heard: deque[Frame] = deque()
+        self._answers: dict[int, deque[Frame]] = {}  # to the requests that somebody waits for
+        self._unsent: deque[bytes] = deque()
         self._lock = RLock()
+        self._busy = False  # with a word; only a handler of the same thread ever finds it so
         self._asked = 0
         self._open = True
+        self._ended = False
         self.canceled: str | None = None
         os.register_at_fork(after_in_child=self._let_go)
 
@@ -41,40 +51,103 @@ class Link:
         return os.getpid() == self._owner
 
     def send(self, frame: Mapping[str, Any]) -> None:
-        """Send a frame whole. Raises OSError when the wire is gone, TypeError or ValueError for no JSON."""
+        """Send a frame whole. Raises OSError when the wire is gone, TypeError or ValueError for no JSON and
+        for what is too long."""
         data = encode(frame)
+        if len(data) > LONGEST_WORD:
+            raise ValueError(f"a frame of {len(data)} bytes is over the limit of {LONGEST_WORD}")
         with self._lock:
             self._check()
-            # A handler that raises in the middle would leave half a frame on the wire.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-            try:
-                self._send_all(data)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            self._unsent.append(data)
+            if not self._busy:  # else this is a signal's handler: the word that it interrupts goes first
+                self._send_all()
 
     def ask(self, verb: str, payload: Mapping[str, Any]) -> int:
         """Ask the node for something without waiting; returns the number of the request."""
-        with self._lock:
-            self._asked += 1
-            self.send({"ask": self._asked, "verb": verb, "payload": payload})
-            return self._asked
+        number = self._number()
+        self.send({"ask": number, "verb": verb, "payload": payload})
+        return number
+
+    def request(self, verb: str, payload: Mapping[str, Any], check: Callable[[], None]) -> list[Frame]:
+        """Ask, and return the answers: one, and another after each that says there is more.
+
+        While the node is stopped it waits. `check` is called again and again meanwhile: it raises once there
+        is nothing to wait for. Raises the JobrunnerError that the node answers, BadRequest for what cannot
+        be said and StateError when the wire is gone.
+        """
+        number = self._number()
+        heard = self._answers[number] = deque()
+        try:
+            self._say({"ask": number, "verb": verb, "payload": payload})
+            answers = [self._next(heard, check)]
+            while answers[-1].get("more"):
+                answers.append(self._next(heard, check))
+            return answers
+        except (OSError, WireError) as error:
+            raise StateError(f"{verb}: {error}") from None
+        finally:
+            self._answers.pop(number, None)
 
     def poll(self) -> None:
         """Read what has arrived, without waiting; never raises: a broken wire is found when replying."""
-        with self._lock:
-            try:
-                self._check()
-                while select.select([self._fd], [], [], 0)[0] and self._read():
-                    pass
-            except (OSError, ValueError):
-                self._open = False
+        try:
+            while self._take_in():
+                pass
+        except (OSError, ValueError, WireError):
+            self._open = False
 
     def wait(self) -> Frame | None:
         """Wait for the next frame that starts a run; None when there will be none."""
-        while not self._heard:
-            if not self._read():
+        while True:
+            # A thread that a body has left behind may wait for an answer, and take in our frame.
+            patience = _LOOK_AGAIN if self._answers else None
+            if self._heard:
+                return self._heard.popleft()
+            if self._ended:
                 return None
-        return self._heard.popleft()
+            if self._arrived(patience):
+                self._take_in()
+
+    def _number(self) -> int:
+        with self._lock:
+            self._asked += 1
+            return self._asked
+
+    def _say(self, request: Mapping[str, Any]) -> None:
+        try:
+            self.send(request)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise BadRequest(f"{request['verb']} cannot be asked for: {error}") from None
+
+    def _next(self, heard: deque[Frame], check: Callable[[], None]) -> Frame:
+        while not heard:
+            check()
+            if self._arrived(_LOOK_AGAIN):
+                self._take_in()
+            if self._ended and not heard:
+                raise OSError("the node is gone")
+        answer = heard.popleft()
+        if "error" in answer:
+            raise refusal(answer["error"])
+        return answer
+
+    def _arrived(self, timeout: float | None) -> bool:
+        return bool(select.select([self._fd], [], [], timeout)[0])
+
+    def _take_in(self) -> bool:
+        """Read what is there, for whom it may concern; False when nothing is."""
+        with self._lock:
+            self._check()
+            if self._busy:
+                raise OSError("a signal's handler cannot ask in the middle of a word")
+            if not self._arrived(0):
+                return False
+            with Shield():
+                self._busy = True
+                try:
+                    return self._read()
+                finally:
+                    self._busy = False
 
     def _read(self) -> bool:
         data = os.read(self._fd, _AT_ONCE)
@@ -84,12 +157,21 @@ class Link:
                 self.canceled = None
             elif "cancel" in frame:
                 self.canceled = str(frame["cancel"] or "")
+            elif (waiting := self._answers.get(frame.get("answer", 0))) is not None:
+                waiting.append(frame)
+        self._ended = not data
         return bool(data)
 
-    def _send_all(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
+    def _send_all(self) -> None:
+        with Shield():
+            self._busy = True
+            try:
+                while self._unsent:
+                    rest = memoryview(self._unsent.popleft())
+                    while rest:
+                        rest = rest[os.write(self._fd, rest) :]
+            finally:
+                self._busy = False
 
     def _check(self) -> None:
         # The body may have closed every descriptor and opened a file that now has our number.
@@ -103,9 +185,88 @@ class Link:
         self._open = False
 
 
+class Line:
+    """What one run says and asks, until it has ended.
+
+    `closed` says why the run cannot ask for anything; it then cannot change anything either.
+    """
+
+    def __init__(self, link: Link, closed: str = "") -> None:
+        self._link = link
+        self.closed = closed
+        self._over = False
+        self._effects: Effects | None = None
+
+    @property
+    def canceled(self) -> str | None:
+        """Why somebody asked the run to end, else None."""
+        return self._link.canceled
+
+    @property
+    def effects(self) -> Effects:
+        """What the run has read and would have its commit change: the layer around all others."""
+        if self._effects is None:
+            from jobrunner.effects import Effects
+
+            self._effects = Effects()
+        return self._effects
+
+    def ask(self, verb: str, payload: Mapping[str, Any]) -> int:
+        """Ask without waiting for the answer. Raises OSError when the run is over or the wire is gone."""
+        if self.closed:
+            raise OSError(self.closed)
+        return self._link.ask(verb, payload)
+
+    def poll(self) -> None:
+        """Read what has arrived."""
+        if not self._over:
+            self._link.poll()
+
+    def check(self) -> None:
+        """Raise Refused where nothing can be asked for: in a fork, in a hook, after the run."""
+        if not self._link.mine:
+            raise Refused(
+                "state, scheduler and ctx belong to the run's own process, and this is a fork of it",
+                hint="use them in the body, and hand plain values to its processes",
+            )
+        if self.closed:
+            raise Refused(self.closed)
+
+    def request(self, verb: str, payload: Mapping[str, Any]) -> Frame:
+        """Ask, and return the answer; raises as `Link.request` does."""
+        return self.request_all(verb, payload)[0]
+
+    def request_all(self, verb: str, payload: Mapping[str, Any]) -> list[Frame]:
+        """Ask for what may come in several answers."""
+        self.check()
+        return self._link.request(verb, payload, self.check)
+
+    def close(self, *, well: bool = False, reads: bool = False) -> None:
+        """The run has ended: nothing can be asked for from now on.
+
+        What its commit is to change is told where it has ended `well`; with `reads` also what it has read
+        before it would change something: a run to which that no longer applies is repeated.
+        """
+        self._over, self.closed = True, self.closed or "the run is over"
+        if self._effects is not None and self._effects.changes:
+            for piece in self._effects.pieces(well=well, reads=reads):
+                self._link.ask("effects", piece)
+
+
 def pair() -> tuple[socket.socket, socket.socket]:
     """Return (the node's end, the run's end) of a new wire."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def refusal(told: Mapping[str, Any]) -> JobrunnerError:
+    """Return the error that the node has answered."""
+    code, message, hint = str(told.get("code")), str(told.get("message")), told.get("hint")
+    if code == "usage" and told.get("argument"):
+        return BadArgument(message, argument=str(told["argument"]), hint=hint)
+    kinds: Mapping[str, type[JobrunnerError]] = {
+        "superseded": JobrunnerError, "usage": BadRequest, "unknown-job": UnknownJob, "refused": Refused,
+    }  # fmt: skip
+    return kinds.get(code, StateError)(message, hint=hint)
 
 
 def _identity(descriptor: int) -> tuple[int, int]:

@@ -42,8 +42,10 @@ class Retries:
 class Parameter:
     """Something that a job's function takes, as its file says it. It may be a param, or a service.
 
-    `kind` is the annotated builtin type by name (int, float, bool, str, list, dict), or "" for any;
-    `default` is its default where that is JSON, and it is `required` when it has none.
+    `kind` is the name of the annotated type, "" for any or several, with ? behind it where None is allowed:
+    values are held to int, float, bool, str, list, dict, date, datetime. `default` is its default where that
+    is JSON, and it is `required` when it has none. One named `**` says that the function may look at any
+    param.
     """
 
     name: str
@@ -103,9 +105,7 @@ class Job:
     end_at: Instant | None = None
     imports: tuple[str, ...] = ()  # top-level modules that the file imports, for the zygote's preload
     overridden: tuple[str, ...] = ()  # config keys that jobrunner.yaml or `set` gave, sorted
-    parameters: tuple[Parameter, ...] | None = (
-        None  # what its function takes; None: anything, or nobody can tell
-    )
+    parameters: tuple[Parameter, ...] | None = None  # what its function takes; None: nobody can tell
 
     @property
     def schedule_key(self) -> str:
@@ -349,13 +349,17 @@ class NodeFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """A job's current definition as the store keeps it; `config` has canonical keys."""
+    """A job's current definition as the store keeps it; `config` has canonical keys.
+
+    `parameters` is what its function takes; None: anything, or nobody can tell.
+    """
 
     job_id: int
     name: str
     hash: str
     file: str
     config: Mapping[str, Any]
+    parameters: tuple[Parameter, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Any
 from jobrunner import body, failure, injection, provision
 from jobrunner.container import RESERVED, Container, Settle, unresolvable
 from jobrunner.errors import ConfigError, JobrunnerError, ResolutionError
-from jobrunner.injection import LATER, OWN, Key, Parameter, Resolution
+from jobrunner.injection import OWN, Key, Parameter, Resolution
 from jobrunner.provider import Provider, Target
 
 Answer = dict[str, Any]
@@ -56,7 +56,7 @@ class Rehearsal(Container):
         run = Rehearsal()
         run._root = self
         run.broken, run.lacking = self.broken, self.lacking
-        for name in ("ctx", "params"):
+        for name in ("ctx", "params", "scheduler", "state"):
             run.provide(name, {})
         return run
 
@@ -182,9 +182,9 @@ def _unresolved(function: Callable[..., Any], spec: Any) -> list[Answer]:
     # What a hook, or a service that is broken now, may yet bring is not missing.
     complete = complete and rehearsal.all_loaded
     return [
-        {"message": one.problem, "source": _kind(one)}
+        {"message": one.problem, "source": one.source}
         for one in found
-        if one.problem and (complete or _kind(one) != "missing")
+        if one.problem and (complete or one.source != "missing")
     ] + [{"message": text, "source": "service"} for text in rehearsal.lacking if complete]
 
 
@@ -196,7 +196,3 @@ def _project(spec: Any) -> tuple[Container, bool]:
     except BaseException:
         return root, False
     return root, not hasattr(sys.modules.get("services"), "virtualize")
-
-
-def _kind(one: Resolution) -> str:
-    return "later" if one.source == "missing" and one.parameter.name in LATER else one.source

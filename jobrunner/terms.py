@@ -1,9 +1,10 @@
-"""The terms of a call, whoever makes it: when it may be, and with which params."""
+"""The terms of what code asks for: when a call may be, with which params; keys, and values as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from jobrunner.errors import BadArgument
 FARTHEST = 5 * 366 * DAY  # from now, either way
 MOST_CALLS = 1000  # of one run
 LONGEST_PARAMS = 4 * 1024 * 1024  # bytes of one call's params, as JSON
+DEEPEST = 100  # levels of lists and dicts in a value
 MOST_BYTES = 16 * 1024 * 1024  # of the params of all calls of one run
 
 
@@ -76,3 +78,45 @@ def params_text(params: Mapping[str, Any]) -> str:
         said = f"the params have {size:,} bytes as JSON, of which {largest} has most; a call may have 4 MiB"
         raise BadArgument(said, argument=largest)
     return text
+
+
+def name_of(value: object, argument: str, longest: int) -> str:
+    """Return text that may be a name or key: neither empty nor long, without control characters."""
+    if not isinstance(value, str):
+        raise BadArgument(f"{argument} is {value!r:.100}: it must be text", argument=argument)
+    if not 0 < len(value) <= longest:
+        said = f"{argument} has {len(value)} characters: it must have between 1 and {longest}"
+        raise BadArgument(said, argument=argument)
+    if any(unicodedata.category(one) in ("Cc", "Cs") for one in value):
+        said = f"{argument} is {value!r:.100}: control characters cannot be in it"
+        raise BadArgument(said, argument=argument)
+    return value
+
+
+def plain(value: Any, argument: str, longest: int) -> tuple[Any, int]:
+    """Return (a copy of the value as plain JSON data, its size as JSON in bytes).
+
+    Raises BadArgument, naming the argument, for what is no JSON, nested too deeply or over `longest` bytes.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadArgument(f"{argument} cannot be kept as JSON: {error}", argument=argument) from None
+    if size > longest:
+        said = f"{argument} has {size:,} bytes as JSON; it may have {longest:,}"
+        raise BadArgument(said, argument=argument)
+    copy = json.loads(text)
+    if _deeper(copy, DEEPEST):
+        raise BadArgument(f"{argument} is nested more than {DEEPEST} levels deep", argument=argument)
+    return copy, size
+
+
+def _deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most + 1):
+        level = [one for one in level if isinstance(one, (list, dict))]
+        if not level:
+            return False
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return True

@@ -8,9 +8,9 @@ from dataclasses import replace
 import click
 
 from jobrunner import status
-from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb, with_stored
-from jobrunner.cli.jsonout import params, run_object
+from jobrunner.cli import out, params, report
+from jobrunner.cli.asking import Asked, JobName, Length, Text, with_stored
+from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
 from jobrunner.events import Draining, Event, Output
@@ -55,19 +55,11 @@ class Speaker:
 
 
 @click.command(
-    cls=Verb,
+    cls=params.JobVerb,
     epilog="jobrunner run sync-orders -p since=2026-05-01 -p full=true\njobrunner run report | jq .rows",
 )
 @click.argument("name", type=JobName())
-@click.option(
-    "-p",
-    "--param",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A param: JSON if it is JSON, else text.",
-)
-@click.option("--params", "text", metavar="JSON", help="Params as one JSON object.")
+@params.options
 @click.option("--timeout", type=Length(least=1), metavar="D", help="End it after so long, e.g. 30s.")
 @click.option(
     "--grace",
@@ -100,15 +92,14 @@ def run(
     that cannot be used, 4 it is running already, 5 it timed out, 6 it was canceled, 7 the state
     cannot be used, 130 interrupted.
     """
-    from jobrunner.cli.signature import check_params
     from jobrunner.once import Once
 
-    given = params(pairs, text)
     settings = _patient(asked.settings(grace=grace), grace)
     with asked.look(settings) as seen:
         settings = with_stored(settings, seen)
         job = report.find(report.load_all(settings), name, lambda: seen)
-    check_params(job, given, settings)
+    given = params.given(job, pairs, text)
+    params.refuse_missing(job, given, settings)
     store = asked.open(settings)
     speaker = Speaker()
     try:

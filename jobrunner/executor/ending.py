@@ -16,10 +16,12 @@ from jobrunner.wire import WireError
 StopState = Literal["canceled", "timed_out"]
 _STATES: Mapping[str, State] = {
     "succeeded": "succeeded", "failed": "failed", "skipped": "skipped", "canceled": "canceled",
+    "waiting": "waiting",
 }  # fmt: skip
 _LONGEST = 256 * 1024  # characters of a result or error; an honest child sends less
 _DEEPEST = 150
-_LONGEST_REQUEST = 16 * 1024  # characters of JSON; an honest child says a few numbers and a sentence
+_FOR_PEOPLE = frozenset({"progress", "heartbeat"})  # kept in every run's row
+_LONGEST_REQUEST = 16 * 1024  # characters of JSON of those: a few numbers and a sentence
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -46,6 +48,10 @@ def by_reply(reply: Any, asked: Asked | None) -> Outcome:
     digest = digest if len(digest) == 64 and _HEX.issuperset(digest) else ""
     result, truncated = _clean(reply.get("result"), bool(reply.get("truncated")))
     error = _clean(error, False)[0]
+    if state == "waiting" and asked is not None:  # it shall not come back
+        return _as_asked(asked, None, digest)
+    if state == "waiting":
+        return Outcome(state=state, file_hash=digest)
     if state == "canceled" and asked is not None:
         return _as_asked(asked, error if asked.state == "canceled" else None, digest)
     if state == "canceled":
@@ -68,13 +74,15 @@ def _cursor(reply: Mapping[str, Any], state: State) -> Any:
 
 
 def acceptable(request: Request) -> bool:
-    """Say whether a request may be passed on: the node keeps what the last one said.
+    """Say whether a request may be passed on: the node keeps what the last word about progress said.
 
     Raises WireError when it has the wrong shape.
     """
     number, verb, payload = request.number, request.verb, request.payload
     if not (isinstance(number, int) and isinstance(verb, str) and isinstance(payload, dict)):
         raise WireError("a request of the wrong shape")
+    if verb not in _FOR_PEOPLE:  # bounded by the frame, and looked at by who answers
+        return True
     return len(json.dumps((number, verb, payload), ensure_ascii=False)) <= _LONGEST_REQUEST
 
 

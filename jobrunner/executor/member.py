@@ -16,11 +16,10 @@ from jobrunner.executor.ending import Asked as AskedToEnd
 from jobrunner.executor.launch import Launcher
 from jobrunner.executor.serving import REPLY_LIMIT, Serving
 from jobrunner.executor.stopping import Means
-from jobrunner.wire import LONGEST, Decoder, Frame, WireError, encode
+from jobrunner.wire import LONGEST, LONGEST_WORD, Decoder, Frame, WireError, encode
 
 PIPE = 1024 * 1024  # bytes a run may be ahead of us with its output, where the system allows it
 READY_LIMIT = 30.0  # seconds that a child may take to be ready
-LONGEST_WORD = 1024 * 1024  # bytes of a frame; the longest honest reply, all of it escaped, is 0.8 MB
 WARM_LIMIT = 60.0  # seconds that a child which may serve more runs waits for one
 AT_ONCE = 256 * 1024  # bytes taken from one descriptor in one turn of the loop
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)

@@ -32,6 +32,10 @@ class Steps(Protocol):
         """
         ...
 
+    def redo_step(self, run: Run, path: str) -> bool:
+        """Let a done step be done again by the next attempt: what it has read has changed since."""
+        ...
+
     def wait_step(self, run: Run, path: str, deadline: Instant | None, now: Instant) -> Step | None:
         """Let a step wait for `complete`, until `deadline` at most; one that waits or has ended already
         stays as it is. Returns the step as it is now; None: the run is no longer ours."""

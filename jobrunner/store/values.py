@@ -51,8 +51,8 @@ class Call:
 class Effects:
     """What a run would have its commit apply, and what it has read before.
 
-    `reads` are versions by key (0: it was not there), `prefixes` hashes (`jobrunner.effects.digest`) of keys
-    and versions; `calls` go with the definition that they are of; `cancels` are ids of runs.
+    `reads` are versions by key (0: it was not there), `prefixes` digests (`fingerprint.of_versions`) of
+    keys and versions; `calls` go with the definition that they are of; `cancels` are ids of runs.
     """
 
     reads: Mapping[str, int] = field(default_factory=dict)

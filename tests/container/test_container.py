@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobrunner.container import Container
-from jobrunner.errors import ConfigError, NotYetSupported, ResolutionError
+from jobrunner.errors import ConfigError, ResolutionError
 from jobrunner.injection import plan, problems
 
 
@@ -112,13 +112,21 @@ def test_has_says_whether_there_is_one(root: Container) -> None:
     ]
 
 
-@pytest.mark.parametrize("key", ["scheduler", "state"])
-def test_what_comes_later_is_said_so(root: Container, key: str) -> None:
-    with pytest.raises(NotYetSupported, match="not in this version"):
-        root.open_run().resolve(key)
+def test_what_the_harness_provides_when_asked_is_made_once_a_run_and_not_before(root: Container) -> None:
+    made: list[int] = []
+
+    def make() -> object:
+        made.append(1)
+        return object()
+
+    run = root.open_run()
+    run.provide_when_asked("state", make)
+    assert (made, run.has("state")) == ([], True)
+    assert run.resolve("state") is run.resolve("state")
+    assert made == [1]
 
 
-@pytest.mark.parametrize("key", ["ctx", "container", "params", "state", "config"])
+@pytest.mark.parametrize("key", ["ctx", "container", "params", "state", "scheduler", "config"])
 def test_jobrunners_own_names_cannot_be_taken(root: Container, key: str) -> None:
     with pytest.raises(ConfigError, match="own service"):
         root.register(key, 1)
@@ -361,13 +369,14 @@ def test_a_plan_proves_that_every_parameter_resolves_without_calling_anything(ro
         def __init__(self, db: object) -> None: ...
         def run(self, size: int, missing: Repository, state: object) -> None: ...
 
-    found = plan(Job, root.open_run(), {"size": 1})
+    run = root.open_run()
+    run.provide_when_asked("state", lambda: 1 / 0)
+    found = plan(Job, run, {"size": 1})
     assert [(one.parameter.name, one.source) for one in found] == [
-        ("db", "service"), ("size", "params"), ("missing", "missing"), ("state", "missing"),
+        ("db", "service"), ("size", "params"), ("missing", "missing"), ("state", "service"),
     ]  # fmt: skip
     assert [one.problem for one in found if one.problem] == [
         "parameter 'missing': no param of that name, no service 'missing' nor of type Repository",
-        "documents (`state`) are not in this version",
     ]
 
 

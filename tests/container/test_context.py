@@ -11,7 +11,7 @@ import pytest
 
 from jobrunner.clock import from_datetime
 from jobrunner.context import Context, Facts
-from jobrunner.errors import NotYetSupported
+from jobrunner.errors import BadRequest
 from jobrunner.outcomes import Canceled
 from jobrunner.wire import RunSpec
 
@@ -35,6 +35,9 @@ class Wire:
     def poll(self) -> None:
         self.canceled = self.coming
 
+    def request(self, verb: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise NotImplementedError
+
 
 def spec(**facts: Any) -> RunSpec:
     whole: dict[str, Any] = {
@@ -43,7 +46,8 @@ def spec(**facts: Any) -> RunSpec:
         "scheduledFor": NINE, "startedAt": NINE + 5, "attempt": 2, "rootId": 6, "node": "n",
         "identity": "system",
         "fence": 3, "isLast": True, "last": None, "cursor": "c",
-        "memoryLimit": None, "source": None, "hook": None, "secrets": [],
+        "memoryLimit": None, "source": None, "hook": None, "delivery": "at-most-once", "steps": [],
+        "undo": 0, "secrets": [],
     }  # fmt: skip
     return RunSpec(**{**whole, **facts})  # type: ignore[typeddict-item]
 
@@ -168,8 +172,7 @@ def test_cancelled_turns_true_when_somebody_asked() -> None:
         ctx.raise_if_cancelled()
 
 
-def test_steps_say_that_they_come_later() -> None:
+def test_there_are_no_steps_where_nobody_keeps_them() -> None:
     ctx, _ = context()
-    for verb in (ctx.step, ctx.once):
-        with pytest.raises(NotYetSupported):
-            verb("name")
+    with pytest.raises(BadRequest, match="there are no steps here"):
+        ctx.step("name", int)

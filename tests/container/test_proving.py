@@ -152,10 +152,21 @@ def test_a_param_that_the_harness_hides_is_a_problem(project: Project, name: str
 
 
 @pytest.mark.parametrize("name", ["scheduler", "state"])
-def test_what_comes_with_a_later_version_is_not_said_to_be_missing(project: Project, name: str) -> None:
-    project.services("def virtualize(container, params): pass\n")
-    assert "not in this version" in project.job_said(f"def default({name}): pass\n")
-    assert project.found[0]["source"] == "later"  # for what is "missing", the advice is -p
+def test_a_body_and_its_services_may_have_the_runs_own_documents_and_calls(
+    project: Project, name: str
+) -> None:
+    project.services(f"def register(c): c.register('report', lambda {name}: 1)\n")
+    assert project.services_said() == ""
+    assert project.job_said(f"def default({name}, report): pass\n") == ""
+    assert project.job_said(f"def default({name}): pass\n", {name: 1}).startswith(f"{name!r} is both")
+
+
+@pytest.mark.parametrize("name", ["scheduler", "state"])
+def test_a_singleton_that_would_keep_what_a_run_has_asked_for_is_a_problem(
+    project: Project, name: str
+) -> None:
+    project.services(f"def register(c): c.register('report', lambda {name}: 1, 'singleton')\n")
+    assert f"'report' would keep '{name}', which belongs to one run" in project.services_said()
 
 
 def test_what_a_service_of_the_job_lacks_is_a_problem_of_the_job(project: Project) -> None:
@@ -177,5 +188,6 @@ def test_broken_services_hide_no_problem_of_a_job_and_are_not_told_by_each(proje
 
 
 def test_a_service_that_cannot_be_loaded_hides_no_problem_of_a_job(project: Project) -> None:
-    text = "import pathlib\ndef default(x, folder: pathlib.Path, state): pass\n"
-    assert project.job_said(text, x="no.such:thing") == "documents (`state`) are not in this version"
+    text = "import pathlib\ndef default(x, folder: pathlib.Path, y): pass\n"
+    said = project.job_said(text, {"y": 1}, x="no.such:thing", y="queue:Queue")
+    assert said == "'y' is both a param and a service"

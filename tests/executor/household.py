@@ -52,7 +52,8 @@ class Household:
             "scheduledFor": None,
             "startedAt": 1_800_000_000_000_000, "attempt": 1, "rootId": run_id, "node": "node",
             "identity": "system", "fence": run_id, "isLast": False, "last": None, "cursor": None,
-            "memoryLimit": None, "source": None, "hook": None, "secrets": [],
+            "memoryLimit": None, "source": None, "hook": None, "delivery": "at-most-once", "steps": [],
+            "undo": 0, "secrets": [],
         }  # fmt: skip
         return RunSpec(**{**spec, **facts})  # type: ignore[typeddict-item]
 

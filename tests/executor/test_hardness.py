@@ -216,9 +216,9 @@ def test_a_frame_longer_than_allowed_breaks_the_wire_before_it_is_read() -> None
 
 @pytest.mark.parametrize("filler", ["\x01", "\ud800", "\U0001f600"])
 def test_the_longest_honest_reply_fits_into_a_word(filler: str) -> None:
-    from jobrunner.body import LONGEST_RESULT
-    from jobrunner.executor.member import LONGEST_WORD
     from jobrunner.failure import LONGEST_MESSAGE, LONGEST_TRACEBACK
+    from jobrunner.results import LONGEST_RESULT
+    from jobrunner.wire import LONGEST_WORD
 
     sizes = LONGEST_RESULT, LONGEST_MESSAGE, LONGEST_TRACEBACK
     assert len(encode({"reply": [filler * size for size in sizes]})) < LONGEST_WORD
@@ -229,7 +229,7 @@ def test_a_reply_of_many_megabytes_breaks_the_wire(house: Household) -> None:
         """
         import os, struct
         def default(container):
-            body = b'{"reply": {"state": "succeeded", "result": "' + b"x" * 2_000_000 + b'"}}'
+            body = b'{"reply": {"state": "succeeded", "result": "' + b"x" * 7_000_000 + b'"}}'
             wire = next(fd for fd in range(3, 99) if os.path.exists(f"/dev/fd/{fd}")
                         and os.readlink(f"/dev/fd/{fd}").startswith("socket"))
             data = struct.pack("!I", len(body)) + body

@@ -26,16 +26,20 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 OPEN = "runs_open"
+OCCUPYING = "runs_occupying"
 OCCURRENCE = "sqlite_autoindex_runs_1"  # UNIQUE (job_id, scheduled_for, scope, attempt)
 ATTEMPT = "sqlite_autoindex_runs_2"  # UNIQUE (root_id, attempt)
 
 # Each statement that touches `runs`: the indexes that it means, in the plan's order. None: by id.
 MEANT = {
     "JOBS": [OPEN] * 3, "ALL_JOBS": [OPEN] * 3, "ONE_JOB": [OPEN] * 3, "GLANCE": [OPEN],
-    "STANDINGS": [OPEN] * 5, "STANDINGS_OF": [OPEN] * 5,
-    "ASK_ALL": [OPEN], "END_RETRIES": [OPEN], "RETRIES_NOW": [OPEN],
-    "ALL_WAITING": [OPEN], "WAITING_OF": [OPEN], "OPEN_RUNS": [OPEN], "OCCUPANT": [OPEN], "BUSY": [OPEN],
-    "CANDIDATES": ["runs_pending", OPEN, "runs_of_group"], "IN_GROUP": ["runs_of_group"],
+    "STANDINGS": [OCCUPYING] * 5, "STANDINGS_OF": [OCCUPYING] * 5,
+    "ASK_ALL": [OCCUPYING], "END_RETRIES": [OCCUPYING], "RETRIES_NOW": [OCCUPYING],
+    "ALL_WAITING": [OCCUPYING], "WAITING_OF": [OCCUPYING], "OCCUPANT": [OCCUPYING],
+    "OPEN_RUNS": [OPEN], "BUSY": [OPEN], "ORPHANED": [OPEN],
+    "CANDIDATES": ["runs_pending", OCCUPYING, "runs_of_group"], "IN_GROUP": ["runs_of_group"],
+    "THIS_ONE": [OCCUPYING], "CANCEL_CALLS": ["runs_of_parent"], "CHILDREN": ["runs_of_parent"],
+    "OPEN_OF": [ATTEMPT], "WAKE": [ATTEMPT],
     "NEXT_PENDING": ["runs_due"], "ASKED": ["runs_asked"], "RUNNING_OF": ["runs_of_owner"],
     "FORGET": [OCCURRENCE], "NOT_YET": [OCCURRENCE], "FOLD": [OCCURRENCE], "SINGLES": [OCCURRENCE],
     "DUE_BEFORE": [OCCURRENCE], "DUE_AFTER": [OCCURRENCE], "AT": [OCCURRENCE],
@@ -43,8 +47,9 @@ MEANT = {
     "STRADDLING": ["runs_ranges"], "REACHING": ["runs_ranges"], "RANGES": ["runs_ranges"],
     "START": [], "FINISH": [], "BEGUN": [], "PROGRESS": [], "STALL": [], "AGAIN": [], "LOSE": [], "RUN": [],
     "OVER_LIMIT": [], "GIVE_UP": [], "SUPERSEDE": [], "EXTEND": [], "SHORTEN": [], "SHORTEN_STRADDLING": [],
-    "CANCEL_PENDING": [], "ASK": [], "STATE": [], "OURS": [], "LENGTHEN": [],
-    "LENGTH": [], "INSERT": [], "RUN_HERE": [],
+    "CANCEL_WAITING": [], "ASK": [], "STATE": [], "OURS": [], "LENGTHEN": [],
+    "LENGTH": [], "INSERT": [], "RUN_HERE": [], "CALL": [], "FAIL_CALL": [], "ROOT": [], "STILL_OURS": [],
+    "REPEAT": [], "SUSPEND": [],
 }  # fmt: skip
 # What somebody asks for once, or what the pruning does, which may look at much.
 SELDOM = {"RUNS", "RUNS_OF_JOB"}

@@ -209,7 +209,7 @@ def _connect(real: str, patience: float, durable: bool) -> apsw.Connection:
     connection = apsw.Connection(real, flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=200)
     try:
         connection.set_busy_timeout(int(patience * 1000))
-        # else a new value of a parameter may have its statement compiled anew: that costs fifty times as much
+        # else a new value of a parameter may have the statement compiled anew, which costs more than it does
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         migrate.upgrade(connection, real)
         if durable:

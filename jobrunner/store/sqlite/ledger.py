@@ -45,7 +45,7 @@ class Ledger:
 
     SUPERSEDE = """
         UPDATE runs SET state = 'skipped', reason = ?6, finished_at = ?3, node = ?4, machine = ?5
-        WHERE id = ?1 AND job_id = ?2 AND state = 'pending'"""
+        WHERE id = ?1 AND job_id = ?2 AND state = 'pending' AND started_at IS NULL"""
 
     def supersede(self, run_id: int, reason: Reason) -> None:
         """Turn a pending run into a skipped one. It stays a row of its own, before any streak."""

@@ -1,0 +1,128 @@
+"""`scheduler`: runs of other jobs, or of this one, that a run asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobrunner import terms
+from jobrunner.effects import Effects, current
+from jobrunner.errors import BadArgument
+from jobrunner.link import Line
+
+LONGEST_NAME = 128  # characters of a job's name
+LONGEST_PARAM = 512  # characters of a param's name
+IDENTITY = "system"  # who a call acts for: the caller's identity is not inherited
+_LARGEST_ID = (1 << 63) - 1
+
+
+class Scheduler:
+    """Asks for runs. What it is asked for is done if this run succeeds, and else not at all.
+
+    With `immediate=True` it is done at once, whatever becomes of this run. A run may make 1000 calls, of
+    4 MiB of params each and 16 MiB together. Safe to use from threads. Each bad argument is a BadArgument
+    that names it, an unknown job UnknownJob.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def run_after(
+        self, delay: float | timedelta | str, name: str, /, *,
+        immediate: bool = False, params: Mapping[str, Any] | None = None, **more: Any,
+    ) -> int:  # fmt: skip
+        """Have the job `name` run after a delay: seconds, a timedelta, or text such as "1h30m"; returns the
+        run's id.
+
+        Its params are the other keyword arguments; those that are called like one of ours go into `params`.
+        """
+        return self._call({"delay": terms.delay(delay)}, name, immediate, params, more)
+
+    def run_at(
+        self, when: datetime | float, name: str, /, *,
+        immediate: bool = False, params: Mapping[str, Any] | None = None, **more: Any,
+    ) -> int:  # fmt: skip
+        """Have the job `name` run at an aware datetime, or so many seconds after 1970; returns the run's id.
+
+        The past means now. Params are given as to `run_after`.
+        """
+        return self._call({"at": terms.moment(when)}, name, immediate, params, more)
+
+    def cancel(self, run_id: int, *, immediate: bool = False) -> None:
+        """Cancel a run: one that waits never starts, one under way is asked to end.
+
+        A call of this run's own, not made yet, is then never made. With `immediate` a run that there is not
+        is a BadArgument.
+        """
+        self._line.check()
+        _check_flag(immediate)
+        if not isinstance(run_id, int) or isinstance(run_id, bool) or not 0 < run_id <= _LARGEST_ID:
+            raise BadArgument(f"run_id is {run_id!r:.100}: it must be the id of a run", argument="run_id")
+        if not immediate:
+            self._effects.cancel(run_id)
+        elif self._line.request("call.cancel", {"id": run_id})["state"] is None:
+            raise BadArgument(f"run_id is {run_id}: there is no such run", argument="run_id")
+
+    @property
+    def _effects(self) -> Effects:
+        return current(self._line.effects)
+
+    def _call(
+        self, due: Mapping[str, int], name: str, immediate: bool,
+        params: Mapping[str, Any] | None, more: Mapping[str, Any],
+    ) -> int:  # fmt: skip
+        self._line.check()
+        terms.name_of(name, "name", LONGEST_NAME)
+        _check_flag(immediate)
+        whole, size = _checked(params, more)
+        effects, booking = self._effects, object()
+        self._book(booking, size)
+        kept = False
+        try:
+            payload = {"job": name, "params": whole, "identity": IDENTITY, "immediate": immediate}
+            answer = self._line.request("call", {**payload, **due})
+            kept = immediate
+            if not immediate:
+                effects.call(answer["id"], name, answer["at"], whole, IDENTITY)
+        finally:
+            if not kept:  # it was not made, or is counted among the effects
+                effects.called.drop(booking)
+        return int(answer["id"])
+
+    def _book(self, booking: object, size: int) -> None:
+        """Count a call before it is made: other threads make some, too."""
+        effects = self._effects
+        with effects.lock:
+            count, together = effects.called.would_be(booking, size)
+            if count > terms.MOST_CALLS:
+                said = f"name: this would be call {count:,} of this run; it may make {terms.MOST_CALLS:,}"
+                raise BadArgument(said, argument="name")
+            if together > terms.MOST_BYTES:
+                said = f"params: those of this run's calls would have {together:,} bytes; 16 MiB is the most"
+                raise BadArgument(said, argument="params")
+            effects.called.put(booking, size)
+
+
+def _check_flag(immediate: object) -> None:
+    if not isinstance(immediate, bool):
+        said = f"immediate is {immediate!r:.100}: it must be True or False"
+        hint = "a param of that name goes into params={'immediate': …}"
+        raise BadArgument(said, argument="immediate", hint=hint)
+
+
+def _checked(params: object, more: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return (the params of a call as plain JSON data, their size in bytes)."""
+    given = {} if params is None else params
+    if not isinstance(given, Mapping):
+        said = f"params is {params!r:.100}: it must be a dict of names and values"
+        hint = "a param of that name goes into params={'params': …}"
+        raise BadArgument(said, argument="params", hint=hint)
+    for name in {**given, **more}:
+        terms.name_of(name, "params", LONGEST_PARAM)
+    twice = next((name for name in more if name in given), None)
+    if twice is not None:
+        raise BadArgument(f"{twice} is both in params and a keyword argument", argument=twice)
+    merged = {**given, **more}
+    plain = {name: terms.plain(value, name, terms.LONGEST_PARAMS)[0] for name, value in merged.items()}
+    return plain, len(terms.params_text(plain).encode())
