@@ -190,6 +190,8 @@ class _Resolved:
         for one in self.found:
             if one.source == "service":
                 self.run.try_out(one.key)
+        # Whoever runs a job without a schedule may give it what is data by its type.
+        self.asked_for = spec["config"].get("schedule") is None
         # What a hook, or a service that is broken now, may yet bring is not missing.
         self.complete = complete and rehearsal.all_loaded
 
@@ -197,8 +199,13 @@ class _Resolved:
         return [
             {"message": one.problem, "source": one.source}
             for one in self.found
-            if one.problem and (self.complete or one.source != "missing")
+            if one.problem and not self._may_be_missing(one)
         ] + [{"message": text, "source": "service"} for text in self.run.lacking if self.complete]
+
+    def _may_be_missing(self, one: Resolution) -> bool:
+        if one.source != "missing":
+            return False
+        return not self.complete or (self.asked_for and one.parameter.is_plain)
 
 
 def _project(spec: Any) -> tuple[Container, bool]:

@@ -186,7 +186,7 @@ def said(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _advised(said: Mapping[str, Any], job: Job) -> Mapping[str, Any]:
     """Add what to do about a parameter that would have no argument, or two."""
-    missing = "give it a default" if job.schedule is not None else "give it a default, or pass it with -p"
+    missing = "give it a default" if job.schedule is not None else "give it a type (name: int), or a default"
     hints = {"missing": missing, "params": "rename one of the two"}
     return {"hint": hints.get(said.get("source", "")), **{key: said[key] for key in said if said[key]}}
 

@@ -83,12 +83,31 @@ def test_static_executes_nothing(house: House) -> None:
 
 
 @pytest.mark.parametrize(
+    ("schedule", "signature", "code"),
+    [
+        (None, "order: int, day: str, tags: list[str], note: str | None", 0),
+        (None, "order", 1),
+        (None, "order: Path", 1),
+        ("@daily", "order: int", 1),
+    ],
+)
+def test_a_job_without_a_schedule_may_want_params_that_are_data_by_their_type(
+    house: House, schedule: str | None, signature: str, code: int
+) -> None:
+    config = {"name": "a", "schedule": schedule}
+    house.write(
+        "jobs/a.py", f"from pathlib import Path\nconfig = {config!r}\ndef default({signature}):\n    pass\n"
+    )
+    assert house.call("check").code == code
+
+
+@pytest.mark.parametrize(
     ("signature", "complaint"),
     [
         ("container, ctx, logger, rows, db, config, settings, params, extra=1, *args, **more", None),
         ("dbb", "did you mean 'db'?"),
         ("rows, nobody", "parameter 'nobody'"),
-        ("state", "not in this version"),
+        ("state, scheduler", None),
     ],
 )
 def test_each_parameter_is_proved_to_resolve(house: House, signature: str, complaint: str | None) -> None:
