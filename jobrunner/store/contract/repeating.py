@@ -167,6 +167,12 @@ class Repeating(Bench):
         self._line_up(("low", -1, 0), ("normal", 0, MINUTE + 1), ("high", 1, 2 * MINUTE + 2))
         assert self._order() == ["low", "normal", "high"]
 
+    def test_what_has_a_low_priority_starts_when_it_is_due_if_nothing_else_waits(self) -> None:
+        job = make_job(priority=-7)
+        self.register(job)
+        self.enqueue(job, 1)
+        assert len(self.claim(seconds=1)) == 1
+
     def test_of_equals_the_one_that_was_written_first_goes_first(self) -> None:
         self._line_up(("low", -1, 0), ("normal", 0, MINUTE), ("high", 1, 2 * MINUTE))
         assert self._order() == ["low", "normal", "high"]
