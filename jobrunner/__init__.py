@@ -4,7 +4,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
 
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
-    testing     for tests of stores: the contract that each must keep
+    testing     for users' tests: a clock, simulate, the contract of stores
+    simulation/ a node without processes, in a time of its own
     doctor      what keeps jobs, or one job, from running
     why         one sentence about any occurrence, and what it rests on
     vitals      who is alive, and what is overdue
