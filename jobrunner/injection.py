@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections.abc import Callable, Container, Mapping
 from difflib import get_close_matches
-from typing import Any, NamedTuple, Protocol, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
 
 from jobrunner.errors import ResolutionError
 
@@ -38,7 +38,6 @@ class Parameter(NamedTuple):
     cls: type[Any] | None  # the annotated class, if it is one that a service may have
     has_default: bool
     by_position: bool
-    is_plain: bool = False  # by its type it is data, and no service
 
 
 class Resolution(NamedTuple):
@@ -84,7 +83,6 @@ def parameters(function: Callable[..., Any]) -> list[Parameter]:
             cls=_service_class(hints.get(one.name, one.annotation)),
             has_default=one.default is not inspect.Parameter.empty,
             by_position=one.kind is inspect.Parameter.POSITIONAL_ONLY,
-            is_plain=_is_plain(hints.get(one.name)),
         )
         for one in signature.parameters.values()
         if one.kind not in gathering
@@ -142,13 +140,6 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
         return get_type_hints(inspect.unwrap(target))
     except Exception:  # annotations are the user's code: anything can come out of them
         return {}
-
-
-def _is_plain(annotation: Any) -> bool:
-    choices = [one for one in get_args(annotation) if one is not type(None)]
-    if type(None) in get_args(annotation):
-        return all(map(_is_plain, choices))
-    return (get_origin(annotation) or annotation) in (bool, int, float, str, list, dict)
 
 
 def _service_class(annotation: Any) -> type[Any] | None:

@@ -11,6 +11,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from jobrunner import body, failure, injection, provision
@@ -190,22 +191,20 @@ class _Resolved:
         for one in self.found:
             if one.source == "service":
                 self.run.try_out(one.key)
-        # Whoever runs a job without a schedule may give it what is data by its type.
-        self.asked_for = spec["config"].get("schedule") is None
         # What a hook, or a service that is broken now, may yet bring is not missing.
         self.complete = complete and rehearsal.all_loaded
 
     def problems(self) -> list[Answer]:
         return [
-            {"message": one.problem, "source": one.source}
+            {
+                "message": one.problem,
+                "source": one.source,
+                "parameter": one.parameter.name,
+                "near": bool(get_close_matches(one.parameter.name, self.run.names(), n=1)),
+            }
             for one in self.found
-            if one.problem and not self._may_be_missing(one)
+            if one.problem and (self.complete or one.source != "missing")
         ] + [{"message": text, "source": "service"} for text in self.run.lacking if self.complete]
-
-    def _may_be_missing(self, one: Resolution) -> bool:
-        if one.source != "missing":
-            return False
-        return not self.complete or (self.asked_for and one.parameter.is_plain)
 
 
 def _project(spec: Any) -> tuple[Container, bool]:
