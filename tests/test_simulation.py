@@ -417,3 +417,76 @@ def test_a_timeline_can_be_read_by_job_and_by_day() -> None:
     }  # fmt: skip
     assert next(iter(timeline.by_day("America/New_York"))) == date(2025, 12, 31)
     assert [entry.job for entry in timeline][:2] == ["a", "b"], "equal moments are told by name"
+
+
+# --- calls, documents, steps --------------------------------------------------------------------
+
+
+def test_calls_that_a_stub_makes_are_made_if_it_succeeds_or_at_once() -> None:
+    def parent(ctx: Any, scheduler: Any) -> None:
+        scheduler.run_after("10m", "child", n=ctx.scheduled_for.hour)
+        if ctx.scheduled_for.hour:
+            scheduler.run_after("20m", "child", immediate=True, n=99)
+            raise ValueError("no")
+
+    jobs = [job(), {"name": "child", "schedule": None}]
+    timeline = simulate(jobs, start="2026-01-01", end="2026-01-01T02:00", bodies={"job": parent})
+    assert [(line(entry), entry.trigger, entry.params) for entry in timeline.of("child")] == [
+        ("00:10 succeeded", "call", {"n": 0}), ("01:20 succeeded", "call", {"n": 99})
+    ]  # fmt: skip
+
+
+def test_what_a_stub_keeps_in_state_is_there_for_the_next_run_and_for_no_other_simulation() -> None:
+    def counts(state: Any) -> int:
+        state.set("runs", (state.get("runs") or 0) + 1)
+        return int(state.get("runs"))
+
+    for delivery in ("exactly-once", "at-most-once"):
+        how: dict[str, Any] = {"bodies": {"job": counts}, "start": "2026-01-01", "end": "2026-01-01T03:00"}
+        timeline = simulate([job(delivery=delivery)], **how)
+        assert [entry.result for entry in timeline] == [1, 2, 3], delivery
+
+
+def test_a_step_that_is_done_is_not_done_again_by_the_next_attempt() -> None:
+    done: list[str] = []
+
+    def flow(ctx: Any) -> None:
+        ctx.step("charge", lambda: done.append("charge"))
+        done.append("attempt")
+        if ctx.attempt == 1:
+            raise ValueError("no")
+
+    simulate([job("0 0 * * *", retries=1)], bodies={"job": flow}, **DAY)
+    assert done == ["charge", "attempt", "attempt"]
+
+
+def test_a_step_that_waits_in_vain_goes_on_at_its_deadline() -> None:
+    def flow(ctx: Any) -> Any:
+        return ctx.wait_for("approval", timeout="2h")
+
+    (entry,) = simulate([job("0 0 * * *")], bodies={"job": flow}, **DAY)
+    assert (entry.state, entry.ended) == ("failed", from_iso("2026-01-01T02:00:00Z"))
+    assert entry.error is not None
+    assert entry.error["type"] == "TimeoutError"
+
+
+# --- the jobs' own bodies, in this process ------------------------------------------------------
+
+
+def test_real_bodies_run_in_this_process_with_services_overridden(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobrunner.yaml").write_text("timezone: UTC\n")
+    (tmp_path / "services.py").write_text(
+        "def register(container):\n    container.register('mailer', lambda: 1 / 0, 'singleton')\n"
+    )
+    (tmp_path / "jobs" / "mail.py").write_text(
+        "config = {'name': 'mail', 'schedule': '0 * * * *'}\n\n\n"
+        "def default(mailer, ctx):\n    mailer.append(ctx.scheduled_for.hour)\n"
+    )
+    before, sent = Path.cwd(), list[int]()
+    timeline = simulate(
+        tmp_path, start="2026-01-01", end="2026-01-01T03:00", run="inline", overrides={"mailer": sent}
+    )
+    assert [entry.error for entry in timeline] == [None] * 3
+    assert sent == [0, 1, 2]
+    assert Path.cwd() == before

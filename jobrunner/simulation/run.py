@@ -56,9 +56,9 @@ def simulate(
 
     No body runs, and each succeeds, but for those that `bodies` says, by job: an Outcome, or a function,
     which is injected and called as a job's own and whose result, exception or Outcome counts; its state,
-    calls and steps are kept in the simulation's own store. With `run` the jobs' own bodies run: True in processes of
-    their own, "inline" in this one, with the services in `overrides` in place of the project's. Time stands
-    still meanwhile.
+    calls and steps are kept in the simulation's own store. With `run` the jobs' own bodies run: True in
+    processes of their own, "inline" in this one, with the services in `overrides` in place of the project's.
+    Time stands still meanwhile.
 
     They take as long as `takes` says: a duration for all, or one a job by name; else, in a process of their
     own, as long as they took; else as long as usual where the project's state knows, else no time at all.
