@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobrunner.clock import HOUR, MINUTE, from_iso, to_iso
+from jobrunner.clock import HOUR, MINUTE, SECOND, from_iso, to_iso
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import BadArgument, ConfigError, JobrunnerError, UnknownJob
 from jobrunner.model import Outcome
@@ -402,7 +403,7 @@ def test_a_timeline_is_plain_data_for_programs() -> None:
     assert document["entries"][1] == {
         "job": "job", "trigger": "schedule", "scheduledFor": "2026-01-01T01:00:00.000Z", "startedAt": None,
         "finishedAt": "2026-01-01T01:00:00.000Z", "state": "skipped", "reason": "overlap", "attempt": 1,
-        "count": 1, "lastFor": None,
+        "count": 1, "lastFor": None, "result": None, "error": None,
     }  # fmt: skip
     assert [entry.reason for entry in timeline.skips] == ["overlap"]
     assert len(timeline.runs) == 1
@@ -490,3 +491,46 @@ def test_real_bodies_run_in_this_process_with_services_overridden(tmp_path: Path
     assert [entry.error for entry in timeline] == [None] * 3
     assert sent == [0, 1, 2]
     assert Path.cwd() == before
+
+
+# --- the jobs' own bodies, each in a process of its own -----------------------------------------
+
+
+def test_real_bodies_run_in_processes_and_take_as_long_as_they_took(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobrunner.yaml").write_text("timezone: UTC\nslots: 2\n")
+    (tmp_path / "jobs" / "count.py").write_text(
+        "import os, time\n\n"
+        "config = {'name': 'count', 'schedule': '0 * * * *', 'delivery': 'exactly-once', 'retries': 1}\n\n\n"
+        "def default(ctx, state, scheduler):\n"
+        "    if ctx.attempt == 1 and ctx.scheduled_for.hour == 1:\n"
+        "        raise ValueError('no')\n"
+        "    time.sleep(0.05)\n"
+        "    state.set('n', state.get('n', 0) + 1)\n"
+        "    scheduler.run_after('10m', 'other', at=ctx.scheduled_for.hour)\n"
+        "    print('counted', state.get('n'))\n"
+        "    return os.getpid()\n"
+    )
+    (tmp_path / "jobs" / "other.py").write_text(
+        "config = {'name': 'other', 'schedule': None}\n\n\ndef default(at):\n    return at\n"
+    )
+    timeline = simulate(tmp_path, start="2026-01-01", end="2026-01-01T03:00", run=True)
+    assert [line(entry) for entry in timeline.of("count")] == [
+        "00:00 succeeded", "01:00 failed", "01:00 succeeded #2", "02:00 succeeded"
+    ]  # fmt: skip
+    assert [(line(entry), entry.result) for entry in timeline.of("other")] == [
+        ("00:10 succeeded", 0), ("01:10 succeeded", 1), ("02:10 succeeded", 2)
+    ]  # fmt: skip
+    good = [entry for entry in timeline.of("count") if entry.state == "succeeded"]
+    assert all(0.05 * SECOND <= (entry.took or 0) < MINUTE for entry in good)
+    assert os.getpid() not in {entry.result for entry in good}
+    assert [entry.log for entry in good] == ["counted 1\n", "counted 2\n", "counted 3\n"]
+    assert timeline.documents == {"n": 3}
+    assert not (tmp_path / ".jobrunner").exists()
+
+
+def test_real_bodies_need_a_project_and_their_processes_know_no_stubs(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="without a project"):
+        simulate([job()], run=True, **DAY)
+    with pytest.raises(BadArgument, match="run=True"):
+        simulate(tmp_path, run=True, overrides={"mailer": 1}, **DAY)

@@ -39,6 +39,7 @@ class Entry(NamedTuple):
     params: Mapping[str, Any] = NOTHING
     result: Any = None
     error: Mapping[str, Any] | None = None
+    log: str = ""
 
     @property
     def scheduled_for(self) -> datetime | None:
@@ -78,6 +79,8 @@ class Entry(NamedTuple):
             "attempt": self.attempt,
             "count": self.occurrences,
             "lastFor": iso(self.last_due),
+            "result": self.result,
+            "error": self.error,
         }
 
 
@@ -93,7 +96,8 @@ class ClockChange(NamedTuple):
 class Timeline:
     """The entries from `start` up to, and without, `end`, by the moment they were due.
 
-    `zones` are those of the jobs, by name; `problems` why files of the project are no jobs.
+    `zones` are those of the jobs, by name; `problems` why files of the project are no jobs; `documents` what
+    bodies have left in `state`.
     """
 
     start: Instant
@@ -102,6 +106,7 @@ class Timeline:
     entries: tuple[Entry, ...]
     zones: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
+    documents: Mapping[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
