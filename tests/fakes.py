@@ -32,6 +32,7 @@ class FakeExecutor(StandIns):
         super().__init__(clock, slots)
         self.started: list[RunSpec] = []
         self.hooks: list[RunSpec] = []
+        self.heard: dict[tuple[int, int], dict[str, Any]] = {}
         self.stopped: list[tuple[int, str, str | None]] = []
 
     def run(self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int) -> int:
@@ -48,6 +49,9 @@ class FakeExecutor(StandIns):
     def end_all(self) -> None:
         for run_id in list(self.specs):
             self.end(run_id)
+
+    def answer(self, run_id: int, number: int, payload: dict[str, Any]) -> None:
+        self.heard[run_id, number] = payload
 
 
 def a_job(name: str = "job", schedule: Any = "* * * * *", **fields: Any) -> Job:

@@ -125,7 +125,7 @@ def _sentence(problem: Problem) -> str:
 
 def check_services(settings: Settings) -> None:
     """Execute the project's services in a child. Raises ConfigError when they cannot be used."""
-    problem = next(iter(_services(settings)), None)
+    problem = next(iter(services_problems(settings)), None)
     if problem is not None:
         raise ConfigError(problem.message, hint=problem.hint, file=problem.file, line=problem.line)
 
@@ -134,25 +134,37 @@ def prove(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
     """Return why services, or jobs with their parameters, could not run."""
     from jobrunner import probe
 
-    found = _services(settings)  # what is wrong with them is said once, by no job again
+    found = services_problems(settings)  # what is wrong with them is said once, by no job again
     asked = [job for job in jobs if job.path]
-    answers = probe.ask_all([_request(job, settings) for job in asked], settings.import_limit / SECOND)
+    answers = probe.ask_all([request(job, settings) for job in asked], settings.import_limit / SECOND)
     for job, answer in zip(asked, answers, strict=True):
-        found += [_problem(_advised(said, job), job.file, job.name, job.line) for said in _said(answer)]
+        found += [_problem(_advised(one, job), job.file, job.name, job.line) for one in said(answer)]
     return found
 
 
-def _services(settings: Settings) -> list[Problem]:
+def services_problems(settings: Settings) -> list[Problem]:
+    """Return why the project's services cannot be used, found out in a child."""
     from jobrunner import probe
 
-    there = Path(settings.project, SERVICES).is_file()
-    if not there and not settings.services:
+    if not has_services(settings):
         return []
-    answer = probe.ask(_request(None, settings), settings.import_limit / SECOND)
-    return [_problem(said, SERVICES if there else "jobrunner.yaml", None, None) for said in _said(answer)]
+    answer = probe.ask(request(None, settings), settings.import_limit / SECOND)
+    return [of_services(one, settings) for one in said(answer)]
 
 
-def _request(job: Job | None, settings: Settings) -> dict[str, Any]:
+def of_services(said: Mapping[str, Any], settings: Settings) -> Problem:
+    """Return a problem that a child found in the services."""
+    there = Path(settings.project, SERVICES).is_file()
+    return _problem(said, SERVICES if there else "jobrunner.yaml", None, None)
+
+
+def has_services(settings: Settings) -> bool:
+    """Say whether the project brings services of its own."""
+    return bool(settings.services) or Path(settings.project, SERVICES).is_file()
+
+
+def request(job: Job | None, settings: Settings) -> dict[str, Any]:
+    """Return what a child is asked about a job, or about the services."""
     return {
         "verb": "check",
         "root": settings.project,
@@ -167,7 +179,8 @@ def _request(job: Job | None, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _said(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def said(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the problems of a child's answer."""
     return [answer["problem"]] if "problem" in answer else list(answer.get("problems", ()))
 
 

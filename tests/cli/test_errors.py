@@ -62,8 +62,6 @@ def test_the_version_goes_to_stdout(house: House) -> None:
         ["run", "x", "--params", "[1]"],
         ["run", "x", "--params", '{"a": NaN}'],
         ["run", "x", "--params", '{"a": 1e400}'],
-        ["run", "x", "-p", "a=NaN"],
-        ["run", "x", "-p", "a=1e400"],
         ["run", "x", "--timeout", "soon"],
         ["run", "x", "--timeout", "0"],
         ["run", "x", "--timeout", "0ms"],
