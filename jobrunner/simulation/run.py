@@ -21,7 +21,7 @@ from jobrunner.simulation.clock import FakeClock, When, instant
 from jobrunner.simulation.engine import Engine, Perform
 from jobrunner.simulation.jobs import Subject, What, subject
 from jobrunner.simulation.node import SimulatedNode
-from jobrunner.simulation.preview import preview
+from jobrunner.simulation.preview import dropped, preview
 from jobrunner.simulation.standins import GOOD, StandIns
 from jobrunner.simulation.timeline import Entry, Timeline, in_order, of_run
 from jobrunner.store import open_store
@@ -68,6 +68,7 @@ def simulate(
     `pauses` are pairs of times in which all schedules are paused. With `plan_only` nothing is run: the
     entries are what is due. `emit` is told what happens, as it happens.
     """
+    _check_run(run, what, ours=bool(bodies or overrides))
     about = subject(what, names, timezone)
     zone = about.settings.timezone
     span = instant(start, "start", zone), instant(end, "end", zone)
@@ -82,7 +83,6 @@ def simulate(
         overrides=overrides or {},
         emit=emit,
     )
-    _check_run(script, what)
     if plan_only:
         return preview(about, *span, pauses=script.pauses, takes=script.lengths.of)
     return play(about, *span, script)
@@ -141,10 +141,22 @@ def play(about: Subject, start: Instant, end: Instant, script: Script) -> Timeli
         set_cursors(node, here, start)
         with _performer(node, bodies, script) as perform:
             Engine(node, clock, bodies, perform, script.pauses).run(end)
-        entries = in_order(_entry(store, run) for run in store.runs(RunFilter(limit=ALL)))
+        entries = in_order((*_ran(store), *_to_be_dropped(node, end)))
         documents = {found.key: found.value for found in store.documents("")}
     zones = {job.name: job.timezone for job in about.jobs.values()}
     return Timeline(start, end, about.settings.timezone, entries, zones, about.problems, documents)
+
+
+def _ran(store: Store) -> Iterator[Entry]:
+    return (_entry(store, run) for run in store.runs(RunFilter(limit=ALL)))
+
+
+def _to_be_dropped(node: SimulatedNode, end: Instant) -> Iterator[Entry]:
+    """Yield the clock changes that a node would write down after the end."""
+    for standing in node.store.standings(node.me.owner, node.me.machine):
+        job = node.scheduler.job(standing.job)
+        if job is not None:
+            yield from dropped(job, standing, standing, end)
 
 
 def _entry(store: Store, run: Run) -> Entry:
@@ -189,10 +201,10 @@ def _outcome(inside: Inside, spec: RunSpec, script: Script) -> Outcome:
     return inside.perform(spec).outcome if script.run else GOOD
 
 
-def _check_run(script: Script, what: What) -> None:
-    if script.run and not isinstance(what, str | os.PathLike):
+def _check_run(run: bool | str, what: What, *, ours: bool) -> None:
+    if run and not isinstance(what, Subject | str | os.PathLike):
         raise BadArgument("run: without a project there are no bodies to run", argument="run")
-    if script.run is True and (script.bodies or script.overrides):
+    if run is True and ours:
         said = "bodies and overrides are of this process, and run=True runs bodies in others"
         raise BadArgument(said, argument="run", hint='run="inline" runs them in this one')
 

@@ -66,6 +66,11 @@ class Entry(NamedTuple):
         """Whether its body ran."""
         return self.began is not None
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether it is only what is due: there was no node to run it."""
+        return self.state == "pending" and not self.run_id
+
     def to_json(self) -> Object:
         """Return it as plain data."""
         return {
@@ -132,16 +137,16 @@ class Timeline:
     def overlaps(self) -> tuple[Entry, ...]:
         """What was due while an earlier occurrence of its job was not over: skipped, queued, replaced or run
         beside it, as the job's `concurrency` says."""
-        return tuple(_overlaps(self.entries))
+        return tuple(overlaps(self.entries))
 
     def by_job(self) -> dict[str, tuple[Entry, ...]]:
         """Return the entries by job, sorted by name."""
-        return _grouped((entry.job, entry) for entry in sorted(self.entries, key=lambda one: one.job))
+        return grouped((entry.job, entry) for entry in sorted(self.entries, key=lambda one: one.job))
 
     def by_day(self, timezone: str | None = None) -> dict[date, tuple[Entry, ...]]:
         """Return the entries by the day they were due, on the calendar of a zone: the project's, if none."""
         zone = zone_of(timezone or self.timezone)
-        return _grouped((date.fromordinal(EPOCH + _day(entry.due, zone)), entry) for entry in self.entries)
+        return grouped((date.fromordinal(EPOCH + _day(entry.due, zone)), entry) for entry in self.entries)
 
     def clock_changes(self) -> list[ClockChange]:
         """Return when clocks change in the zones of the jobs."""
@@ -184,8 +189,8 @@ def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     return tuple(sorted(entries, key=lambda one: (one.due, one.job, one.root_id, one.attempt)))
 
 
-def _overlaps(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield what was due before an earlier chain of its job had ended."""
+def overlaps(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield, of entries in their order, what was due before an earlier chain of its job had ended."""
     until: dict[str, tuple[int, float]] = {}  # job -> (chain, when it ended)
     for entry in entries:
         chain, end = until.get(entry.job, (0, -1.0))
@@ -196,7 +201,8 @@ def _overlaps(entries: Iterable[Entry]) -> Iterator[Entry]:
             until[entry.job] = (entry.root_id, over) if over >= end else (chain, end)
 
 
-def _grouped(pairs: Iterable[tuple[Any, Entry]]) -> dict[Any, tuple[Entry, ...]]:
+def grouped(pairs: Iterable[tuple[Any, Entry]]) -> dict[Any, tuple[Entry, ...]]:
+    """Return entries by the key that each comes with, in the order of the keys' coming."""
     found: dict[Any, list[Entry]] = {}
     for key, entry in pairs:
         found.setdefault(key, []).append(entry)
