@@ -32,7 +32,7 @@ class FakeExecutor(StandIns):
         super().__init__(clock, slots)
         self.started: list[RunSpec] = []
         self.hooks: list[RunSpec] = []
-        self.answers: dict[tuple[int, int], dict[str, Any]] = {}
+        self.heard: dict[tuple[int, int], dict[str, Any]] = {}
         self.stopped: list[tuple[int, str, str | None]] = []
 
     def run(self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int) -> int:
@@ -51,7 +51,7 @@ class FakeExecutor(StandIns):
             self.end(run_id)
 
     def answer(self, run_id: int, number: int, payload: dict[str, Any]) -> None:
-        self.answers[run_id, number] = payload
+        self.heard[run_id, number] = payload
 
 
 def a_job(name: str = "job", schedule: Any = "* * * * *", **fields: Any) -> Job:

@@ -28,6 +28,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
     "Look": {
         "ls": ("look", "List the jobs: schedule, next run, last result."),
         "next": ("coming", "Show when jobs, or a cron expression, are due."),
+        "simulate": ("simulate", "Show what will happen, without making it happen."),
         "history": ("past", "List past runs, newest first."),
         "show": ("past", "Show all about a job or a run."),
         "logs": ("logs", "Print what a run wrote."),
@@ -56,7 +57,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
     },
 }
 LATER = {  # commands of later versions
-    "at", "complete", "in", "nodes", "simulate", "state", "top", "trigger", "ui",
+    "at", "complete", "in", "nodes", "state", "top", "trigger", "ui",
 }  # fmt: skip
 OURS = {
     "exec": "exec_",
