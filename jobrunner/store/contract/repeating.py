@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Run
+from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.model import Due, Job, Outcome, Run
 from jobrunner.store.base import Claim
 from jobrunner.store.contract.things import Bench, at, facts, make_job, make_node, run_at
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import Refused
-from jobrunner.model import Job, NodeFacts, Run, Step
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Job, Run, Step
 from jobrunner.store.base import Claim
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.rows import COLUMNS, OCCUPYING, dumps, loads, occupying, run_of
