@@ -11,7 +11,8 @@ from typing import Any
 from jobrunner import config
 from jobrunner.clock import Instant
 from jobrunner.errors import ConfigError, UnknownJob
-from jobrunner.model import Job, JobFacts, Problem
+from jobrunner.facts import JobFacts
+from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings, load
 from jobrunner.status import is_new

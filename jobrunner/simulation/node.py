@@ -8,10 +8,10 @@ from jobrunner.clock import Clock, Instant
 from jobrunner.definitions import Definitions
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.events import Event
+from jobrunner.facts import NodeFacts
 from jobrunner.handout import Executor
 from jobrunner.joining import Joining, restored
 from jobrunner.masking import Masker
-from jobrunner.model import NodeFacts
 from jobrunner.scheduler import Scheduler
 from jobrunner.store.base import Store
 
