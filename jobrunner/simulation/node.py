@@ -9,10 +9,10 @@ from jobrunner.definitions import Definitions
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.events import Event
 from jobrunner.facts import NodeFacts
-from jobrunner.model import Job
 from jobrunner.handout import Executor
 from jobrunner.joining import Joining, restored
 from jobrunner.masking import Masker
+from jobrunner.model import Job
 from jobrunner.scheduler import Scheduler
 from jobrunner.store.base import Store
 
