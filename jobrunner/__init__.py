@@ -4,7 +4,9 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
 
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
+    pytest_plugin  the fixtures, for whoever has pytest
     testing     for users' tests: a clock, simulate, the contract of stores
+    inline      one run in this process, for tests of jobs
     simulation/ a node without processes, in a time of its own
     doctor      what keeps jobs, or one job, from running
     why         one sentence about any occurrence, and what it rests on
