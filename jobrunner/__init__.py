@@ -36,6 +36,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     definitions what a node holds at one moment; broken edits leave it as it was
     registry    the jobs we know: files, problems, names
     housekeeping  the jobs that come with jobrunner
+    added       the jobs that code has added
     discovery/  which files there are, and what their syntax tree says
     probe       asks a child about files that must be executed to be read
     config/     a dict becomes a job, or an error with file, line, key and value

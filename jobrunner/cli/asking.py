@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobrunner.errors import BadRequest, ConfigError
+from jobrunner.errors import BadRequest, ConfigError, StateError
 
 if TYPE_CHECKING:
     from jobrunner.settings import Settings
@@ -91,6 +91,13 @@ class Asked:
 
         return self.open(settings, create=False) if exists(settings.state) else None
 
+    def told(self) -> Settings:
+        """Return the settings with the added jobs, as far as the state can be read."""
+        settings = self.settings()
+        with suppress(StateError), self.look(settings) as store:
+            return with_added(settings, store)
+        return settings
+
     @contextmanager
     def look(self, settings: Settings) -> Iterator[Store | None]:
         """Open the state as `state` does, and close it."""
@@ -111,8 +118,13 @@ class Asked:
 
 
 def with_stored(settings: Settings, store: Store | None) -> Settings:
-    """Return the settings with what `set` has stored of jobs, as it lies over the files."""
-    return settings if store is None else replace(settings, stored=store.overrides())
+    """Return the settings with what the state has of jobs: those added, and what `set` lies over all."""
+    return with_added(settings if store is None else replace(settings, stored=store.overrides()), store)
+
+
+def with_added(settings: Settings, store: Store | None) -> Settings:
+    """Return the settings with the jobs that code has added; what was `set` is left out."""
+    return settings if store is None else replace(settings, added=store.added_jobs())
 
 
 class Verb(click.Command):

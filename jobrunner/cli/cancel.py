@@ -12,7 +12,7 @@ import click
 
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.app import say_error
-from jobrunner.cli.asking import Asked, JobName, Text, Verb
+from jobrunner.cli.asking import Asked, JobName, Text, Verb, with_added
 from jobrunner.cli.desk import AS, JSON, Object, actor, ring
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.past import find_run, is_run
@@ -152,7 +152,7 @@ def _guards(run: Run) -> str:
 def _guarded(found: Sequence[Run], settings: Settings, store: Store) -> set[int]:
     """Return the jobs whose runs are not to be canceled: as registered, else as their files say."""
     known = {each.job_id: each.config.get("cancellable", True) for each in store.definitions()}
-    registry = Registry.load(settings)
+    registry = Registry.load(with_added(settings, store))
     for run in found:
         if run.job_id not in known:
             try:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from jobrunner import presence
-from jobrunner.cli.asking import Asked, Text
+from jobrunner.cli.asking import Asked, Text, with_added
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.log import one_line
@@ -96,7 +96,8 @@ def desk(asked: Asked, user: str | None, names: Sequence[str] = ()) -> Iterator[
     are the jobs that the desk will be asked for.
     """
     settings = asked.settings()
-    registry = _read(settings, names) if names else None
+    with asked.look(settings) as seen:
+        registry = _read(with_added(settings, seen), names) if names else None
     store = asked.state(settings)
     if store is None:
         if registry is not None:

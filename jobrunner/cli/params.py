@@ -100,10 +100,10 @@ def _describe(name: str, ctx: click.Context, formatter: click.HelpFormatter) -> 
 
 
 def find(ctx: click.Context, name: str) -> Job:
-    """Return a job by its file alone. Raises JobrunnerError."""
+    """Return a job as its file has it, or whoever added it. Raises JobrunnerError."""
     from jobrunner.registry import Registry
 
-    return Registry.load((ctx.find_object(Asked) or Asked()).settings()).find(name)
+    return Registry.load((ctx.find_object(Asked) or Asked()).told()).find(name)
 
 
 def listed(job: Job) -> list[Parameter]:

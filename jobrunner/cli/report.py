@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jobrunner import housekeeping
+from jobrunner.cli.asking import with_added
 from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -32,6 +33,9 @@ def _gone(fact: JobFacts, registry: Registry) -> JobrunnerError:
     for problem in registry.problems:
         if problem.file == fact.file:
             return ConfigError(problem.message, hint=problem.hint, file=problem.file, line=problem.line)
+    if not fact.file:
+        hint = f"`jobrunner history {fact.name}` has what it did"
+        return UnknownJob(f'the job "{fact.name}" was removed: code had added it', hint=hint)
     return UnknownJob(
         f'the file of job "{fact.name}" is gone: it was {fact.file}, and no other defines the job',
         hint=f"put it back; `jobrunner history {fact.name}` has what it did",
@@ -42,7 +46,7 @@ def load_all(settings: Settings) -> Registry:
     """Return everything that the job files say. Raises ConfigError when there is no jobs folder."""
     registry = Registry.load(settings)
     missing = registry.missing_folder
-    if missing is not None:
+    if missing is not None and not settings.added:
         raise ConfigError(missing.message, hint=MISSING_HINT)
     return registry
 
@@ -57,7 +61,7 @@ def names(settings: Settings) -> list[str]:
 
 def real_name(settings: Settings, store: Store | None, name: str) -> str:
     """Return the name under which the state knows a job, also one whose file is gone. Raises UnknownJob."""
-    registry = Registry.load(settings)
+    registry = Registry.load(with_added(settings, store))
     found = fact(registry, store, name)
     return found.name if found is not None else registry.summary(name).name
 
