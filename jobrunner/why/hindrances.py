@@ -221,7 +221,7 @@ def _lost_module(facts: Facts) -> Hindrance | None:
         return None
     words = f"no running node holds it: its module {module} cannot be found here"
     hint = "put it in the project, or install it where a node runs; then start the node again"
-    return Hindrance("not-held", words, hint, {"module": module})
+    return Hindrance("no-module", words, hint, {"module": module})
 
 
 def _roles(facts: Facts) -> Hindrance | None:
