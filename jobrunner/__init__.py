@@ -4,7 +4,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
 
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
-    testing     for tests of stores: the contract that each must keep
+    testing     for users' tests: a clock, simulate, the contract of stores
+    simulation/ a node without processes, in a time of its own
     doctor      what keeps jobs, or one job, from running
     why         one sentence about any occurrence, and what it rests on
     vitals      who is alive, and what is overdue
@@ -56,6 +57,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     provider    how one service comes into being
     injection   which argument each parameter gets
     context     ctx
+    calls       the service scheduler
+    documents   the service state
     loading     a job file becomes a module
     logger      the run's logger
     failure     an exception as data
@@ -73,7 +76,10 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     retry       whether again, and when
     pace        how long runs usually take, and which is out of the ordinary
     plan        what is due and what becomes of it
+    parameters  what a job's function takes, and whether what is given fits
+    facts       what the store knows of jobs, nodes and people
     model       the nouns
+    shield      keeps SIGTERM from cutting something in two
     outcomes    Skip, PermanentFailure, Canceled, Suspended: what a body may raise
     schedules   the builders, as job files import them
     schedule/   when: arithmetic

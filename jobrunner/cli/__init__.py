@@ -10,6 +10,8 @@ following.py   show -f
 logs.py        logs
 waiting.py     pending
 byhand.py      run
+dryrun.py      run --dry-run
+execute.py     exec
 checking.py    check
 files.py       new, init; templates.py has what they write
 completion.py  completion

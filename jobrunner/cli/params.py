@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -16,6 +16,7 @@ from jobrunner.errors import BadArgument, BadRequest, JobrunnerError
 
 if TYPE_CHECKING:
     from jobrunner.model import Job, Parameter
+    from jobrunner.parameters import Takes
     from jobrunner.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,14 +71,15 @@ WORDS = "jobrunner.words"
 
 
 def named(ctx: click.Context) -> str | None:
-    """Return the job that a command line names so far, which may break off behind a `-p`."""
-    name = ctx.params.get("name") or next(iter(ctx.args), None)
+    """Return the job, or file, that a command line names so far; it may break off behind a `-p`."""
+    name = ctx.params.get("name") or ctx.params.get("file") or next(iter(ctx.args), None)
     return str(name) if name else None
 
 
 def _named(verb: click.Command, ctx: click.Context) -> str | None:
     words = ctx.meta.get(WORDS, [])
     with verb.make_context(ctx.info_name, [*words], parent=ctx.parent, resilient_parsing=True) as seen:
+        ctx.params.update(seen.params)
         return named(seen)
 
 
@@ -90,7 +92,7 @@ def _describe(name: str, ctx: click.Context, formatter: click.HelpFormatter) -> 
     except (JobrunnerError, OSError) as error:
         formatter.write(f"\n{one_line(str(error))}\n")
         return
-    with formatter.section(f"Job {job.name}"):
+    with formatter.section(f"Job {job.name}" if "file" not in ctx.params else one_line(job.file)):
         formatter.write_text(one_line(job.description or "It has no description."))
     known = listed(job)
     width = max((len(one.name) for one in known), default=0)
@@ -100,10 +102,15 @@ def _describe(name: str, ctx: click.Context, formatter: click.HelpFormatter) -> 
 
 
 def find(ctx: click.Context, name: str) -> Job:
-    """Return a job as its file has it, or whoever added it. Raises JobrunnerError."""
+    """Return what a command line is about: a job, or for `exec` a file. Raises JobrunnerError."""
+    asked = ctx.find_object(Asked) or Asked()
+    if "file" in ctx.params:
+        from jobrunner.housekeeping import exec_job
+
+        return exec_job(name, asked.settings())
     from jobrunner.registry import Registry
 
-    return Registry.load((ctx.find_object(Asked) or Asked()).told()).find(name)
+    return Registry.load(asked.told()).find(name)
 
 
 def listed(job: Job) -> list[Parameter]:
@@ -111,9 +118,17 @@ def listed(job: Job) -> list[Parameter]:
     from jobrunner.model import Parameter
     from jobrunner.parameters import BUILT_IN, OTHERS
 
-    takes = [one for one in job.parameters or () if one != OTHERS and one.name not in BUILT_IN]
+    ours = BUILT_IN | {OTHERS.name, *(own_params(job))}
+    takes = [one for one in job.parameters or () if one.name not in ours]
     others = [key for key in job.params if key not in {one.name for one in takes}]
     return takes + [Parameter(key, "", False) for key in others]
+
+
+def own_params(job: Job) -> Collection[str]:
+    """Return the params that `exec` itself gives."""
+    from jobrunner.housekeeping import EXEC, EXEC_PARAMS
+
+    return EXEC_PARAMS if job.name == EXEC else ()
 
 
 def type_words(one: Parameter, job: Job) -> str:
@@ -144,33 +159,48 @@ def _short(value: Any) -> str:
 # -- from words to values ------------------------------------------------------------------------------
 
 
-def given(job: Job, pairs: Sequence[str], text: str | None) -> Object:
-    """Return the params of `-p key=value` over those of `--params JSON`, as the job's function wants them.
+class Words(NamedTuple):
+    """What was typed: the pairs of `-p` as texts, and the object of `--params`."""
 
-    Raises BadRequest, which names the param: one that the job has not, and a value that does not fit.
-    """
-    from jobrunner import parameters
+    pairs: Sequence[tuple[str, str]]
+    whole: Object
 
-    found = _json_object(text) if text is not None else {}
-    found |= parameters.typed(job.parameters, job.params, map(_split, pairs))
-    for key, value in found.items():
+    def of(self, name: str, takes: Takes, own: Mapping[str, Any]) -> Object:
+        """Return the params for the job `name` with these `parameters` and `params`; `-p` goes over the rest.
+
+        Raises BadArgument for one that the job has not, and for a value that does not fit.
+        """
+        from jobrunner import parameters
+
+        found = {**self.whole, **parameters.typed(takes, own, self.pairs)}
+        for key, value in found.items():
+            _check_finite(key, value)
+        parameters.check(name, takes, own, found)
+        return found
+
+
+def words(pairs: Sequence[str], text: str | None) -> Words:
+    """Return what `-p key=value` and `--params JSON` say. Raises BadRequest for what cannot be meant."""
+    whole = _json_object(text) if text is not None else {}
+    for key, value in whole.items():
         _check_finite(key, value)
-    parameters.check(job.name, job.parameters, job.params, found)
-    return found
+    return Words([_split(pair) for pair in pairs], whole)
 
 
 def refuse_missing(job: Job, params: Mapping[str, Any], settings: Settings) -> None:
     """Raise BadArgument for a parameter that nothing can bring, where the project has no services."""
     from jobrunner.discovery.servicesfile import SERVICES
+    from jobrunner.housekeeping import EXEC
 
     if settings.services or Path(settings.project, SERVICES).is_file():
         return
     lacking = lacking_params(job, params)
     if lacking:
+        who = job.file if job.name == EXEC else job.name
         raise BadArgument(
-            f'{job.name} needs the param "{lacking[0]}", which has no value and no default',
+            f'{who} needs the param "{lacking[0]}", which has no value and no default',
             argument=lacking[0],
-            hint=f"-p {lacking[0]}=…; `jobrunner run {job.name} --help` lists what it takes",
+            hint=f"-p {lacking[0]}=…; --help lists what it takes",
         )
 
 
@@ -178,7 +208,8 @@ def lacking_params(job: Job, params: Mapping[str, Any]) -> list[str]:
     """Return the parameters without a value that no class tells to be a service."""
     from jobrunner import parameters
 
-    names = parameters.missing(job.parameters, job.params, params)
+    has = {**params, **dict.fromkeys(own_params(job))}
+    names = parameters.missing(job.parameters, job.params, has)
     return [one.name for one in job.parameters or () if one.name in names and parameters.is_param(one)]
 
 

@@ -68,6 +68,18 @@ def read(source: bytes) -> Syntax:
     return Syntax(_doc(tree), _imports(tree), configs, frames, problems, takes)
 
 
+def script(source: bytes) -> tuple[str, tuple[Parameter, ...] | None]:
+    """Return the docstring's first line, and what the default function takes, of any Python file.
+
+    Raises ConfigError, with a line, when it is not Python, or when it is not clear what to call.
+    """
+    tree = _parse(source)
+    function, odd = chosen(tree)
+    if odd is not None:
+        raise odd
+    return _doc(tree), signature.parameters(function)
+
+
 def names(source: bytes) -> list[Any]:
     """Return the names that a file's configs have, as far as they can be told although it is not Python."""
     text = naming.configs(source)

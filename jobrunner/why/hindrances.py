@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from jobrunner.added import is_added, module_file
 from jobrunner.clock import MINUTE, Instant, to_iso
-from jobrunner.model import Note
+from jobrunner.facts import Note
 from jobrunner.pace import length
 from jobrunner.why.facts import Evidence, Facts
 

@@ -75,7 +75,8 @@ class Waiting(Cancels):
 
     OPEN_OF = f"""
         SELECT {COLUMNS} FROM runs
-        WHERE (id = ?1 OR root_id = ?1) AND state IN ('pending', 'running', 'waiting')"""  # noqa: S608
+        WHERE (id = ?1 OR root_id = ?1) AND undo = 0
+          AND state IN ('pending', 'running', 'waiting')"""  # noqa: S608
 
     def _waits_for(self, root_id: int) -> list[str]:
         if not self._db.rows(self.OPEN_OF, (root_id,)):
