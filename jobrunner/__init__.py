@@ -5,6 +5,14 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
     testing     for tests of stores: the contract that each must keep
+    client      the same verbs for Python: connect(url)
+    changes     what people change of a job, whatever its file says
+    orders      runs that people and programs ask for, and their end
+    desk        who asks for a change, of which jobs, and when
+    connections one store a thread, none carried over a fork
+    board       all jobs side by side
+    infos       jobs, runs and steps, as programs are told of them
+    finding     jobs by what they are called, in files and in the state
     doctor      what keeps jobs, or one job, from running
     why         one sentence about any occurrence, and what it rests on
     vitals      who is alive, and what is overdue

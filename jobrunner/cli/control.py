@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from jobrunner import status
+from jobrunner.changes import enable_one
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
-from jobrunner.cli.desk import AS, JSON, REASON, Desk, Object, Target, because, desk
+from jobrunner.cli.desk import AS, JSON, REASON, Object, Target, desk
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.render import many, when
 from jobrunner.clock import to_iso
@@ -15,7 +16,6 @@ from jobrunner.errors import Refused
 from jobrunner.log import one_line
 from jobrunner.model import JobFacts, Pause
 from jobrunner.registry import Registry
-from jobrunner.settings import Settings
 from jobrunner.store import exists
 
 NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...", type=JobName())
@@ -62,7 +62,7 @@ def _say_enabled(
     as_json: bool,
 ) -> None:
     with desk(asked, user, names) as at:
-        found = [_enable(at, target, reason, enabled=enabled) for target in at.targets(names)]
+        found = [enable_one(at, target, reason, enabled=enabled) for target in at.targets(names)]
     if as_json:
         out.json_document(found)
         return
@@ -70,26 +70,6 @@ def _say_enabled(
         before, after = _words(each["was"]), _words(each["is"])
         was, now = ("is", " already") if before == after else (f"was {before}, is", "")
         out.line(one_line(f"{each['id']} {was} {after}{now}"))
-
-
-def _enable(at: Desk, target: Target, reason: str | None, *, enabled: bool) -> Object:
-    """Enable or disable one job; whoever says again what holds, without a reason, changes no reason."""
-    fact = target.fact
-    before = _enabled(target, fact, at.settings)
-    if fact.enabled_override is not enabled or reason or (enabled and fact.consecutive_failures):
-        at.store.set_enabled(fact.id, enabled, because(at.actor, reason), at.now)
-        at.note("enabled" if enabled else "disabled", target.name, reason or "")
-    return {
-        "id": target.name, "was": before, "is": _enabled(target, at.again(target.name), at.settings)
-    }  # fmt: skip
-
-
-def _enabled(target: Target, fact: JobFacts, settings: Settings) -> Object:
-    if target.job is not None:
-        enabled, reason = status.enablement(target.job, fact, settings)
-    else:
-        enabled, reason = fact.enabled_override is not False, fact.enabled_reason
-    return {"enabled": enabled, "enabledReason": reason}
 
 
 def _words(found: Object) -> str:

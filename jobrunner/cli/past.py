@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from jobrunner.board import Board, Line, job_object
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.asking import Asked, JobName, Text, Verb, with_stored
-from jobrunner.cli.board import Board, Line, job_object
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import facts, many, progress_words, table, when
