@@ -98,16 +98,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobrunner.client import Client, connect
     from jobrunner.outcomes import Canceled, PermanentFailure, Skip
 
-__all__ = ["Canceled", "PermanentFailure", "Skip", "__version__"]
+__all__ = ["Canceled", "Client", "PermanentFailure", "Skip", "__version__", "connect"]
 __version__ = "0.1.0"
+
+
+_HOMES = {
+    "Canceled": "outcomes", "Client": "client", "PermanentFailure": "outcomes", "Skip": "outcomes",
+    "connect": "client",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """Load the public names when they are asked for: a command pays for what it uses."""
-    if name in ("Canceled", "PermanentFailure", "Skip"):
-        from jobrunner import outcomes
+    if name in _HOMES:
+        from importlib import import_module
 
-        return getattr(outcomes, name)
+        return getattr(import_module(f"jobrunner.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from jobrunner import config, status
+from jobrunner import config, probe, status, terms
 from jobrunner.clock import Instant
 from jobrunner.config import Place, Written
 from jobrunner.config.keys import SETTABLE
 from jobrunner.desk import Desk, Target, because
-from jobrunner.errors import ConfigError
-from jobrunner.model import Job, JobFacts
+from jobrunner.errors import BadArgument, ConfigError
+from jobrunner.model import Job, JobFacts, Pause
 from jobrunner.record import Object
 from jobrunner.settings import Settings
 
@@ -47,7 +47,39 @@ def _enabled(target: Target, fact: JobFacts, settings: Settings) -> Object:
     return {"enabled": enabled, "enabledReason": reason}
 
 
+def pause(at: Desk, reason: str | None) -> bool:
+    """Let all schedules stand still; False when they do already."""
+    changed = at.store.pause(at.actor, reason, at.now)
+    if changed:
+        at.note("paused", None, reason or "")
+    return changed
+
+
+def resume(at: Desk) -> Pause | None:
+    """Let the schedules go on; returns the pause that there was."""
+    before = at.store.paused()
+    if at.store.resume(at.now):
+        at.note("resumed", None, "")
+    return before
+
+
 # -- keys ---------------------------------------------------------------------------------------------------
+
+
+def asked(given: Mapping[str, Any], unset: Iterable[str]) -> Change:
+    """Return what keyword arguments mean, as plain JSON: schedules become their text, durations seconds.
+
+    Raises BadArgument for a key that cannot be unset, and for what is no JSON.
+    """
+    dropped = tuple(dict.fromkeys([unset] if isinstance(unset, str) else unset))
+    for key in dropped:
+        if key not in KEYS:
+            known = ", ".join(KEYS)
+            raise BadArgument(f"{key!r:.100} cannot be unset", argument="unset", hint=f"there are {known}")
+        if key in given:
+            raise BadArgument(f"{key} is both set and unset", argument=key)
+    plain = {key: terms.plain(probe.plain(each), key, terms.LONGEST_PARAMS)[0] for key, each in given.items()}
+    return Change(plain, dropped)
 
 
 def overrule(at: Desk, base: Job, change: Change) -> Object:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import getpass
 import platform
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobrunner import presence
-from jobrunner.clock import Instant
+from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.log import one_line
 from jobrunner.model import Job, JobFacts
@@ -86,6 +86,16 @@ def read(registry: Registry, names: Sequence[str]) -> Registry:
         with suppress(UnknownJob, ConfigError):  # said when the state was asked, too
             registry.find(name)
     return registry
+
+
+@contextmanager
+def writing(
+    settings: Settings, store: Store, user: str | None, registry: Registry | None = None
+) -> Iterator[Desk]:
+    """Open a desk in one transaction of the store; wake the nodes when it is committed."""
+    with store.transaction():
+        yield Desk(settings, store, registry, actor(user), SystemClock().now())
+    ring(settings)
 
 
 def ring(settings: Settings) -> None:

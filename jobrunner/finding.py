@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jobrunner import housekeeping
+from jobrunner.definitions import restore
+from jobrunner.discovery.catalog import Around, Gathered
+from jobrunner.discovery.summary import summarize
 from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -103,3 +107,22 @@ def seen(store: Store | None, *, whole: bool = True) -> Seen:
     counts = store.machine_counts() if whole else {}
     alone = all(node.role == "run" for node in store.nodes())
     return Seen({fact.name.casefold(): fact for fact in facts}, store.paused(), counts, alone)
+
+
+def with_stored(settings: Settings, store: Store | None) -> Settings:
+    """Return the settings with what `set` has stored of jobs, as it lies over the files."""
+    return settings if store is None else replace(settings, stored=store.overrides())
+
+
+def registry(settings: Settings, store: Store | None) -> Registry:
+    """Return what the files say; where there is no jobs folder, what nodes have registered last.
+
+    The latter knows the jobs' summaries alone.
+    """
+    files = Registry.load(settings)
+    if files.missing_folder is None or store is None:
+        return files
+    known = Gathered(settings, [], Around([], [], 1))
+    jobs = (restore(each.name, each.config, each.file, each.hash, settings) for each in store.definitions())
+    known.summaries = sorted(map(summarize, filter(None, jobs)), key=lambda each: each.name.casefold())
+    return Registry(settings, known)

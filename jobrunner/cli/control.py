@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobrunner import status
-from jobrunner.changes import enable_one
+from jobrunner import changes, status
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.desk import AS, JSON, REASON, Object, Target, desk
@@ -62,7 +61,7 @@ def _say_enabled(
     as_json: bool,
 ) -> None:
     with desk(asked, user, names) as at:
-        found = [enable_one(at, target, reason, enabled=enabled) for target in at.targets(names)]
+        found = [changes.enable_one(at, target, reason, enabled=enabled) for target in at.targets(names)]
     if as_json:
         out.json_document(found)
         return
@@ -88,9 +87,7 @@ def pause(asked: Asked, reason: str | None, user: str | None, as_json: bool) -> 
     What is due is skipped, and recorded. Runs that are under way go on, and `run` works.
     """
     with desk(asked, user) as at:
-        changed = at.store.pause(at.actor, reason, at.now)
-        if changed:
-            at.note("paused", None, reason or "")
+        changed = changes.pause(at, reason)
         found, now = at.store.paused(), at.now
     assert found is not None
     if as_json:
@@ -116,9 +113,7 @@ def resume(asked: Asked, user: str | None, as_json: bool) -> None:
     settings = asked.settings()
     if exists(settings.state):  # without one there is nothing to make it for
         with desk(asked, user) as at:
-            before = at.store.paused()
-            if at.store.resume(at.now):
-                at.note("resumed", None, "")
+            before = changes.resume(at)
     if as_json:
         out.json_document({"paused": False, **_pause_object(before), "changed": before is not None})
     elif before is None:

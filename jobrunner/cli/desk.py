@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import click
 
 from jobrunner.cli.asking import Asked, Text
-from jobrunner.clock import SystemClock
-from jobrunner.desk import Desk, Target, actor, because, read, ring
+from jobrunner.desk import Desk, Target, actor, because, read, ring, writing
 from jobrunner.record import Object
 from jobrunner.registry import Registry
 
@@ -38,8 +37,7 @@ def desk(asked: Asked, user: str | None, names: Sequence[str] = ()) -> Iterator[
                 registry.summary(name)
         store = asked.open(settings)
     try:
-        with store.transaction():
-            yield Desk(settings, store, registry, actor(user), SystemClock().now())
-        ring(settings)
+        with writing(settings, store, user, registry) as at:
+            yield at
     finally:
         store.close()

@@ -14,7 +14,7 @@ from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import facts, many, progress_words, table, when
 from jobrunner.clock import Instant, SystemClock
-from jobrunner.errors import BadRequest, JobrunnerError, UnknownJob
+from jobrunner.errors import BadRequest, UnknownJob, UnknownRun
 from jobrunner.housekeeping import is_ours
 from jobrunner.log import brief, one_line, printable, reason
 from jobrunner.model import ENDED, OPEN, Run
@@ -23,13 +23,6 @@ from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
 
 HEAD = ("RUN", "JOB", "STATE", "TRIGGER", "SCHEDULED", "STARTED", "TOOK", "WHY")
-
-
-class UnknownRun(JobrunnerError):
-    """No run of that number: never there, or pruned."""
-
-    code = "unknown-run"
-    exit_code = 3
 
 
 @click.command(
