@@ -149,7 +149,8 @@ class Client:
         """Return the runs that nobody has started yet, the soonest first."""
         store = self._connections.existing()
         name = None if job is None else self._real_name(store, job)
-        return [run_info(run) for run in orders.pending_runs(store, name)]
+        opened = store.open_runs() if store is not None else []
+        return [run_info(run) for run in orders.pending_runs(opened, name)]
 
     # -- to ask for runs -----------------------------------------------------------------------------
 

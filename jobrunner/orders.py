@@ -6,7 +6,7 @@ their line of the audit trail, too. Params never stand in it: they may hold what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -128,9 +128,8 @@ def chain_end(store: Store, run: Run) -> Run | None:
     return last if last.state in ENDED else None
 
 
-def pending_runs(store: Store | None, job: str | None = None) -> list[Run]:
-    """Return the runs that nobody has started, those of one job or all, the soonest first."""
-    opened = store.open_runs() if store is not None else []
+def pending_runs(opened: Iterable[Run], job: str | None = None) -> list[Run]:
+    """Return the runs among these that nobody has started, those of one job or all, the soonest first."""
     found = [run for run in opened if run.state == "pending" and job in (None, run.job)]
     return sorted(found, key=lambda run: (run.effective_at, run.id))
 

@@ -142,7 +142,7 @@ def perform(
     finally:
         speaker.end()
         store.close()
-    _print(ended, as_json=as_json)
+    tell(ended, as_json=as_json)
     _say_what_lacks(job, given, ended)
     return INTERRUPTED if once.interrupted and ended.state == "canceled" else EXIT.get(ended.state, 1)
 
@@ -167,7 +167,8 @@ def _say_if_resting(reason: str | None) -> None:
         out.talk(f"note: it would not run by its schedule ({one_line(reason)}); running it by hand")
 
 
-def _print(ended: Run, *, as_json: bool) -> None:
+def tell(ended: Run, *, as_json: bool) -> None:
+    """Print what a run that has ended leaves: its traceback to people, its result (or all of it) as data."""
     traceback = str((ended.error or {}).get("traceback") or "").strip()
     if "\n" in traceback and ended.state != "canceled":  # one line is what the sentence said
         out.talk(printable(traceback))

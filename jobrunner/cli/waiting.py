@@ -37,12 +37,13 @@ def pending(asked: Asked, name: str | None, as_json: bool) -> None:
     store = asked.state(settings)
     if name is not None:
         name = report.real_name(settings, store, name)
-    runs = orders.pending_runs(store, name)
+    opened = store.open_runs() if store is not None else []
+    runs = orders.pending_runs(opened, name)
     if store is None or not runs:
         out.json_document([]) if as_json else out.talk("nothing is pending")
         return
     now = SystemClock().now()
-    reasons = Reasons(settings, store, store.open_runs(), now)
+    reasons = Reasons(settings, store, opened, now)
     if as_json:
         out.json_document([{**run_object(run), "waitsFor": reasons.of(run)} for run in runs])
     else:
