@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -161,7 +161,7 @@ def triggers(folder: Path, *, busy: bool) -> str:
 def main() -> None:
     """Measure each in turn, one line a figure."""
     count = int(sys.argv[1]) if sys.argv[1:] else COUNT
-    measures = {
+    measures: dict[str, Callable[[Path], str]] = {
         f"Huey, {WORKERS} threads": lambda folder: huey(folder, count, "thread"),
         f"Huey, {WORKERS} processes": lambda folder: huey(folder, count, "process"),
         "jobrunner, a process a run": lambda folder: ours(folder, count, 1),

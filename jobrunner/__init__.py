@@ -4,7 +4,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
 
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
-    testing     for tests of stores: the contract that each must keep
+    testing     for users' tests: a clock, simulate, the contract of stores
     client      the same verbs for Python: connect(url)
     changes     what people change of a job, whatever its file says
     orders      runs that people and programs ask for, and their end
@@ -13,6 +13,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     board       all jobs side by side
     infos       jobs, runs and steps, as programs are told of them
     finding     jobs by what they are called, in files and in the state
+    simulation/ a node without processes, in a time of its own
     doctor      what keeps jobs, or one job, from running
     why         one sentence about any occurrence, and what it rests on
     vitals      who is alive, and what is overdue
@@ -63,6 +64,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     provider    how one service comes into being
     injection   which argument each parameter gets
     context     ctx
+    calls       the service scheduler
+    documents   the service state
     loading     a job file becomes a module
     logger      the run's logger
     failure     an exception as data
@@ -80,7 +83,10 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     retry       whether again, and when
     pace        how long runs usually take, and which is out of the ordinary
     plan        what is due and what becomes of it
+    parameters  what a job's function takes, and whether what is given fits
+    facts       what the store knows of jobs, nodes and people
     model       the nouns
+    shield      keeps SIGTERM from cutting something in two
     outcomes    Skip, PermanentFailure, Canceled, Suspended: what a body may raise
     schedules   the builders, as job files import them
     schedule/   when: arithmetic

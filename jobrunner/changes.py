@@ -12,7 +12,8 @@ from jobrunner.config import Place, Written
 from jobrunner.config.keys import SETTABLE
 from jobrunner.desk import Desk, Target, because
 from jobrunner.errors import BadArgument, ConfigError
-from jobrunner.model import Job, JobFacts, Pause
+from jobrunner.facts import JobFacts, Pause
+from jobrunner.model import Job
 from jobrunner.record import Object
 from jobrunner.settings import Settings
 

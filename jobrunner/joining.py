@@ -20,8 +20,9 @@ from jobrunner.events import (
     Reloaded,
     Skipped,
 )  # fmt: skip
+from jobrunner.facts import NodeFacts
 from jobrunner.housekeeping import is_ours
-from jobrunner.model import Job, NodeFacts, Outcome, Run
+from jobrunner.model import Job, Outcome, Run
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Registration, Store

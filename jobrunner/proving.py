@@ -11,6 +11,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from jobrunner import body, failure, injection, provision
@@ -195,7 +196,12 @@ class _Resolved:
 
     def problems(self) -> list[Answer]:
         return [
-            {"message": one.problem, "source": one.source}
+            {
+                "message": one.problem,
+                "source": one.source,
+                "parameter": one.parameter.name,
+                "near": bool(get_close_matches(one.parameter.name, self.run.names(), n=1)),
+            }
             for one in self.found
             if one.problem and (self.complete or one.source != "missing")
         ] + [{"message": text, "source": "service"} for text in self.run.lacking if self.complete]

@@ -33,7 +33,7 @@ class Body:
     @property
     def answers(self) -> dict[int, dict[str, Any]]:
         """What it was told so far."""
-        told = self.desk.executor.answers
+        told = self.desk.executor.heard
         return {number: answer for (run_id, number), answer in told.items() if run_id == self.id}
 
     def ask(self, verb: str, **payload: Any) -> int:

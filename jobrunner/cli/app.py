@@ -31,6 +31,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
     "Look": {
         "ls": ("look", "List the jobs: schedule, next run, last result."),
         "next": ("coming", "Show when jobs, or a cron expression, are due."),
+        "simulate": ("simulate", "Show what will happen, without making it happen."),
         "history": ("past", "List past runs, newest first."),
         "show": ("past", "Show all about a job or a run."),
         "logs": ("logs", "Print what a run wrote."),
@@ -60,7 +61,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
     },
 }
 LATER = {  # commands of later versions
-    "nodes", "simulate", "state", "top", "ui",
+    "nodes", "state", "top", "ui",
 }  # fmt: skip
 OURS = {
     "exec": "exec_",

@@ -21,6 +21,7 @@ from jobrunner.errors import ConfigError
 from jobrunner.executor import memory
 from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
+from jobrunner.parameters import is_param
 from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule
 from jobrunner.settings import Settings
@@ -138,8 +139,19 @@ def prove(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
     asked = [job for job in jobs if job.path]
     answers = probe.ask_all([request(job, settings) for job in asked], settings.import_limit / SECOND)
     for job, answer in zip(asked, answers, strict=True):
-        found += [_problem(_advised(one, job), job.file, job.name, job.line) for one in said(answer)]
+        problems = [one for one in said(answer) if not _is_asked_for(one, job)]
+        found += [_problem(_advised(one), job.file, job.name, job.line) for one in problems]
     return found
+
+
+def _is_asked_for(said: Mapping[str, Any], job: Job) -> bool:
+    """Say whether a missing argument is a param that whoever calls a job on demand is to give.
+
+    It may be a misspelt service, too: then one is called alike, or its class is wanted.
+    """
+    if job.schedule is not None or said.get("source") != "missing" or said["near"]:
+        return False
+    return any(one.name == said["parameter"] and is_param(one) for one in job.parameters or ())
 
 
 def services_problems(settings: Settings) -> list[Problem]:
@@ -184,10 +196,9 @@ def said(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [answer["problem"]] if "problem" in answer else list(answer.get("problems", ()))
 
 
-def _advised(said: Mapping[str, Any], job: Job) -> Mapping[str, Any]:
+def _advised(said: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add what to do about a parameter that would have no argument, or two."""
-    missing = "give it a default" if job.schedule is not None else "give it a default, or pass it with -p"
-    hints = {"missing": missing, "params": "rename one of the two"}
+    hints = {"missing": "give it a default", "params": "rename one of the two"}
     return {"hint": hints.get(said.get("source", "")), **{key: said[key] for key in said if said[key]}}
 
 

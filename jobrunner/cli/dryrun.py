@@ -42,7 +42,7 @@ def show(
     problems = rehearsed["problems"]
     fact = store.job(job.name) if store is not None else None
     resting = status.resting(job, fact, settings, store.paused() if store is not None else None)
-    way = None if force or store is None or fact is None else _in_the_way(job, fact.id, store, settings)
+    way = None if force or store is None else _in_the_way(job, fact.id if fact else 0, store, settings)
     found: Object = {
         "job": job.name,
         "file": job.file,
@@ -77,7 +77,7 @@ def _rehearsed(job: Job, given: Mapping[str, Any], settings: Settings) -> Object
         requests.append(checking.request(None, settings))
     answer, *others = probe.ask_all(requests, settings.import_limit / SECOND, workers=2)
     services = [checking.of_services(each, settings) for other in others for each in checking.said(other)]
-    mine = [{"file": job.file, "hint": _hint(each), **each} for each in checking.said(answer)]
+    mine = [{**each, "file": job.file, "hint": each["hint"] or _hint(each)} for each in checking.said(answer)]
     found = [problem_object(each) for each in services] or mine  # the job's, too, if they cannot be executed
     return {**answer, "problems": [{key: one.get(key) for key in KEYS} for one in found]}
 

@@ -191,13 +191,15 @@ def words(pairs: Sequence[str], text: str | None) -> Words:
 def refuse_missing(job: Job, params: Mapping[str, Any], settings: Settings) -> None:
     """Raise BadArgument for a parameter that nothing can bring, where the project has no services."""
     from jobrunner.discovery.servicesfile import SERVICES
+    from jobrunner.housekeeping import EXEC
 
     if settings.services or Path(settings.project, SERVICES).is_file():
         return
     lacking = lacking_params(job, params)
     if lacking:
+        who = job.file if job.name == EXEC else job.name
         raise BadArgument(
-            f'{job.name} needs the param "{lacking[0]}", which has no value and no default',
+            f'{who} needs the param "{lacking[0]}", which has no value and no default',
             argument=lacking[0],
             hint=f"-p {lacking[0]}=…; --help lists what it takes",
         )

@@ -19,8 +19,8 @@ from jobrunner.cli.render import table, when
 from jobrunner.clock import DAY, SECOND, Instant, SystemClock
 from jobrunner.discovery.summary import Summary
 from jobrunner.errors import BadRequest, UnknownJob
+from jobrunner.facts import JobFacts
 from jobrunner.housekeeping import is_ours
-from jobrunner.model import JobFacts
 from jobrunner.pace import length
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings

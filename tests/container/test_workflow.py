@@ -434,3 +434,16 @@ def default(ctx):
     chain.pool.stop(run, "canceled", None)
     assert chain.finish(run).state == "canceled"
     assert sorted(chain.notes()[2:]) == ["cleaned a", "cleaned b"]
+
+
+# -- cost ------------------------------------------------------------------------------------------------
+
+
+def test_a_body_pays_for_what_it_uses_of_workflows_only(chain: Chain) -> None:
+    names = [f"jobrunner.{name}" for name in ("workflow", "stepping", "ways", "undoing")]
+    more = ["jobrunner.branches", "jobrunner.interrupting", "asyncio"]
+    body = "import sys\ndef default(ctx):\n    {}\n    return [name for name in {} if name in sys.modules]"
+    chain.write(body.format("pass", names + more))
+    assert chain.finish(chain.begin()).result == []
+    chain.write(body.format("ctx.step('a', int)", names + more))
+    assert chain.finish(chain.begin()).result == names

@@ -39,9 +39,12 @@ class SqliteStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeepi
         create: bool = False,
         patience: float = 5.0,
         allow_network_fs: bool = False,
+        durable: bool = True,
     ) -> SqliteStore:
         """Open the file at `path`. Raises StateError."""
-        database = Database.open(path, create=create, patience=patience, allow_network_fs=allow_network_fs)
+        database = Database.open(
+            path, create=create, patience=patience, allow_network_fs=allow_network_fs, durable=durable
+        )
         try:
             return cls(url, database)
         except BaseException:
