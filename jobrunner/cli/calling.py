@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from datetime import time as time_of_day
 from functools import partial
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -142,14 +144,12 @@ def _call(
 
 def moment(text: str, zone: str, now: Instant) -> Instant:
     """Return the moment that a text means, in `zone` where it names no offset. Raises BadArgument."""
-    from zoneinfo import ZoneInfo
-
     written = text.strip()
     if written.replace(".", "", 1).isdecimal():
         return terms.moment(float(written))
     try:
         if ":" in written[:3]:
-            return _next_time(written, to_datetime(now).astimezone(ZoneInfo(zone)))
+            return _next_time(written, ZoneInfo(zone), now)
         found = datetime.fromisoformat(written)
     except (ValueError, OverflowError):
         raise BadArgument(
@@ -158,14 +158,15 @@ def moment(text: str, zone: str, now: Instant) -> Instant:
     return from_datetime(found.replace(tzinfo=found.tzinfo or ZoneInfo(zone)))
 
 
-def _next_time(written: str, here: datetime) -> Instant:
-    """Return the next moment at which the clock on the wall shows this time."""
-    clock = datetime.strptime(written, "%H:%M:%S" if written.count(":") > 1 else "%H:%M").time()
-    for days in (0, 1):
-        found = datetime.combine(here.date() + timedelta(days), clock, here.tzinfo)
-        if found > here:
+def _next_time(written: str, zone: ZoneInfo, now: Instant) -> Instant:
+    """Return the next moment at which the clock on the wall shows this time, also on a day it does twice."""
+    clock = time_of_day.fromisoformat(written)
+    today = to_datetime(now).astimezone(zone).date()
+    for days, fold in ((0, 0), (0, 1), (1, 0)):
+        shown = datetime.combine(today + timedelta(days), clock.replace(fold=fold), zone)
+        if from_datetime(shown) > now:
             break
-    return from_datetime(found)
+    return from_datetime(shown)
 
 
 # -- trigger ---------------------------------------------------------------------------------------------
