@@ -6,6 +6,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     cli/        the commands: arguments in, text or JSON out
     testing     for users' tests: a clock, simulate, the contract of stores
     client      the same verbs for Python: connect(url)
+    looking     the half of the client that changes nothing
     changes     what people change of a job, whatever its file says
     orders      runs that people and programs ask for, and their end
     desk        who asks for a change, of which jobs, and when
@@ -45,6 +46,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     definitions what a node holds at one moment; broken edits leave it as it was
     registry    the jobs we know: files, problems, names
     housekeeping  the jobs that come with jobrunner
+    added       the jobs that code has added
     discovery/  which files there are, and what their syntax tree says
     probe       asks a child about files that must be executed to be read
     config/     a dict becomes a job, or an error with file, line, key and value
@@ -84,6 +86,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     pace        how long runs usually take, and which is out of the ordinary
     plan        what is due and what becomes of it
     parameters  what a job's function takes, and whether what is given fits
+    stored      the settings, with what the state has of jobs
     facts       what the store knows of jobs, nodes and people
     model       the nouns
     shield      keeps SIGTERM from cutting something in two

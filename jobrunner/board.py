@@ -86,7 +86,7 @@ class Board:
         self._upcoming.save()
         orphans = finding.orphans(self._facts, self._registry) if self._facts else []
         lines += [
-            Line(None, fact, (), "orphan", "no file defines it", None, *self._of_all(fact))
+            Line(None, fact, (), "orphan", _NOBODY[fact.file != ""], None, *self._of_all(fact))
             for fact in orphans
         ]
         return lines + list(self._broken())
@@ -166,6 +166,9 @@ class Board:
         return [fact for fact in self._facts.values() if fact.consumed is not None and fact.consumed > limit]
 
 
+_NOBODY = ("it was removed", "no file defines it")  # of a job that code had added, and of others
+
+
 def _where(problem: Problem) -> str:
     return f"{problem.file}:{problem.line}: " if problem.line else f"{problem.file}: "
 
@@ -197,10 +200,11 @@ def _described(line: Line) -> Object:
     summary = line.summary
     if summary is None:
         unread = dict.fromkeys(("schedule", "scheduleDescription", "timezone"))
-        return {"description": None, "file": line.file, **unread, "tags": [], "hidden": False}
+        return {"description": None, "file": line.file, "target": None, **unread, "tags": [], "hidden": False}
     return {
         "description": summary.description,
         "file": summary.file,
+        "target": summary.target or None,
         "schedule": summary.schedule or None,
         "scheduleDescription": summary.words,
         "timezone": summary.timezone,

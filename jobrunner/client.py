@@ -16,31 +16,28 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from jobrunner import changes, finding, orders, terms
-from jobrunner.board import Board, job_object
+from jobrunner import added, changes, finding, orders, terms
 from jobrunner.clock import SECOND, Instant, SystemClock
-from jobrunner.connections import Connections
 from jobrunner.desk import Desk, Target, read, writing
-from jobrunner.errors import BadArgument, NotEnded, Refused, UnknownJob
-from jobrunner.finding import with_stored
-from jobrunner.infos import JobInfo, RunInfo, StepInfo, job_info, run_info, step_info
-from jobrunner.model import ENDED, OPEN, Job, Run
+from jobrunner.errors import ConfigError, NotEnded, Refused, UnknownJob
+from jobrunner.infos import JobInfo, RunInfo, run_info
+from jobrunner.looking import Looking, Moment, name_of
+from jobrunner.model import OPEN, Job
 from jobrunner.registry import Registry
-from jobrunner.settings import Settings, load
-from jobrunner.store.base import RunFilter, Store
+from jobrunner.settings import load
+from jobrunner.store.base import Store
+from jobrunner.stored import with_added
 
 LOOK_EVERY = 0.1  # seconds, while a run is waited for
-MOST_ROWS = 1_000_000
-LONGEST_NAME = 128  # characters of a job's name
+LONGEST_IDENTITY = 512  # characters of whom a run is for
 LONGEST_STEP = 1024  # and of a step's path
 KEEP: Any = object()  # an argument that was not given
 
 Delay = float | timedelta | str
-Moment = datetime | float
 
 
 def connect(url: str | None = None, *, project: str | os.PathLike[str] | None = None) -> Client:
@@ -63,17 +60,13 @@ def _around(url: str) -> str | None:
     return folder if name == ".jobrunner" and url.startswith("sqlite:///") and os.path.isdir(folder) else None  # noqa: PTH112
 
 
-class Client:
+class Client(Looking):
     """A project, seen from Python. Threads may share it, and a process that was forked may go on with it.
 
     Each bad argument is a BadArgument that names it, an unknown job UnknownJob, a run that there is not
     UnknownRun, what the present state forbids Refused, a state that cannot be used StateError: all of them
     are JobrunnerErrors.
     """
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._connections = Connections(settings)
 
     def __enter__(self) -> Client:
         return self
@@ -84,73 +77,6 @@ class Client:
     def close(self) -> None:
         """Let go of the state; the client cannot be used afterwards. Idempotent."""
         self._connections.close()
-
-    # -- to look -------------------------------------------------------------------------------------
-
-    def jobs(self) -> list[JobInfo]:
-        """Return all jobs, hidden ones too, by name; then what cannot be used, as `ls` does."""
-        return [job_info(found) for found in self._lines(None)]
-
-    def job(self, name: str) -> JobInfo:
-        """Return one job, in whatever case its name is given. Raises UnknownJob."""
-        return job_info(self._lines(_name(name))[0])
-
-    def _lines(self, name: str | None) -> list[dict[str, Any]]:
-        store = self._connections.existing()
-        settings = with_stored(self.settings, store)
-        registry = finding.registry(settings, store)
-        board = Board(registry, finding.seen(store), settings, SystemClock().now())
-        lines = board.lines(own=name is not None)
-        if name is not None:
-            lines = [line for line in lines if line.is_called(name)]
-            if not lines:
-                registry.summary(name)  # raises, and names near ones
-                raise UnknownJob(f"there is no job {name!a}")
-        return [job_object(line, settings) for line in lines]
-
-    def runs(
-        self, job: str | None = None, *, states: Iterable[str] | None = None, since: Moment | None = None,
-        until: Moment | None = None, limit: int = 50,
-    ) -> list[RunInfo]:  # fmt: skip
-        """Return runs, newest first: of one job or all, in these states, after `since` and before `until`."""
-        store = self._connections.existing()
-        which = RunFilter(
-            job=None if job is None else self._real_name(store, job),
-            states=_states(states),
-            since=None if since is None else terms.moment(since, "since"),
-            until=None if until is None else terms.moment(until, "until"),
-            limit=_limit(limit),
-        )
-        return [run_info(run) for run in store.runs(which)] if store is not None else []
-
-    def run(self, run_id: int) -> RunInfo:
-        """Return one run. Raises UnknownRun."""
-        return run_info(self._run(run_id))
-
-    def steps(self, run_id: int) -> list[StepInfo]:
-        """Return the steps of the chain that a run belongs to, in the order in which they began."""
-        run = self._run(run_id)
-        return [step_info(step) for step in self._connections.store().steps(run.root_id)]
-
-    def logs(self, run_id: int) -> str:
-        """Return what a run has written so far; what was too much is left out, which is said there.
-
-        It is the run's own text: escape it before you show it.
-        """
-        run, parts, end = self._run(run_id), list[bytes](), 0
-        for chunk in self._connections.store().read_log(run.id):
-            if chunk.offset > end:
-                parts.append(f"\n[… {chunk.offset - end:,} bytes cut …]\n".encode())
-            parts.append(chunk.data)
-            end = chunk.offset + len(chunk.data)
-        return b"".join(parts).decode("utf-8", "backslashreplace")
-
-    def pending(self, job: str | None = None) -> list[RunInfo]:
-        """Return the runs that nobody has started yet, the soonest first."""
-        store = self._connections.existing()
-        name = None if job is None else self._real_name(store, job)
-        opened = store.open_runs() if store is not None else []
-        return [run_info(run) for run in orders.pending_runs(opened, name)]
 
     # -- to ask for runs -----------------------------------------------------------------------------
 
@@ -167,7 +93,7 @@ class Client:
         job, given = self._call_of(name, params, more)
         terms.flag(force, "force")
         terms.flag(queue, "queue")
-        terms.name_of(identity, "identity", LONGEST_NAME)
+        terms.name_of(identity, "identity", LONGEST_IDENTITY)
         with self._writing() as at:
             return orders.trigger(at, job, given, identity=identity, force=force, queue=queue)
 
@@ -215,7 +141,7 @@ class Client:
         """
         run, store = self._run(run_id), self._connections.store()
         terms.flag(force, "force")
-        files = partial(finding.registry, self.settings, store)
+        files = partial(self._files, store)
         if not force and run.state in OPEN and orders.guarded([run], files, store):
             raise Refused(f"{run.job} says cancellable: false", hint="force=True cancels it all the same")
         ended = orders.cancel(self.settings, store, None, [run])
@@ -272,6 +198,63 @@ class Client:
                 changes.enable_one(at, Target(at.again(base.name), base), reason, enabled=enabled)
         return self.job(base.name)
 
+    def get_or_add(self, name: str, /, target: str, **config: Any) -> JobInfo:
+        """Return a job; where there is none of that name, add one that calls `target`.
+
+        `target` is "package.module:function", which nodes must be able to import; `config` has the keys of a
+        job file. What is there is never changed (`update` does that). Raises ConfigError for a config that no
+        file could have either.
+        """
+        job = added.check(name, target, config)
+        if not self._is_there(job.name):
+            with self._writing() as at:
+                if at.store.add_job(job, at.now):
+                    at.note("added", job.name, job.target)
+        return self.job(job.name)
+
+    def _is_there(self, name: str) -> bool:
+        store = self._connections.existing()
+        try:
+            self._files(store).summary(name)
+        except ConfigError:  # its file is broken: it has the name all the same
+            return True
+        except UnknownJob:
+            return store is not None and self._held_file(store, name) is not None
+        return True
+
+    def _held_file(self, store: Store, name: str) -> str | None:
+        """Return the file of a job whose definition some node holds; None of one that code has added."""
+        held = store.holders()
+        for each in store.definitions():
+            if each.name.casefold() == name.casefold() and each.file and each.job_id in held:
+                return each.file
+        return None
+
+    def remove(self, name: str) -> bool:
+        """Take a job away that code has added; False where there is none. Its history stays.
+
+        Raises Refused for a job that a file defines, and names the file.
+        """
+        store = self._connections.existing()
+        if store is None:
+            return False
+        with self._writing() as at:
+            removed = at.store.remove_job(name_of(name))
+            if removed:
+                at.note("removed", name, "")
+        if not removed:
+            self._refuse_defined(store, name)
+        return removed
+
+    def _refuse_defined(self, store: Store, name: str) -> None:
+        try:
+            file = self._files(store).summary(name).file
+        except UnknownJob:
+            file = self._held_file(store, name) or ""
+        if file:
+            hint = f"remove the file; `jobrunner disable {name}` keeps it from running"
+            raise Refused(f"{name} cannot be removed: {file} defines it", hint=hint)
+
     def pause(self, reason: str | None = None) -> bool:
         """Let all schedules stand still, on every node, until `resume`; False when they do already."""
         with self._writing() as at:
@@ -291,53 +274,18 @@ class Client:
         with writing(self.settings, self._connections.store(), None) as at:
             yield at
 
-    def _run(self, run_id: int) -> Run:
-        if not isinstance(run_id, int) or isinstance(run_id, bool):
-            raise BadArgument(f"run_id is {run_id!r:.100}: it must be the id of a run", argument="run_id")
-        return orders.find_run(self._connections.existing(), run_id)
-
-    def _real_name(self, store: Store | None, name: str) -> str:
-        return finding.real_name(self.settings, store, _name(name))
-
-    def _files(self, store: Store | None) -> Registry:
-        return Registry.load(with_stored(self.settings, store))
-
     def _wanted(self, name: str) -> Job:
         store = self._connections.existing()
-        return orders.wanted(self.settings, store, partial(self._files, store), _name(name))
+        return orders.wanted(self.settings, store, partial(self._files, store), name_of(name))
 
     def _defined(self, name: str) -> Job:
         """Return a job as its file has it, before anything was laid over it; without files as it was last."""
         store = self._connections.existing()
-        files = Registry.load(self.settings)
+        files = Registry.load(with_added(self.settings, store))
         if files.missing_folder is not None:
             return self._wanted(name)
-        return finding.find(read(files, [_name(name)]), name, lambda: store)
+        return finding.find(read(files, [name_of(name)]), name, lambda: store)
 
 
 def _later(delay: int, now: Instant) -> Instant:
     return now + delay
-
-
-# -- arguments -------------------------------------------------------------------------------------------
-
-
-def _name(value: object) -> str:
-    return terms.name_of(value, "name", LONGEST_NAME)
-
-
-def _states(value: Iterable[str] | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    found = (value,) if isinstance(value, str) else tuple(value)
-    for each in found:
-        if each not in OPEN | ENDED:
-            known = ", ".join(sorted(OPEN | ENDED))
-            raise BadArgument(f"{each!r:.100} is no state of a run", argument="states", hint=known)
-    return found
-
-
-def _limit(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MOST_ROWS:
-        raise BadArgument(f"limit is {value!r:.100}: it must be 1 to {MOST_ROWS:,}", argument="limit")
-    return value

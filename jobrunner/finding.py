@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jobrunner import housekeeping
@@ -14,6 +13,7 @@ from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.status import Known
+from jobrunner.stored import with_added
 
 if TYPE_CHECKING:
     from jobrunner.facts import JobFacts, Pause
@@ -36,6 +36,9 @@ def _gone(fact: JobFacts, registry: Registry) -> JobrunnerError:
     for problem in registry.problems:
         if problem.file == fact.file:
             return ConfigError(problem.message, hint=problem.hint, file=problem.file, line=problem.line)
+    if not fact.file:
+        hint = f"`jobrunner history {fact.name}` has what it did"
+        return UnknownJob(f'the job "{fact.name}" was removed: code had added it', hint=hint)
     return UnknownJob(
         f'the file of job "{fact.name}" is gone: it was {fact.file}, and no other defines the job',
         hint=f"put it back; `jobrunner history {fact.name}` has what it did",
@@ -44,7 +47,7 @@ def _gone(fact: JobFacts, registry: Registry) -> JobrunnerError:
 
 def real_name(settings: Settings, store: Store | None, name: str) -> str:
     """Return the name under which the state knows a job, also one whose file is gone. Raises UnknownJob."""
-    registry = Registry.load(settings)
+    registry = Registry.load(with_added(settings, store))
     found = fact(registry, store, name)
     return found.name if found is not None else registry.summary(name).name
 
@@ -110,11 +113,6 @@ def seen(store: Store | None, *, whole: bool = True) -> Seen:
     return Seen({fact.name.casefold(): fact for fact in facts}, store.paused(), counts, alone)
 
 
-def with_stored(settings: Settings, store: Store | None) -> Settings:
-    """Return the settings with what `set` has stored of jobs, as it lies over the files."""
-    return settings if store is None else replace(settings, stored=store.overrides())
-
-
 def registry(settings: Settings, store: Store | None) -> Registry:
     """Return what the files say; where there is no jobs folder, what nodes have registered last.
 
@@ -123,7 +121,9 @@ def registry(settings: Settings, store: Store | None) -> Registry:
     files = Registry.load(settings)
     if files.missing_folder is None or store is None:
         return files
+    added = {each.name.casefold() for each in settings.added}
+    held = [each for each in store.definitions() if each.name.casefold() not in added]
+    jobs = (restore(each.name, each.config, each.file, each.hash, settings) for each in held)
     known = Gathered(settings, [], Around([], [], 1))
-    jobs = (restore(each.name, each.config, each.file, each.hash, settings) for each in store.definitions())
     known.summaries = sorted(map(summarize, filter(None, jobs)), key=lambda each: each.name.casefold())
     return Registry(settings, known)

@@ -40,9 +40,12 @@ def wanted(settings: Settings, store: Store | None, files: Callable[[], Registry
         if held is not None:
             return held
     registry = files()
-    if registry.missing_folder is None:
+    try:
         return find(registry, name, lambda: store)
-    known = restored(store, settings, name) if store is not None else None
+    except UnknownJob:
+        known = restored(store, settings, name) if store is not None else None
+        if registry.missing_folder is None:
+            raise
     if known is None:
         raise _unknown(store, name)
     return known

@@ -11,7 +11,7 @@ import click
 
 from jobrunner import status
 from jobrunner.cli import out, params, report
-from jobrunner.cli.asking import Asked, JobName, Length, Text, with_stored
+from jobrunner.cli.asking import Asked, JobName, Length, Text
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
@@ -19,6 +19,7 @@ from jobrunner.events import Draining, Event, Output
 from jobrunner.log import one_line, printable, sentence
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
+from jobrunner.stored import with_stored
 
 EXIT = {"succeeded": 0, "skipped": 0, "timed_out": 5, "canceled": 6}  # all else: the job failed
 INTERRUPTED = 130

@@ -16,7 +16,7 @@ import click
 
 from jobrunner import orders, terms
 from jobrunner.cli import byhand, out, params
-from jobrunner.cli.asking import Asked, JobName, Length, Text, with_stored
+from jobrunner.cli.asking import Asked, JobName, Length, Text
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.render import local, relative
 from jobrunner.clock import SECOND, Instant, SystemClock, from_datetime, to_datetime, to_iso
@@ -28,6 +28,7 @@ from jobrunner.model import Job, Outcome, Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.stored import with_stored
 
 LOOK_EVERY = 0.1  # seconds, while a run is waited for
 MOMENTS = "2026-05-01T09:30, 2026-05-01T09:30Z, 09:30, or seconds since 1970"

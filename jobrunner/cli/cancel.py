@@ -27,6 +27,7 @@ from jobrunner.orders import Canceled
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.stored import with_added
 
 LOOK_EVERY = 0.1  # seconds, while we wait for runs to end
 
@@ -138,7 +139,9 @@ def _willing(
     found: Sequence[Run], settings: Settings, store: Store, which: Which, *, force: bool
 ) -> list[Run]:
     """Return the runs that may be canceled. Raises Refused for one that was named and may not be."""
-    guarded = set() if force else orders.guarded(found, partial(Registry.load, settings), store)
+    guarded = (
+        set() if force else orders.guarded(found, partial(Registry.load, with_added(settings, store)), store)
+    )
     left = [run for run in found if run.state in OPEN and run.job_id in guarded]
     if not left:
         return list(found)

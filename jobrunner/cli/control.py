@@ -183,10 +183,10 @@ def forget(asked: Asked, name: str, user: str | None, as_json: bool) -> None:
 
 def _refuse_defined(target: Target, registry: Registry) -> None:
     """Raise Refused while a file defines the job, were it a broken one."""
-    file = target.job.file if target.job is not None else None
+    file = (target.job.file or "code that has added it") if target.job is not None else None
     for problem in registry.problems:
         if problem.file == target.fact.file or (problem.name or "").casefold() == target.name.casefold():
             file = file or problem.file
     if file is not None:
-        hint = f"remove it from the file first; `jobrunner disable {target.name}` keeps it from running"
+        hint = f"remove it there first; `jobrunner disable {target.name}` keeps it from running"
         raise Refused(f"{target.name} cannot be forgotten: {file} defines it", hint=hint)

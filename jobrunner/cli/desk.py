@@ -11,6 +11,7 @@ from jobrunner.cli.asking import Asked, Text
 from jobrunner.desk import Desk, Target, actor, because, read, ring, writing
 from jobrunner.record import Object
 from jobrunner.registry import Registry
+from jobrunner.stored import with_added
 
 __all__ = [
     "AS", "JSON", "REASON", "Desk", "Object", "Target", "actor", "because", "desk", "ring",
@@ -29,7 +30,8 @@ def desk(asked: Asked, user: str | None, names: Sequence[str] = ()) -> Iterator[
     are the jobs that the desk will be asked for.
     """
     settings = asked.settings()
-    registry = read(Registry.load(settings), names) if names else None
+    with asked.look(settings) as seen:
+        registry = read(Registry.load(with_added(settings, seen)), names) if names else None
     store = asked.state(settings)
     if store is None:
         if registry is not None:

@@ -102,9 +102,9 @@ def _describe(name: str, ctx: click.Context, formatter: click.HelpFormatter) -> 
 
 
 def find(ctx: click.Context, name: str) -> Job:
-    """Return what a command line is about by its file alone: a job, or for `exec` a file. Raises
+    """Return what a command line is about without what `set` has changed: a job, or for `exec` a file. Raises
     JobrunnerError."""
-    settings = (ctx.find_object(Asked) or Asked()).settings()
+    settings = (ctx.find_object(Asked) or Asked()).told()
     if "file" in ctx.params:
         from jobrunner.housekeeping import exec_job
 

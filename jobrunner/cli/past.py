@@ -9,7 +9,7 @@ import click
 
 from jobrunner.board import Board, Line, job_object
 from jobrunner.cli import nodes, out, report
-from jobrunner.cli.asking import Asked, JobName, Text, Verb, with_stored
+from jobrunner.cli.asking import Asked, JobName, Text, Verb
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import facts, many, progress_words, table, when
@@ -21,6 +21,7 @@ from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
+from jobrunner.stored import with_stored
 
 HEAD = ("RUN", "JOB", "STATE", "TRIGGER", "SCHEDULED", "STARTED", "TOOK", "WHY")
 

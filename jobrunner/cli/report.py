@@ -19,7 +19,7 @@ def load_all(settings: Settings) -> Registry:
     """Return everything that the job files say. Raises ConfigError when there is no jobs folder."""
     registry = Registry.load(settings)
     missing = registry.missing_folder
-    if missing is not None:
+    if missing is not None and not settings.added:
         raise ConfigError(missing.message, hint=MISSING_HINT)
     return registry
 

@@ -10,7 +10,7 @@ import click
 
 from jobrunner import orders, status
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
+from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.render import table, when
 from jobrunner.clock import Instant, SystemClock
@@ -20,6 +20,7 @@ from jobrunner.model import Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.stored import with_stored
 
 if TYPE_CHECKING:
     from jobrunner.model import Job
