@@ -5,6 +5,15 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
     testing     for users' tests: a clock, simulate, the contract of stores
+    client      the same verbs for Python: connect(url)
+    looking     the half of the client that changes nothing
+    changes     what people change of a job, whatever its file says
+    orders      runs that people and programs ask for, and their end
+    desk        who asks for a change, of which jobs, and when
+    connections one store a thread, none carried over a fork
+    board       all jobs side by side
+    infos       jobs, runs and steps, as programs are told of them
+    finding     jobs by what they are called, in files and in the state
     simulation/ a node without processes, in a time of its own
     doctor      what keeps jobs, or one job, from running
     why         one sentence about any occurrence, and what it rests on
@@ -77,6 +86,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     pace        how long runs usually take, and which is out of the ordinary
     plan        what is due and what becomes of it
     parameters  what a job's function takes, and whether what is given fits
+    stored      the settings, with what the state has of jobs
     facts       what the store knows of jobs, nodes and people
     model       the nouns
     shield      keeps SIGTERM from cutting something in two
@@ -97,16 +107,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobrunner.client import Client, connect
     from jobrunner.outcomes import Canceled, PermanentFailure, Skip
 
-__all__ = ["Canceled", "PermanentFailure", "Skip", "__version__"]
+__all__ = ["Canceled", "Client", "PermanentFailure", "Skip", "__version__", "connect"]
 __version__ = "0.1.0"
+
+
+_HOMES = {
+    "Canceled": "outcomes", "Client": "client", "PermanentFailure": "outcomes", "Skip": "outcomes",
+    "connect": "client",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """Load the public names when they are asked for: a command pays for what it uses."""
-    if name in ("Canceled", "PermanentFailure", "Skip"):
-        from jobrunner import outcomes
+    if name in _HOMES:
+        from importlib import import_module
 
-        return getattr(outcomes, name)
+        return getattr(import_module(f"jobrunner.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobrunner.errors import BadRequest, ConfigError, StateError
+from jobrunner.stored import with_added
 
 if TYPE_CHECKING:
     from jobrunner.settings import Settings
@@ -115,16 +116,6 @@ class Asked:
         return open_store(
             settings.state, create=create, patience=patience, allow_network_fs=settings.allow_network_fs
         )
-
-
-def with_stored(settings: Settings, store: Store | None) -> Settings:
-    """Return the settings with what the state has of jobs: those added, and what `set` lies over all."""
-    return with_added(settings if store is None else replace(settings, stored=store.overrides()), store)
-
-
-def with_added(settings: Settings, store: Store | None) -> Settings:
-    """Return the settings with the jobs that code has added; what was `set` is left out."""
-    return settings if store is None else replace(settings, added=store.added_jobs())
 
 
 class Verb(click.Command):
