@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from jobrunner.board import Line
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked
-from jobrunner.cli.board import Line
 from jobrunner.cli.byhand import EXIT
 from jobrunner.cli.past import (
     HEAD,
