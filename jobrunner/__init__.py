@@ -4,7 +4,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
 
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
-    testing     for tests of stores: the contract that each must keep
+    testing     for users' tests: a clock, simulate, the contract of stores
+    simulation/ a node without processes, in a time of its own
     doctor      what keeps jobs, or one job, from running
     why         one sentence about any occurrence, and what it rests on
     vitals      who is alive, and what is overdue
@@ -45,16 +46,25 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     proving     what check finds out by rehearsing services and a job's parameters
     child       the process of a run
     body        one run as a pipeline of phases
+    results     what a body leaves, as plain JSON
+    stepping    ctx.step, parallel, wait_for: what was done is handed back
+    branches    several steps at a time
+    undoing     how a step is taken back, and that being done
     provision   services.py and services:
     eventloop   async bodies and services, one loop a run
     container   services, their lifetimes and their end
     provider    how one service comes into being
     injection   which argument each parameter gets
     context     ctx
+    calls       the service scheduler
+    documents   the service state
     loading     a job file becomes a module
     logger      the run's logger
     failure     an exception as data
     link        the run's end of the wire
+    workflow    steps, as job files import them
+    ways        where a step is, and how it waits
+    interrupting  ends what takes too long
     effects     what a run has read, and would have its commit change
     terms       when a call may be, and with which params
     wire        the words that node and run share
@@ -65,8 +75,11 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     retry       whether again, and when
     pace        how long runs usually take, and which is out of the ordinary
     plan        what is due and what becomes of it
+    parameters  what a job's function takes, and whether what is given fits
+    facts       what the store knows of jobs, nodes and people
     model       the nouns
-    outcomes    Skip, PermanentFailure, Canceled: what a body may raise
+    shield      keeps SIGTERM from cutting something in two
+    outcomes    Skip, PermanentFailure, Canceled, Suspended: what a body may raise
     schedules   the builders, as job files import them
     schedule/   when: arithmetic
     settings/   every setting and its default

@@ -3,7 +3,7 @@
 import     the job file, from its source
 services   `services:` of jobrunner.yaml, services.py, its `virtualize`
 resolve    an argument for each parameter
-body       the function itself
+body       the function itself; or undo: the functions that take its chain's steps back
 result     its value as bounded JSON
 cleanup    everything that was opened, in reverse
 """
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -23,17 +23,15 @@ from jobrunner.container import Container
 from jobrunner.context import Context, Facts
 from jobrunner.errors import ConfigError, JobrunnerError
 from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
-from jobrunner.failure import describe, shorten
+from jobrunner.failure import LONGEST_TRACEBACK, describe, shorten
 from jobrunner.fingerprint import sha256
 from jobrunner.link import Line, Link
 from jobrunner.masking import Masker
-from jobrunner.outcomes import Skip
+from jobrunner.outcomes import Skip, Suspended
 from jobrunner.provider import Target
 from jobrunner.provision import Project
+from jobrunner.results import kept_cursor, to_json
 from jobrunner.wire import ErrorInfo, HookCall, Reply, RunSpec
-
-LONGEST_RESULT = 64 * 1024
-DEEPEST_RESULT = 100
 
 
 class Workshop:
@@ -75,7 +73,10 @@ class Run:
         self._container: Container | None = None
         self._masker = Masker(spec["secrets"])
         self._line = Line(link, _NO_HOOK if spec["hook"] is not None else "")
-        self._context = Context(spec, self._line, mask=self._masker.text, loop=shop.loop)
+        self._steps: Any = None
+        self._context = Context(
+            spec, self._line, mask=self._masker.text, loop=shop.loop, workflow=self._workflow
+        )
 
     def perform(self) -> Reply:
         """Go through the phases and return the reply."""
@@ -114,6 +115,8 @@ class Run:
         spec = self._spec
         os.chdir(spec["root"])
         self._link.send({"began": True})
+        if spec["undo"]:
+            return self._take_back()
         function, self._hash = self._shop.function(spec)
         self._phase = "services"
         params = self._open_container() | self._told()
@@ -122,6 +125,8 @@ class Run:
         positional, named = self._open().arguments(function, params)
         self._phase = "body"
         result = self._call(function, positional, named)
+        if self._steps is not None:
+            self._steps.finish()
         self._phase = "result"
         self._shop.alarm.armed = False
         reply = self._reply("succeeded", *to_json(result, self._masker))
@@ -176,19 +181,61 @@ class Run:
 
         return Scheduler(self._line)
 
+    # -- steps ---------------------------------------------------------------------------------------
+
+    def _workflow(self) -> Any:
+        """Return the steps of this run; a body without any does not pay for them."""
+        if self._steps is None:
+            from jobrunner.stepping import Steps
+
+            self._steps = Steps(self._spec, self._line, self._shop.loop, self._masker.text, self._give_up)
+        return self._steps
+
+    def _take_back(self) -> Reply:
+        """Undo the steps of the chain; its body is not called."""
+        from jobrunner.undoing import Undoing
+
+        spec, module = self._spec, None
+        if spec["file"]:
+            module = loading.load(spec["folder"], spec["file"], spec["root"], spec["source"])
+            self._hash = sha256(loading.source(module))
+        self._phase = "services"
+        params = self._open_container()
+        self._phase = "undo"
+        Undoing(module, self._open(), params, self._line, self._described, self._shop.loop.drive).take_back(
+            spec["steps"]
+        )
+        self._shop.alarm.armed = False
+        return self._reply("succeeded")
+
+    def _give_up(self, said: str, thread: int) -> NoReturn:
+        """End the run in the middle: one of its steps goes on after it was told to end."""
+        frame = sys._current_frames().get(thread)
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+        text = shorten(self._masker.text(f"{stack}TimeoutError: {said}"), LONGEST_TRACEBACK)
+        error = ErrorInfo(type="TimeoutError", message=said, traceback=text, phase="body")
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        with contextlib.suppress(OSError):
+            self._link.send({"reply": self._reply("failed", error=error)})
+        os._exit(0)
+
     def _clean_up(self, reply: Reply, error: BaseException | None) -> Reply:
         raised = self._container.close(error) if self._container is not None else []
         if self._last:
             raised += self._shop.close()
         for one in raised:
             print("Clean-up failed:", self._described(one, "cleanup")["traceback"], file=sys.stderr)
-        if raised and reply["state"] in ("succeeded", "skipped"):
+        if raised and reply["state"] in ("succeeded", "skipped", "waiting"):
             return self._reply("failed", error=self._described(raised[0], "cleanup"))
         return reply
 
     def _verdict(self, error: BaseException) -> Reply:
         if isinstance(error, Skip) and self._phase in ("resolve", "body"):
             return self._reply("skipped", shorten(self._masker.text(str(error)), 1000) or None)
+        if is_suspension(error):
+            return self._reply("waiting")
         if isinstance(error, JobrunnerError) and self._phase != "body":
             info = self._described(error, self._phase)
             info["message"] += f" ({self._masker.text(error.hint)})" if error.hint else ""
@@ -213,6 +260,13 @@ class Run:
 _NO_HOOK = "a hook has neither state nor scheduler: its run is over, and what that did is committed"
 _RETURN = "use return instead of yield"
 _RUN = "add one: def run(self): ..."
+
+
+def is_suspension(error: BaseException) -> bool:
+    """Say whether the run goes until an event comes: also where tasks have put that into a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_suspension, error.exceptions))
+    return isinstance(error, Suspended)
 
 
 def load_function(spec: RunSpec, source: str | None = None) -> tuple[Callable[..., Any], str]:
@@ -277,47 +331,6 @@ def leave_fork(error: BaseException | None) -> NoReturn:
     os._exit(0 if error is None else 1)
 
 
-def to_json(value: Any, masker: Masker) -> tuple[Any, bool]:
-    """Return (the value as plain JSON data, False), or (a shortened repr, True) when it cannot be kept;
-    both without secrets."""
-    try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
-        if len(text.encode()) <= LONGEST_RESULT and depth(plain := json.loads(text)) <= DEEPEST_RESULT:
-            return masker.data(plain), False
-    except Exception:  # not JSON; the value's own methods may raise anything
-        text = ""
-    return shorten(_repr(value, masker), LONGEST_RESULT), True
-
-
-def kept_cursor(value: Any, masker: Masker) -> Any:
-    """Return what was assigned to `ctx.cursor` as plain JSON data. Raises ConfigError when it is none."""
-    plain, unfit = to_json(value, masker)
-    if unfit:
-        raise ConfigError(
-            f"ctx.cursor cannot be kept: {shorten(_repr(value, masker), 100)}",
-            hint="assign JSON of at most 64 KB",
-        )
-    return plain
-
-
-def depth(value: Any) -> int:
-    """Return how deeply lists and dicts are nested in JSON data."""
-    level, deep = [value], 0
-    while level := [one for one in level if isinstance(one, (list, dict))]:
-        deep += 1
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
-    return deep
-
-
 def limit_words(limit: int) -> str:
     """Return a memoryLimit in bytes as errors name it."""
     return f"memoryLimit is {f'{limit / 1e6:.1f}'.removesuffix('.0')} MB"
-
-
-def _repr(value: Any, masker: Masker) -> str:
-    with contextlib.suppress(Exception):  # texts as they are, before repr writes \n for the end of a line
-        value = masker.data(value)
-    try:
-        return masker.text(repr(value))
-    except Exception as error:
-        return f"<{type(value).__qualname__}, whose repr raises {type(error).__name__}>"

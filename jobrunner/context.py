@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from jobrunner.clock import SystemClock, to_datetime, to_iso
-from jobrunner.errors import NotYetSupported
+from jobrunner.errors import BadRequest
 from jobrunner.outcomes import Canceled
 from jobrunner.wire import RunSpec
 
@@ -93,6 +93,7 @@ class Context:
         clock: Callable[[], float] | None = None,
         mask: Callable[[str], str] = str,
         loop: Loop | None = None,
+        workflow: Callable[[], Any] | None = None,
     ) -> None:
         self.run_id = spec["runId"]
         self.job = spec["job"]
@@ -113,6 +114,7 @@ class Context:
         self._clock = clock or SystemClock().monotonic
         self._mask = mask
         self._loop = loop
+        self._open_workflow = workflow
         self._told_at: dict[str, float] = {}
         self._untold: dict[str, Mapping[str, Any]] = {}
 
@@ -148,9 +150,47 @@ class Context:
         if self.cancelled:
             raise Canceled(self._wire.canceled or "asked to end")
 
-    def step(self, *_: object, **__: object) -> NoReturn:
-        """Not in this version."""
-        raise NotYetSupported("ctx.step is not in this version", hint="do the work in one body")
+    def step(
+        self, name: str, fn: Callable[..., Any], /, *args: Any,
+        undo: Any = None, retries: Any = 0, timeout: Any = None, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """Call `fn` with what follows and keep its result, JSON of at most 64 KB; where this chain has done
+        the step before, return that result instead. Where an event loop runs, await it.
+
+        `undo` says how it is taken back should the chain fail: a function that gets the result, or
+        `jobrunner.workflow.undo(function, …)`. `retries` is how often it is tried again within this run, a
+        number or a dict as in config; `timeout` ends a try with a TimeoutError. The name is used once.
+        """
+        from jobrunner.workflow import step
+
+        one = step(name, fn, *args, undo=undo, retries=retries, timeout=timeout, **kwargs)
+        return self._workflow().step(one)
+
+    def parallel(self, *steps: Any, limit: int | None = None) -> Any:
+        """Do steps, made by `jobrunner.workflow.step`, at the same time, at most `limit` at once.
+
+        Returns their results in the order given; await them where an event loop runs. All run to their end,
+        then the first error is raised, by that order. In a sync body each has a thread.
+        """
+        return self._workflow().parallel(steps, limit)
+
+    def wait_for(self, name: str, timeout: Any = None) -> Any:
+        """Return what somebody outside has completed the step `name` with: `jobrunner complete RUN NAME`.
+
+        While nobody has, the run goes: its clean-up is done, it holds no process, and once the event is there
+        its body is called anew and finds its steps done. Raises TimeoutError when it did not come in time,
+        and `jobrunner.workflow.EventFailed` when it was completed as failed. Where a loop runs, await it.
+        """
+        return self._workflow().wait_for(name, timeout)
+
+    @property
+    def step_key(self) -> str:
+        """What tells this step of this occurrence from all others, for services outside: the same for every
+        try and attempt. Raises BadRequest outside of steps."""
+        path = self._workflow().path
+        if not path:
+            raise BadRequest("ctx.step_key is known inside of a step only", hint="use ctx.idempotency_key")
+        return f"{self.idempotency_key}/{path}"
 
     def once(self, key: str, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
         """Call `fn` with what follows, and record its result for this job; once that is recorded, return it.
@@ -163,6 +203,11 @@ class Context:
 
         assert self._loop is not None
         return once(self._wire, self._loop, key, fn, args, named)
+
+    def _workflow(self) -> Any:
+        if self._open_workflow is None:
+            raise BadRequest("there are no steps here")
+        return self._open_workflow()
 
     def flush(self) -> None:
         """Tell what the rate limit has held back; the harness calls it when the body has ended."""

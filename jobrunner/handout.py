@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from jobrunner.executor import Happening
-from jobrunner.housekeeping import is_ours, own_settings
+from jobrunner.housekeeping import folder_of, own_settings
 from jobrunner.model import Job, Run, Step
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim
@@ -71,7 +71,7 @@ def _spec(
         file=job.path,
         target=job.target,
         folder=job.folder,
-        root=settings.state_folder if is_ours(job.name) else settings.project,
+        root=folder_of(job, settings),
         fileHash=job.content_hash,
         config=job.config,
         params={**job.params, **run.params},

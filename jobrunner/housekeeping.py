@@ -1,13 +1,18 @@
 """The jobs that come with jobrunner: hidden, and otherwise like any other.
 
+`jobrunner.prune` is on every node; `jobrunner.exec` stands for whatever file somebody runs by hand, so that
+such a run has a row, and with it documents, calls and steps.
+
 What `jobrunner.prune` needs to know travels with the run, see `own_settings`, and is never stored: the
 state's address may hold a password.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobrunner.settings import Settings
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
     from jobrunner.model import Job
 
 PRUNE = "jobrunner.prune"
+EXEC = "jobrunner.exec"
+EXEC_PARAMS = ("file", "args")  # what `exec` itself gives: the file's path, and the words behind it
 TARGET = "jobrunner.pruning:prune"
 CONFIG: Mapping[str, Any] = {
     "schedule": "every 1h after end",  # after a long sleep one is late, and none was missed
@@ -28,7 +35,7 @@ CONFIG: Mapping[str, Any] = {
 
 def is_ours(name: str) -> bool:
     """Say whether a name is that of a job that comes with jobrunner."""
-    return name.casefold() == PRUNE
+    return name.casefold() in (PRUNE, EXEC)
 
 
 def prune_job(settings: Settings) -> Job:
@@ -42,6 +49,41 @@ def prune_job(settings: Settings) -> Job:
     if job is None:
         raise errors[0]
     return replace(job, name=PRUNE, file="", target=TARGET, config={**job.config, "name": PRUNE})
+
+
+def exec_job(file: str, settings: Settings) -> Job:
+    """Return the job that runs the default function of a file, named as people type it.
+
+    Raises ConfigError for what is no such file, and for one without a clear function to call.
+    """
+    from hashlib import sha256
+
+    from jobrunner.discovery import syntax
+    from jobrunner.discovery.files import read_source
+    from jobrunner.errors import ConfigError
+    from jobrunner.model import Job
+
+    path = Path(os.path.abspath(file))  # links stay as they are: they say where the siblings lie
+    if not path.is_file():
+        said = f"{file} is a folder" if path.is_dir() else f"there is no file {file}"
+        raise ConfigError(said, hint="name a Python file with a function: def default(container): ...")
+    try:
+        source = read_source(str(path))
+        doc, parameters = syntax.script(source)
+    except ConfigError as error:
+        raise ConfigError(error.message, hint=error.hint, file=file, line=error.line) from None
+    digest = sha256(source).hexdigest()
+    return Job(
+        name=EXEC, schedule=None, timezone=settings.timezone, file=file, path=str(path),
+        folder=str(path.parent), line=1, content_hash=digest, hash=digest,
+        config={"name": EXEC, "schedule": None}, description=doc, concurrency="allow", hidden=True,
+        parameters=parameters,
+    )  # fmt: skip
+
+
+def folder_of(job: Job, settings: Settings) -> str:
+    """Return the folder that a job works in: the project's, but for a job of ours that needs none."""
+    return settings.state_folder if job.target == TARGET else settings.project
 
 
 def built_in(settings: Settings) -> tuple[dict[str, Job], list[ConfigError]]:
@@ -64,4 +106,5 @@ def own_settings(job: Job, settings: Settings) -> Mapping[str, Any]:
         "retention": settings.retention,
         "retention_failed": settings.retention_failed,
         "retention_rows": settings.retention_rows,
+        "retention_calls": settings.retention_calls,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobrunner.clock import Instant
 from jobrunner.definitions import Definitions, restore
@@ -20,8 +20,9 @@ from jobrunner.events import (
     Reloaded,
     Skipped,
 )  # fmt: skip
+from jobrunner.facts import NodeFacts
 from jobrunner.housekeeping import is_ours
-from jobrunner.model import Job, NodeFacts, Outcome, Run
+from jobrunner.model import Job, Outcome, Run
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Registration, Store
@@ -194,7 +195,8 @@ def restored(store: Store, settings: Settings, name: str) -> Job | None:
     """Return a job as the store knows it: for the policy of runs whose job this node does not hold."""
     for each in store.definitions():
         if each.name.casefold() == name.casefold():
-            return restore(each.name, each.config, each.file, each.hash, settings)
+            job = restore(each.name, each.config, each.file, each.hash, settings)
+            return None if job is None else replace(job, parameters=each.parameters)
     return None
 
 

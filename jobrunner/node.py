@@ -26,10 +26,11 @@ from jobrunner.events import (
     Slept,
     StoreTroubled,
 )  # fmt: skip
+from jobrunner.facts import NodeFacts
 from jobrunner.goal import progress
 from jobrunner.joining import Joining, differences, restored
 from jobrunner.masking import masker_of
-from jobrunner.model import Job, NodeFacts
+from jobrunner.model import Job
 from jobrunner.patience import Patience
 from jobrunner.recovery import deaths
 from jobrunner.reloading import Reloading

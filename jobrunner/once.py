@@ -15,13 +15,14 @@ from jobrunner.aftermath import Aftermath
 from jobrunner.clock import SECOND, Clock, SystemClock
 from jobrunner.discovery import hooksfile
 from jobrunner.dispatcher import Dispatcher
-from jobrunner.errors import StateError
+from jobrunner.errors import JobrunnerError, StateError
 from jobrunner.events import Draining, Event
 from jobrunner.joining import restored
 from jobrunner.masking import masker_of
 from jobrunner.model import Job, Run
 from jobrunner.patience import HOPELESS
 from jobrunner.recovery import deaths, recover
+from jobrunner.registry import Registry
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim, Store
@@ -110,7 +111,13 @@ class Once:
         return self.place.signals > 0
 
     def _restore(self, name: str) -> Job | None:
-        return restored(self._store, self._settings, name)
+        """Return another job, which this run may call: as nodes hold it, or where none ever did, its file."""
+        return restored(self._store, self._settings, name) or self._in_files(name)
+
+    def _in_files(self, name: str) -> Job | None:
+        with suppress(JobrunnerError):
+            return Registry.load(self._settings).find(name)
+        return None
 
     def _claim(self, params: Mapping[str, Any], identity: str, force: bool) -> Claim:
         """A child first, then the claim: what was claimed can be started."""

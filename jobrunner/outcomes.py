@@ -13,3 +13,7 @@ class PermanentFailure(Exception):
 
 class Canceled(BaseException):
     """Somebody asked the run to end. No Exception, so that `except Exception` does not swallow it."""
+
+
+class Suspended(BaseException):
+    """The run goes until a waiting step of it is completed. No Exception: let it pass through."""

@@ -298,10 +298,29 @@ def _plain_name(key: object) -> object:
 
 def _check(request: Answer) -> Answer:
     """Return why the services, or one job, could not work: {"problems"}."""
-    try:
+
+    def prove(request: Answer) -> Answer:
         from jobrunner import proving
 
         return {"problems": proving.unprovable(request)}
+
+    return _tried(prove, request)
+
+
+def _plan(request: Answer) -> Answer:
+    """Return what a run of one job would call, and with what."""
+
+    def prove(request: Answer) -> Answer:
+        from jobrunner import proving
+
+        return proving.planned(request)
+
+    return _tried(prove, request)
+
+
+def _tried(prove: Callable[[Answer], Answer], request: Answer) -> Answer:
+    try:
+        return prove(request)
     except JobrunnerError as error:
         return _problem(error.message, error.hint)
     except BaseException as error:
@@ -311,7 +330,7 @@ def _check(request: Answer) -> Answer:
         return _problem(f"it cannot be executed: {failure.in_short(error)}", failure.advice(error), line)
 
 
-VERBS: dict[str, Callable[[Answer], Answer]] = {"config": _config, "check": _check}
+VERBS: dict[str, Callable[[Answer], Answer]] = {"config": _config, "check": _check, "plan": _plan}
 
 if __name__ == "__main__":
     main(int(sys.argv[1]))

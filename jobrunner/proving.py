@@ -11,6 +11,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from jobrunner import body, failure, injection, provision
@@ -151,11 +152,19 @@ def _of_job(spec: Any) -> list[Answer]:
         if failure.line_in(error, os.path.join(spec["root"], "services.py")):
             return []  # the services' own proof says so
         raise
+    return _problems(function, spec, _Resolved(function, spec))
+
+
+def _problems(function: Callable[..., Any], spec: Any, resolved: _Resolved) -> list[Answer]:
     body.refuse_generator(function)
     body.refuse_runless(function)
-    line = getattr(getattr(function, "__code__", None), "co_firstlineno", None)
-    found = [*_hidden(spec["params"]), *_unresolved(function, spec)]
-    return [{"hint": None, "line": line, **one} for one in found]
+    found = [*_hidden(spec["params"]), *resolved.problems()]
+    return [{"hint": None, "line": _line_of(function), **one} for one in found]
+
+
+def _line_of(function: Callable[..., Any]) -> int | None:
+    line: int | None = getattr(getattr(function, "__code__", None), "co_firstlineno", None)
+    return line
 
 
 def _hidden(params: Iterable[str]) -> list[Answer]:
@@ -171,21 +180,31 @@ def _hidden(params: Iterable[str]) -> list[Answer]:
     ]
 
 
-def _unresolved(function: Callable[..., Any], spec: Any) -> list[Answer]:
-    container, complete = _project(spec)
-    rehearsal = Rehearsal(container)
-    run = rehearsal.open_run()
-    found = injection.plan(function, run, spec["params"])
-    for one in found:
-        if one.source == "service":
-            run.try_out(one.key)
-    # What a hook, or a service that is broken now, may yet bring is not missing.
-    complete = complete and rehearsal.all_loaded
-    return [
-        {"message": one.problem, "source": one.source}
-        for one in found
-        if one.problem and (complete or one.source != "missing")
-    ] + [{"message": text, "source": "service"} for text in rehearsal.lacking if complete]
+class _Resolved:
+    """Where each argument of a function would come from, with the project's services rehearsed."""
+
+    def __init__(self, function: Callable[..., Any], spec: Any) -> None:
+        container, complete = _project(spec)
+        rehearsal = Rehearsal(container)
+        self.run = rehearsal.open_run()
+        self.found = injection.plan(function, self.run, spec["params"])
+        for one in self.found:
+            if one.source == "service":
+                self.run.try_out(one.key)
+        # What a hook, or a service that is broken now, may yet bring is not missing.
+        self.complete = complete and rehearsal.all_loaded
+
+    def problems(self) -> list[Answer]:
+        return [
+            {
+                "message": one.problem,
+                "source": one.source,
+                "parameter": one.parameter.name,
+                "near": bool(get_close_matches(one.parameter.name, self.run.names(), n=1)),
+            }
+            for one in self.found
+            if one.problem and (self.complete or one.source != "missing")
+        ] + [{"message": text, "source": "service"} for text in self.run.lacking if self.complete]
 
 
 def _project(spec: Any) -> tuple[Container, bool]:
@@ -196,3 +215,59 @@ def _project(spec: Any) -> tuple[Container, bool]:
     except BaseException:
         return root, False
     return root, not hasattr(sys.modules.get("services"), "virtualize")
+
+
+# -- one run, rehearsed ------------------------------------------------------------------------------
+
+
+def planned(request: Answer) -> Answer:
+    """Return what a run would call, and with which arguments: {"function", "line", "arguments", "problems"}.
+
+    An argument is {"name", "source", "service", "factory", "lifetime", "default"}: as in a `Resolution`, with
+    how the service comes into being. Raises what executing services.py or the job file raises.
+    """
+    sys.dont_write_bytecode = True
+    spec: Any = {**request, "file": request["path"], "runId": 0}
+    function, _ = body.load_function(spec)
+    resolved = _Resolved(function, spec)
+    return {
+        "function": str(getattr(function, "__qualname__", type(function).__qualname__)),
+        "line": _line_of(function),
+        "arguments": [_argument(one, resolved, function) for one in resolved.found],
+        "problems": _problems(function, spec, resolved),
+    }
+
+
+def _argument(one: Resolution, resolved: _Resolved, function: Callable[..., Any]) -> Answer:
+    provider = resolved.run.known().get(one.key) if one.source == "service" else None
+    return {
+        "name": one.parameter.name,
+        "source": one.source if resolved.complete or one.source != "missing" else "later",
+        "service": one.key if isinstance(one.key, str) else one.key.__qualname__,
+        "factory": _made_by(one.key, provider) if provider is not None else None,
+        "lifetime": provider.lifetime if provider is not None and not provider.is_value else None,
+        "default": _default(function, one.parameter.name) if one.source == "default" else None,
+    }
+
+
+def _made_by(key: Key, provider: Provider) -> str | None:
+    """Return the factory's name and place; None for what is there already."""
+    if key in RESERVED or key == "logger":
+        return "jobrunner"
+    if provider.is_value:
+        return None
+    thing = provider.thing
+    if isinstance(thing, Target):
+        return thing.address
+    name = f"{getattr(thing, '__module__', '?')}:{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+    line = _line_of(thing)
+    return f"{name}, line {line}" if line is not None else name
+
+
+def _default(function: Callable[..., Any], name: str) -> str | None:
+    """Return a default as Python writes it, where the function itself has it."""
+    try:
+        found = inspect.signature(function).parameters.get(name)
+        return None if found is None else repr(found.default)[:200]
+    except Exception:  # the value is the user's
+        return None

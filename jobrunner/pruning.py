@@ -33,11 +33,12 @@ def prune(ctx: Any, settings: Mapping[str, Any], params: Mapping[str, Any]) -> d
 
 def keeps(settings: Mapping[str, Any], now: Instant) -> Keep:
     """Return what to keep; a setting of 0 keeps for ever."""
-    ended, failed = settings["retention"], settings["retention_failed"]
+    ended, failed, calls = (settings[f"retention{each}"] for each in ("", "_failed", "_calls"))
     return Keep(
         ended_since=now - ended if ended else 0,
         failed_since=now - failed if failed else 0,
         rows=settings["retention_rows"] or ALL,
+        calls_since=now - calls if calls else 0,
     )
 
 

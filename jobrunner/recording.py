@@ -10,7 +10,8 @@ from jobrunner.aftermath import Aftermath
 from jobrunner.clock import Instant
 from jobrunner.errors import JobrunnerError, StateError
 from jobrunner.events import ClaimLost, Conflicted, Event, Finished, Suspended
-from jobrunner.model import Claim, NodeFacts, Outcome
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Claim, Outcome, Run
 from jobrunner.requests import POISON, Requests
 from jobrunner.store.base import Effects, Store
 from jobrunner.underway import Live
@@ -101,9 +102,18 @@ class Recorder:
         if run.conflicts >= MOST_CONFLICTS:
             live.claim = replace(live.claim, run=run)
             return self._finish(live, given_up(outcome), Effects())
+        self._redo_outdated(run)
         steps = tuple(self._store.steps(run.root_id))
         live.repeat = Claim(run, live.claim.is_last, live.claim.last, live.claim.cursor, steps)
         return [Conflicted(run.id, run.job, run.conflicts)]
+
+    def _redo_outdated(self, run: Run) -> None:
+        """A step whose reads have changed would meet the same conflict for ever if it stayed done."""
+        for step in self._store.steps(run.root_id):
+            told = step.effects or {}
+            read = Effects(reads=told.get("reads", {}), prefixes=told.get("prefixes", {}))
+            if step.state == "done" and (read.reads or read.prefixes) and self._store.stale(read):
+                self._store.redo_step(run, step.path)
 
 
 def given_up(outcome: Outcome) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from jobrunner import terms
+from jobrunner import parameters, terms
 from jobrunner.clock import Clock, Instant
 from jobrunner.errors import BadRequest, JobrunnerError, StateError
 from jobrunner.model import Job, Run
@@ -212,6 +212,7 @@ class Requests:
         """Return when a call is due, and of which job. Raises JobrunnerError for what cannot be."""
         job = self._find(payload["job"])
         terms.params_text(payload["params"])
+        parameters.check(job.name, job.parameters, job.params, payload["params"])
         at = now + payload["delay"] if "delay" in payload else payload["at"]
         return terms.within_reach(at, now), job
 
@@ -241,7 +242,7 @@ class Requests:
         timeout = payload["timeout"]
         deadline = None if timeout is None else now + int(timeout)
         step = self._store.wait_step(talk.run, payload["path"], deadline, now)
-        return None if step is None else {"state": step.state, "result": step.result, "error": step.error}
+        return None if step is None else {"state": step.state, "result": step.result, "failure": step.error}
 
     def _undone(self, talk: Talk, payload: Payload, now: Instant) -> Answer | None:
         ours = self._store.undone(talk.run, payload["path"], payload["error"], now)

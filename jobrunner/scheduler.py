@@ -14,7 +14,8 @@ from types import MappingProxyType
 from jobrunner import compensation
 from jobrunner.clock import DAY, MINUTE, SECOND, Instant
 from jobrunner.events import ChainEnded, CursorAhead, CursorReset, DefinitionsOutdated, Event, Skipped
-from jobrunner.model import Due, Job, NodeFacts, Outcome, Reason, Run, Standing
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Job, Outcome, Reason, Run, Standing
 from jobrunner.plan import Plan, Span, next_due, overtaken, plan, waits
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
@@ -34,6 +35,7 @@ class Scheduler:
         self._names: dict[int, str] = {}
         self._warned: set[int] = set()
         self._outdated: frozenset[str] = frozenset()
+        self._waiting: set[int] = set()  # jobs whose schedule stands still: their moment is that of a look
         self._watched: set[int] = set()  # jobs of ours that are shut or have a grace, as of the last load
         self.slept: Span | None = None  # when the machine last slept
         self.closed = False  # plan nothing any more
@@ -81,7 +83,7 @@ class Scheduler:
 
     def load(self, now: Instant) -> list[Event]:
         """Read where all our jobs stand and arm them anew. Returns warnings about cursors in the future."""
-        self._heap, self.stale = [], True  # so it stays if what follows cannot be read
+        self._heap, self._waiting, self.stale = [], set(), True  # so it stays if what follows cannot be read
         events: list[Event] = []
         ours: set[str] = set()
         self._watched.clear()
@@ -108,6 +110,18 @@ class Scheduler:
         if self.stale:
             return 0
         return self._heap[0][0] if self._heap and not self.closed and not self.halted else None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether schedules of ours stand still until one of their runs has started or ended."""
+        return bool(self._waiting)
+
+    def next_moment(self) -> Instant | None:
+        """Return when something is due next, as `next_due`, but without the looks at what waits for a run:
+        for who knows of each run's end, and has us `load` then."""
+        if not self._waiting or self.stale:
+            return self.next_due()
+        return min((at for at, job_id in self._heap if job_id not in self._waiting), default=None)
 
     def upcoming(self, number: int) -> tuple[tuple[str, Instant], ...]:
         """Return the next moments that this node waits for, soonest first: (job id's name, instant)."""
@@ -229,8 +243,10 @@ class Scheduler:
         if nominal is None:
             return
         instant = nominal + job.offset
+        self._waiting.discard(standing.job_id)
         if lost or (waits(job, standing) and instant <= now):
             instant = now + LOOK_AGAIN
+            self._waiting.add(standing.job_id)
         self._names[standing.job_id] = job.name
         heapq.heappush(self._heap, (instant, standing.job_id))
 

@@ -1,7 +1,34 @@
-"""For tests of jobs, stores and executors: public."""
+"""FOR TESTS of jobs, schedules, stores and executors: public. Loaded when it is asked for.
+
+FakeClock       a clock that is moved by hand
+simulate        what happens from one moment to another: a year in seconds
+Timeline        what came of it; Entry: one line of that
+StoreContract   the contract that each store must keep
+"""
 
 from __future__ import annotations
 
-from jobrunner.store.contract import StoreContract
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["StoreContract"]
+if TYPE_CHECKING:
+    from jobrunner.simulation.clock import FakeClock
+    from jobrunner.simulation.run import simulate
+    from jobrunner.simulation.timeline import Entry, Timeline
+    from jobrunner.store.contract import StoreContract
+
+__all__ = ["Entry", "FakeClock", "StoreContract", "Timeline", "simulate"]
+
+_HOMES = {
+    "Entry": "simulation.timeline",
+    "FakeClock": "simulation.clock",
+    "StoreContract": "store.contract",
+    "Timeline": "simulation.timeline",
+    "simulate": "simulation.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"jobrunner.{_HOMES[name]}"), name)

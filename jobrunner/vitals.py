@@ -9,7 +9,8 @@ from pathlib import Path
 from jobrunner.clock import Instant
 from jobrunner.discovery.summary import Summary
 from jobrunner.discovery.upcoming import Upcoming
-from jobrunner.model import JobFacts, NodeFacts, Run
+from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.model import Run
 from jobrunner.presence import Presence
 from jobrunner.settings import Settings
 from jobrunner.store.base import Hold, Store
@@ -27,21 +28,42 @@ class Overdue:
     planned: bool
 
 
-def living(store: Store, settings: Settings) -> list[NodeFacts]:
-    """Return the nodes that plan and claim, and are not proven dead."""
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """`everyone` who joined and has not left; `dead` are the owners among them that are proven dead."""
+
+    everyone: Sequence[NodeFacts]
+    dead: frozenset[str]
+
+    @property
+    def living(self) -> list[NodeFacts]:
+        """Those that are not proven dead, runs by hand among them."""
+        return [node for node in self.everyone if node.owner not in self.dead]
+
+    @property
+    def starts(self) -> list[NodeFacts]:
+        """The living that plan and claim."""
+        return [node for node in self.living if node.role != "run"]
+
+    def lives(self, owner: str | None) -> bool:
+        """Say whether an owner is one of the living."""
+        return any(node.owner == owner for node in self.living)
+
+
+def nodes_of(store: Store, settings: Settings) -> Nodes:
+    """Return who has joined, and who of them lives, as of now."""
     presence = Presence(Path(settings.state_folder), "")
-    return [node for node in store.nodes() if node.role != "run" and not presence.is_dead(node)]
+    everyone = store.nodes()
+    return Nodes(everyone, frozenset(node.owner for node in everyone if presence.is_dead(node)))
 
 
-def underway(store: Store, settings: Settings) -> list[Run]:
+def underway(store: Store, nodes: Nodes) -> list[Run]:
     """Return the runs that are running, those of nodes that are proven dead left out."""
-    presence = Presence(Path(settings.state_folder), "")
-    dead = {node.owner for node in store.nodes() if presence.is_dead(node)}
-    return [run for run in store.open_runs() if run.state == "running" and run.owner not in dead]
+    return [run for run in store.open_runs() if run.state == "running" and run.owner not in nodes.dead]
 
 
 def overdue(
-    store: Store, nodes: Sequence[NodeFacts], summaries: Iterable[Summary], upcoming: Upcoming, now: Instant
+    store: Store, nodes: Nodes, summaries: Iterable[Summary], upcoming: Upcoming, now: Instant
 ) -> list[Overdue]:
     """Return what is due and not taken, the oldest first.
 
@@ -49,7 +71,7 @@ def overdue(
     disabled job, or one that no living node holds.
     """
     facts = {fact.id: fact for fact in store.jobs()}
-    owners = {node.owner for node in nodes}
+    owners = {node.owner for node in nodes.starts}
     held = {job for job, holds in store.holders().items() if _may_run(holds, owners)}
     paused = store.paused() is not None
     runs = store.open_runs()

@@ -23,7 +23,7 @@ run asks for after it was given up is answered with the error code "superseded".
     once.set                {key, result}             -> {result}: the first that was recorded
     step.begin              {path, undo}              -> {}
     step.end                {path, tries, result, effects, error}  -> {}
-    step.wait               {path, timeout}           -> {state, result, error}: waiting, done or failed;
+    step.wait               {path, timeout}           -> {state, result, failure}: waiting, done or failed;
                                                          the timeout in microseconds, or null
     step.undone             {path, error}             -> {}
     effects                 WireEffects               never answered; in as many frames as it takes, before a
@@ -121,7 +121,7 @@ class RunSpec(TypedDict):
 
 
 class ErrorInfo(TypedDict):
-    """Why a run failed. `phase`: import, services, resolve, body, result or cleanup.
+    """Why a run failed. `phase`: import, services, resolve, body, undo, result or cleanup.
 
     `permanent` is there, and true, when the body raised `PermanentFailure`.
     """

@@ -1,4 +1,4 @@
-"""A node without processes: a real store, and processes and time that the test moves."""
+"""Simulated nodes whose bodies and time the test moves, and what it sees of them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from typing import Any
 
 from jobrunner.clock import MINUTE, SECOND
 from jobrunner.definitions import Definitions
-from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
 from jobrunner.events import Event
-from jobrunner.joining import Joining, restored
-from jobrunner.model import Job, JobFacts, NodeFacts, Outcome, Problem, Run
-from jobrunner.scheduler import Scheduler
+from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.model import Job, Outcome, Problem, Run
 from jobrunner.settings import load
+from jobrunner.simulation.node import SimulatedNode
 from jobrunner.store import open_store
-from jobrunner.store.base import RunFilter, Store
+from jobrunner.store.base import RunFilter
 from jobrunner.wire import RunSpec
 from tests.fakes import NOON, FakeClock, FakeExecutor
 
@@ -31,39 +30,28 @@ CRASH = Outcome(state="failed", error={**ERROR, "type": "Crashed", "traceback": 
 Ends = Callable[[RunSpec], Outcome]
 
 
-class Desk:
-    """One store connection, one scheduler, one dispatcher, one hand on the clock."""
+class Desk(SimulatedNode):
+    """A node, and what a test sees of it; processes and time move by the test's hand."""
+
+    clock: FakeClock
 
     def __init__(
         self, root: Path, jobs: Sequence[Job], clock: FakeClock, owner: str = "a", slots: int = 4,
         environ: dict[str, str] | None = None, *, machine: str = "m", broken: Sequence[Job] = (),
         dead: Sequence[NodeFacts] = (),
     ) -> None:  # fmt: skip
-        self.settings = load({"project": str(root), "jobs": [str(root)]}, environ or {})
-        self.store: Store = open_store(f"sqlite:///{root}/state.db", create=True)
-        self.clock = clock
+        said = {"project": str(root), "jobs": [str(root)], "node": f"node-{owner}", "machine": machine}
+        self.settings = load(said, environ or {})
         self.events: list[Event] = []
-        self.me = NodeFacts(
-            owner=owner, node=f"node-{owner}", machine=machine, boot_id="b", pid=1, version="0",
-            slots=slots, exclusive=False, started_at=clock.now(), seen_at=clock.now(),
+        self.executor = FakeExecutor(clock, slots)
+        super().__init__(
+            open_store(f"sqlite:///{root}/state.db", create=True), self._definitions(jobs, broken),
+            self.executor, clock, self.events.append, owner=owner, slots=slots, dead=dead,
         )  # fmt: skip
-        self.executor = FakeExecutor(slots)
-        definitions = self._definitions(jobs, broken)
-        self.scheduler = Scheduler(self.store, self.me, definitions.jobs, self.settings)
-        self.joining = Joining(self.store, self.scheduler, self.me)
-        self.dispatcher = Dispatcher(
-            self.store, self.executor, self.scheduler, self.me, self.settings, clock, self.events.append,
-            restore=lambda name: restored(self.store, self.settings, name),
-        )  # fmt: skip
-        self.events += self.joining.join(definitions, dead, clock.now())
-        self.dispatcher.look_for_pending()
-        self._dead = tuple(dead)
 
     def _definitions(self, jobs: Sequence[Job], broken: Sequence[Job]) -> Definitions:
         problems = [Problem(job.file, 1, "broken", name=job.name, path=job.path) for job in broken]
         return Definitions(jobs={job.name: job for job in jobs}, problems=problems, settings=self.settings)
-
-    # -- what a node does ----------------------------------------------------------------------------
 
     def turn(self, advance: int = 0, dead: tuple[NodeFacts, ...] = ()) -> None:
         """Do one turn, some time later."""
@@ -71,36 +59,9 @@ class Desk:
         self.dispatcher.notice()
         self.dispatcher.turn(dead)
 
-    def look(self) -> None:
-        """Do what a node does once a second."""
-        if self.store.changed():
-            self.dispatcher.look_for_pending()
-            self.dispatcher.heed()
-        if self.store.definitions_changed():
-            self.events += self.scheduler.load(self.clock.now())
-        if self.scheduler.may_give_up:
-            for event in self.scheduler.give_up(self.clock.now(), outage=False):
-                self.dispatcher.tell(event)
-
-    def tick(self) -> None:
-        """Look around, and do a turn if there is a reason to."""
-        self.dispatcher.notice()
-        self.look()
-        if self._dead or self.dispatcher.must_turn(self.clock.now()):
-            self.dispatcher.turn(self._dead)
-            self._dead = ()
-        self.dispatcher.hooks.pump()
-
     def adopt(self, *jobs: Job, broken: Sequence[Job] = ()) -> None:
         """Files were edited: these are the jobs now."""
-        adopted = self.joining.adopt(self._definitions(jobs, broken), self.clock.now())
-        self.events += adopted.events
-        self.dispatcher.look_for_pending()
-
-    def leave(self) -> None:
-        """Go in good order."""
-        self.joining.leave(self.clock.now())
-        self.store.close()
+        self.hold(self._definitions(jobs, broken))
 
     def end_bodies(self, takes: int, ends: Ends) -> None:
         """Let bodies end that were asked to, and those that began `takes` ago."""

@@ -2,61 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from jobrunner.clock import SECOND, Instant, from_iso
-from jobrunner.executor import Ended, Happening
-from jobrunner.model import Job, Outcome, Standing
+from jobrunner.clock import Clock, Instant, from_iso
+from jobrunner.model import Job, Standing
 from jobrunner.schedule import parse
+from jobrunner.simulation import clock as simulation
+from jobrunner.simulation.standins import StandIns
 from jobrunner.wire import RunSpec
 
 NOON = from_iso("2026-11-20T12:00:00Z")
 
 
-class FakeClock:
-    """A clock that stands still until told otherwise."""
+class FakeClock(simulation.FakeClock):
+    """A clock that stands still until told otherwise, in microseconds."""
 
     def __init__(self, now: Instant = NOON) -> None:
-        self.wall = now
-        self.elapsed = 0.0
+        super().__init__(now)
 
-    def now(self) -> Instant:
-        return self.wall
-
-    def monotonic(self) -> float:
-        return self.elapsed
-
-    def boottime(self) -> float:
-        return self.elapsed
-
-    def advance(self, micros: int) -> None:
-        self.wall += micros
-        self.elapsed += micros / SECOND
+    def advance(self, duration: Any) -> None:
+        self.pass_by(duration)
 
 
-class FakeExecutor:
-    """Bodies that take no time, or as long as the test says."""
+class FakeExecutor(StandIns):
+    """Bodies that end when the test says so, and are remembered; nobody's hook ends."""
 
-    def __init__(self, slots: int = 4) -> None:
-        self.slots = slots
-        self.specs: dict[int, RunSpec] = {}
+    def __init__(self, clock: Clock, slots: int = 4) -> None:
+        super().__init__(clock, slots)
         self.started: list[RunSpec] = []
         self.hooks: list[RunSpec] = []
+        self.heard: dict[tuple[int, int], dict[str, Any]] = {}
         self.stopped: list[tuple[int, str, str | None]] = []
-        self._happened: list[Happening] = []
-        self._pid = 100
-
-    @property
-    def ready(self) -> Sequence[int]:
-        free = self.slots - len(self.specs)
-        self._pid += free
-        return range(self._pid - free, self._pid)
 
     def run(self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int) -> int:
-        self.specs[spec["runId"]] = spec
         self.started.append(spec)
-        return pid
+        return super().run(spec, pid, timeout, runs_per_process)
 
     def run_hook(self, spec: RunSpec, number: int) -> bool:
         self.hooks.append(spec)
@@ -65,23 +46,12 @@ class FakeExecutor:
     def stop(self, run_id: int, state: str, reason: str | None) -> None:
         self.stopped.append((run_id, state, reason))
 
-    def end(self, run_id: int, outcome: Outcome | None = None) -> None:
-        del self.specs[run_id]
-        self._happened.append(Ended(run_id, outcome or Outcome(state="succeeded"), 0))
-
     def end_all(self) -> None:
         for run_id in list(self.specs):
             self.end(run_id)
 
-    def happen(self, happening: Happening) -> None:
-        self._happened.append(happening)
-
-    def happened(self) -> list[Happening]:
-        happened, self._happened = self._happened, []
-        return happened
-
     def answer(self, run_id: int, number: int, payload: dict[str, Any]) -> None:
-        return
+        self.heard[run_id, number] = payload
 
 
 def a_job(name: str = "job", schedule: Any = "* * * * *", **fields: Any) -> Job:

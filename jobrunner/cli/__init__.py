@@ -10,6 +10,8 @@ following.py   show -f
 logs.py        logs
 waiting.py     pending
 byhand.py      run
+dryrun.py      run --dry-run
+execute.py     exec
 checking.py    check
 files.py       new, init; templates.py has what they write
 completion.py  completion
@@ -18,7 +20,7 @@ canvas.py      a block of lines at the foot of a terminal, drawn again in place
 report.py      what is known of a job: its file's word, and the state's
 board.py       the same for all jobs, as lines of a list and as JSON
 nodes.py       other processes: those not heard of, and those that want to be alone
-signature.py   which params a job's function can be given
+params.py      -p and --params: typed, listed, completed
 jsonout.py     runs and problems as JSON objects
 moments.py     times as people type them
 render.py      tables, times and sentences for people

@@ -23,10 +23,12 @@ FAMILIES = {  # family -> command -> (module, what it does)
     "Run jobs": {
         "start": ("start", "Run the schedule until told to stop."),
         "run": ("byhand", "Run one job here and now."),
+        "exec": ("execute", "Run any Python file with the project's services."),
     },
     "Look": {
         "ls": ("look", "List the jobs: schedule, next run, last result."),
         "next": ("coming", "Show when jobs, or a cron expression, are due."),
+        "simulate": ("simulate", "Show what will happen, without making it happen."),
         "history": ("past", "List past runs, newest first."),
         "show": ("past", "Show all about a job or a run."),
         "logs": ("logs", "Print what a run wrote."),
@@ -55,9 +57,13 @@ FAMILIES = {  # family -> command -> (module, what it does)
     },
 }
 LATER = {  # commands of later versions
-    "at", "complete", "exec", "in", "nodes", "simulate", "state", "top", "trigger", "ui",
+    "at", "complete", "in", "nodes", "state", "top", "trigger", "ui",
 }  # fmt: skip
-OURS = {"next": "next_", "set": "set_"}  # functions that may not be called as their commands are
+OURS = {
+    "exec": "exec_",
+    "next": "next_",
+    "set": "set_",
+}  # functions that may not be called as their commands are
 NEAR = 0.7  # how like a command a word must be to be taken for it misspelt
 COMMANDS = {name: home for family in FAMILIES.values() for name, home in family.items()}
 

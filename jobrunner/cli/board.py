@@ -17,7 +17,8 @@ from jobrunner.settings import Settings
 from jobrunner.status import Known
 
 if TYPE_CHECKING:
-    from jobrunner.model import JobFacts, Problem
+    from jobrunner.facts import JobFacts
+    from jobrunner.model import Problem
 
 AHEAD = MINUTE  # a schedule consumed this far into the future tells of a clock that was wrong
 
@@ -239,6 +240,6 @@ def _whole(fact: Known | None) -> JobFacts | None:
     """Return all that the state knows of a job, where that was asked for."""
     if fact is None:
         return None
-    from jobrunner.model import JobFacts
+    from jobrunner.facts import JobFacts
 
     return fact if isinstance(fact, JobFacts) else None

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import click
 
 from jobrunner import status
-from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb, with_stored
-from jobrunner.cli.jsonout import params, run_object
+from jobrunner.cli import out, params, report
+from jobrunner.cli.asking import Asked, JobName, Length, Text, with_stored
+from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
 from jobrunner.events import Draining, Event, Output
 from jobrunner.log import one_line, printable, sentence
-from jobrunner.model import Run
+from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
 
 EXIT = {"succeeded": 0, "skipped": 0, "timed_out": 5, "canceled": 6}  # all else: the job failed
@@ -55,19 +57,11 @@ class Speaker:
 
 
 @click.command(
-    cls=Verb,
+    cls=params.JobVerb,
     epilog="jobrunner run sync-orders -p since=2026-05-01 -p full=true\njobrunner run report | jq .rows",
 )
 @click.argument("name", type=JobName())
-@click.option(
-    "-p",
-    "--param",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A param: JSON if it is JSON, else text.",
-)
-@click.option("--params", "text", metavar="JSON", help="Params as one JSON object.")
+@params.options
 @click.option("--timeout", type=Length(least=1), metavar="D", help="End it after so long, e.g. 30s.")
 @click.option(
     "--grace",
@@ -76,6 +70,9 @@ class Speaker:
     help="From being asked to end (Ctrl-C, time-out) until KILL; TERM comes at half of it.  [default: 2s]",
 )
 @click.option("--force", is_flag=True, help="Run it although it runs already.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only say what it would be: arguments, policy, what is in the way."
+)
 @click.option("--as", "identity", metavar="USER", default="system", help="For whom: ctx.identity.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON, not only its result.")
 @click.pass_obj
@@ -87,28 +84,55 @@ def run(
     timeout: int | None,
     grace: str | None,
     force: bool,
+    dry_run: bool,
     identity: str,
     as_json: bool,
 ) -> int:
     """Run one job here and now, with or without a running `jobrunner start`.
 
     It counts in no limit and moves no schedule. The job's output and our talk go to stderr, its result
-    to stdout as JSON.
+    to stdout as JSON. With NAME, --help lists the params that the job takes.
+
+    With --dry-run nothing of the body is executed and nothing is written; services.py and the job's file
+    are loaded in a process of their own. Exit code 0 if it would run, 3 if something is missing, 4 if it
+    would be refused.
 
     \b
     Exit code: 0 it succeeded or skipped, 1 it failed, 2 usage, 3 unknown job, or a file or setting
     that cannot be used, 4 it is running already, 5 it timed out, 6 it was canceled, 7 the state
     cannot be used, 130 interrupted.
     """
-    from jobrunner.cli.signature import check_params
-    from jobrunner.once import Once
-
-    given = params(pairs, text)
-    settings = _patient(asked.settings(grace=grace), grace)
+    typed = params.words(pairs, text)
+    settings = patient(asked.settings(grace=grace), grace)
     with asked.look(settings) as seen:
         settings = with_stored(settings, seen)
         job = report.find(report.load_all(settings), name, lambda: seen)
-    check_params(job, given, settings)
+        given = typed.of(job.name, job.parameters, job.params)
+        if dry_run:
+            from jobrunner.cli.dryrun import show
+
+            job = replace(job, timeout=timeout if timeout is not None else job.timeout)
+            return show(job, given, settings, seen, force=force, as_json=as_json)
+    params.refuse_missing(job, given, settings)
+    return perform(
+        asked, settings, job, given, timeout=timeout, identity=identity, force=force, as_json=as_json
+    )
+
+
+def perform(
+    asked: Asked,
+    settings: Settings,
+    job: Job,
+    given: Mapping[str, Any],
+    *,
+    timeout: int | None,
+    identity: str,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Run a job here and now, print its result, and return the exit code."""
+    from jobrunner.once import Once
+
     store = asked.open(settings)
     speaker = Speaker()
     try:
@@ -119,10 +143,20 @@ def run(
         speaker.end()
         store.close()
     _print(ended, as_json=as_json)
+    _say_what_lacks(job, given, ended)
     return INTERRUPTED if once.interrupted and ended.state == "canceled" else EXIT.get(ended.state, 1)
 
 
-def _patient(settings: Settings, grace: str | None) -> Settings:
+def _say_what_lacks(job: Job, given: Mapping[str, Any], ended: Run) -> None:
+    """Name the param that was wanted, where the run found no service to take its place."""
+    if (ended.error or {}).get("phase") != "resolve":
+        return
+    lacking = params.lacking_params(job, given)
+    if lacking:
+        out.talk(f"hint: give it what it needs: -p {lacking[0]}=…; --help lists what it takes")
+
+
+def patient(settings: Settings, grace: str | None) -> Settings:
     """Return the settings with the grace of a run by hand, where nobody has set another."""
     said = grace or os.environ.get("JOBRUNNER_GRACE", "").strip() or ("grace",) in settings.lines
     return settings if said else replace(settings, grace=GRACE)

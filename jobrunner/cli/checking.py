@@ -21,6 +21,7 @@ from jobrunner.errors import ConfigError
 from jobrunner.executor import memory
 from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
+from jobrunner.parameters import is_param
 from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule
 from jobrunner.settings import Settings
@@ -125,7 +126,7 @@ def _sentence(problem: Problem) -> str:
 
 def check_services(settings: Settings) -> None:
     """Execute the project's services in a child. Raises ConfigError when they cannot be used."""
-    problem = next(iter(_services(settings)), None)
+    problem = next(iter(services_problems(settings)), None)
     if problem is not None:
         raise ConfigError(problem.message, hint=problem.hint, file=problem.file, line=problem.line)
 
@@ -134,25 +135,48 @@ def prove(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
     """Return why services, or jobs with their parameters, could not run."""
     from jobrunner import probe
 
-    found = _services(settings)  # what is wrong with them is said once, by no job again
+    found = services_problems(settings)  # what is wrong with them is said once, by no job again
     asked = [job for job in jobs if job.path]
-    answers = probe.ask_all([_request(job, settings) for job in asked], settings.import_limit / SECOND)
+    answers = probe.ask_all([request(job, settings) for job in asked], settings.import_limit / SECOND)
     for job, answer in zip(asked, answers, strict=True):
-        found += [_problem(_advised(said, job), job.file, job.name, job.line) for said in _said(answer)]
+        problems = [one for one in said(answer) if not _is_asked_for(one, job)]
+        found += [_problem(_advised(one), job.file, job.name, job.line) for one in problems]
     return found
 
 
-def _services(settings: Settings) -> list[Problem]:
+def _is_asked_for(said: Mapping[str, Any], job: Job) -> bool:
+    """Say whether a missing argument is a param that whoever calls a job on demand is to give.
+
+    It may be a misspelt service, too: then one is called alike, or its class is wanted.
+    """
+    if job.schedule is not None or said.get("source") != "missing" or said["near"]:
+        return False
+    return any(one.name == said["parameter"] and is_param(one) for one in job.parameters or ())
+
+
+def services_problems(settings: Settings) -> list[Problem]:
+    """Return why the project's services cannot be used, found out in a child."""
     from jobrunner import probe
 
-    there = Path(settings.project, SERVICES).is_file()
-    if not there and not settings.services:
+    if not has_services(settings):
         return []
-    answer = probe.ask(_request(None, settings), settings.import_limit / SECOND)
-    return [_problem(said, SERVICES if there else "jobrunner.yaml", None, None) for said in _said(answer)]
+    answer = probe.ask(request(None, settings), settings.import_limit / SECOND)
+    return [of_services(one, settings) for one in said(answer)]
 
 
-def _request(job: Job | None, settings: Settings) -> dict[str, Any]:
+def of_services(said: Mapping[str, Any], settings: Settings) -> Problem:
+    """Return a problem that a child found in the services."""
+    there = Path(settings.project, SERVICES).is_file()
+    return _problem(said, SERVICES if there else "jobrunner.yaml", None, None)
+
+
+def has_services(settings: Settings) -> bool:
+    """Say whether the project brings services of its own."""
+    return bool(settings.services) or Path(settings.project, SERVICES).is_file()
+
+
+def request(job: Job | None, settings: Settings) -> dict[str, Any]:
+    """Return what a child is asked about a job, or about the services."""
     return {
         "verb": "check",
         "root": settings.project,
@@ -167,14 +191,14 @@ def _request(job: Job | None, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _said(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def said(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the problems of a child's answer."""
     return [answer["problem"]] if "problem" in answer else list(answer.get("problems", ()))
 
 
-def _advised(said: Mapping[str, Any], job: Job) -> Mapping[str, Any]:
+def _advised(said: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add what to do about a parameter that would have no argument, or two."""
-    missing = "give it a default" if job.schedule is not None else "give it a default, or pass it with -p"
-    hints = {"missing": missing, "params": "rename one of the two"}
+    hints = {"missing": "give it a default", "params": "rename one of the two"}
     return {"hint": hints.get(said.get("source", "")), **{key: said[key] for key in said if said[key]}}
 
 

@@ -1,4 +1,4 @@
-"""completion: the script that a shell needs, and the names of jobs it offers."""
+"""completion: the script that a shell needs, and the names of jobs and of their params that it offers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,17 @@ def completion(ctx: click.Context, shell: str | None) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(ctx.find_root().command, {}, "jobrunner", "_JOBRUNNER_COMPLETE").source()
-    out.line(script.strip())
+    out.line(_without_blank(script).strip())
+
+
+def _without_blank(script: str) -> str:
+    """Let the value follow `-p rows=` at once; fish does so by itself."""
+    bash = "    return 0\n"
+    ends = '    if [[ "${COMPREPLY[0]-}" == *= ]]; then compopt -o nospace; fi\n'
+    zsh = "compadd -U -V unsorted -a completions"
+    joined = "compadd -U -S '' -V unsorted -a completions"
+    either = f'if [[ "$completions[1]" == *= ]]; then {joined}; else {zsh}; fi'
+    return script.replace(bash, ends + bash).replace(zsh, either)
 
 
 def _shell() -> str:
@@ -51,3 +61,16 @@ def names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         return []
     wanted = incomplete.casefold()
     return [CompletionItem(name) for name in known if name.casefold().startswith(wanted)]
+
+
+def params_of(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the params of the job that the line names, each with its `=`, but for those that it has."""
+    from jobrunner.cli import params
+
+    name = params.named(ctx)
+    try:
+        known = [one.name for one in params.listed(params.find(ctx, name))] if name else []
+    except (JobrunnerError, OSError):
+        return []
+    has = {pair.partition("=")[0] for pair in ctx.params.get("pairs") or ()}
+    return [CompletionItem(f"{one}=") for one in known if one.startswith(incomplete) and one not in has]

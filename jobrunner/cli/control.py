@@ -12,8 +12,8 @@ from jobrunner.cli.jsonout import iso
 from jobrunner.cli.render import many, when
 from jobrunner.clock import to_iso
 from jobrunner.errors import Refused
+from jobrunner.facts import JobFacts, Pause
 from jobrunner.log import one_line
-from jobrunner.model import JobFacts, Pause
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store import exists

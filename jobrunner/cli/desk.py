@@ -16,8 +16,9 @@ from jobrunner import presence
 from jobrunner.cli.asking import Asked, Text
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import ConfigError, UnknownJob
+from jobrunner.facts import JobFacts
 from jobrunner.log import one_line
-from jobrunner.model import Job, JobFacts
+from jobrunner.model import Job
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

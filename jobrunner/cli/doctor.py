@@ -10,7 +10,7 @@ from jobrunner import doctor as checks
 from jobrunner import vitals
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
-from jobrunner.cli.why import dead, find, gathered
+from jobrunner.cli.why import find, gathered
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.doctor import Finding
 from jobrunner.errors import JobrunnerError, StateError
@@ -79,10 +79,10 @@ def _of_all(asked: Asked, now: Instant) -> Iterator[Finding]:
 
 def _of_state(settings: Settings, store: Store, now: Instant) -> Iterator[Finding]:
     registry = Registry.load(with_stored(settings, store))
-    facts, everyone, gone = store.jobs(), store.nodes(), dead(settings, store)
-    stopped = frozenset(node.pid for node in everyone if nodes.process_state(node.pid) == "T")
+    facts, here = store.jobs(), vitals.nodes_of(store, settings)
+    stopped = frozenset(node.pid for node in here.everyone if nodes.process_state(node.pid) == "T")
     yield from checks.of_state(store, settings.state_folder)
-    yield from checks.of_nodes(everyone, gone, stopped, now)
+    yield from checks.of_nodes(here.everyone, here.dead, stopped, now)
     yield from checks.of_clock(facts, settings, now)
     pause = store.paused()
     if pause is not None:
@@ -91,5 +91,4 @@ def _of_state(settings: Settings, store: Store, now: Instant) -> Iterator[Findin
     orphans = report.orphans({fact.name.casefold(): fact for fact in facts}, registry)
     yield from checks.of_files(registry.problems, orphans, settings.folders)
     yield from checks.of_runs(store.open_runs(), facts, now)
-    living = vitals.living(store, settings)
-    yield from checks.of_lag(vitals.overdue(store, living, registry.summaries, registry.upcoming(), now), now)
+    yield from checks.of_lag(vitals.overdue(store, here, registry.summaries, registry.upcoming(), now), now)

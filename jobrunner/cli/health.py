@@ -73,10 +73,10 @@ def _look(asked: Asked) -> dict[str, Any]:
     except StateError as error:
         return {**found, "problem": error.message}
     try:
-        nodes = vitals.living(store, settings)
-        running = len(vitals.underway(store, settings))
-        found |= {"nodes": len(nodes), "paused": store.paused() is not None, "running": running}
-        if not nodes:
+        nodes = vitals.nodes_of(store, settings)
+        running, paused = len(vitals.underway(store, nodes)), store.paused() is not None
+        found |= {"nodes": len(nodes.starts), "paused": paused, "running": running}
+        if not nodes.starts:
             return {**found, "problem": "no node is running"}
         registry = Registry.load(with_stored(settings, store))
         late = vitals.overdue(store, nodes, registry.summaries, registry.upcoming(), now)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobrunner.cli import out
 from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import Refused
+from jobrunner.facts import NodeFacts
 from jobrunner.log import one_line
-from jobrunner.model import NodeFacts
 
 if TYPE_CHECKING:
     from jobrunner.model import Run
@@ -25,12 +24,10 @@ def refuse_company(store: Store, settings: Settings) -> None:
 
     The node asks again, in the transaction that joins it; this is for saying so before anything else.
     """
-    for node in store.nodes():
-        if node.role == "run" or not (node.exclusive or settings.exclusive):
-            continue
-        from jobrunner.presence import Presence
+    from jobrunner import vitals
 
-        if not Presence(Path(settings.state_folder), "").is_dead(node):
+    for node in vitals.nodes_of(store, settings).starts:
+        if node.exclusive or settings.exclusive:
             raise Refused(
                 f"another start (pid {node.pid}) works on this state, and one of the two is exclusive",
                 hint="stop it first, or leave --exclusive out on both",
@@ -55,30 +52,25 @@ def forsaken(store: Store, settings: Settings, runs: Iterable[Run]) -> dict[int,
     running = [run for run in runs if run.state == "running"]
     if not running:
         return {}
-    living = _living(store, settings)
-    owners = {node.owner for node in living}
-    then = "another node" if _starts(living) else "the next start"
+    from jobrunner import vitals
+
+    nodes = vitals.nodes_of(store, settings)
+    then = "another node" if nodes.starts else "the next start"
     return {
         run.id: f"its node {run.node} is dead; {then} records it as lost"
         for run in running
-        if run.owner not in owners
+        if not nodes.lives(run.owner)
     }
-
-
-def _living(store: Store, settings: Settings) -> list[NodeFacts]:
-    from jobrunner.presence import Presence
-
-    presence = Presence(Path(settings.state_folder), "")
-    return [node for node in store.nodes() if not presence.is_dead(node)]
-
-
-def _starts(living: Iterable[NodeFacts]) -> bool:
-    return any(node.role != "run" for node in living)
 
 
 def is_left(store: Store, settings: Settings, run: Run) -> bool:
     """Say whether nobody lives who could record the end of a running run: not its node, and no start."""
-    return run.id in forsaken(store, settings, [run]) and not _starts(_living(store, settings))
+    if run.state != "running":
+        return False
+    from jobrunner import vitals
+
+    nodes = vitals.nodes_of(store, settings)
+    return not nodes.lives(run.owner) and not nodes.starts
 
 
 def is_ours(pid: int) -> bool:

@@ -132,6 +132,7 @@ def why(run: Run) -> str:
     error = run.error or {}
     said = ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
     again = f"attempt {run.attempt}" if run.attempt > 1 else ""
+    again += ", which took steps back" if run.undo else ""
     return one_line("; ".join(part for part in (reason(run.reason, run.result), again, said) if part))
 
 
@@ -170,10 +171,14 @@ def show(asked: Asked, job_or_run: str, follow: bool, as_json: bool) -> int:
 
 
 def _show_run(settings: Settings, store: Store | None, run: Run, now: Instant, *, as_json: bool) -> None:
+    from jobrunner.cli import timeline
+
+    assert store is not None  # or there was no run
     if as_json:
-        out.json_document(run_object(run))
-    else:
-        facts(about_run(run, now) + _forsaken(settings, store, [run]))
+        out.json_document(run_object(run) | timeline.to_json(settings, store, run, now))
+        return
+    facts(about_run(run, now) + _forsaken(settings, store, [run]))
+    timeline.write(settings, store, run, now)
 
 
 def _forsaken(settings: Settings, store: Store | None, runs: Sequence[Run]) -> list[tuple[str, str]]:

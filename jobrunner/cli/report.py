@@ -13,7 +13,8 @@ from jobrunner.settings import Settings
 from jobrunner.status import Known
 
 if TYPE_CHECKING:
-    from jobrunner.model import Job, JobFacts, Pause
+    from jobrunner.facts import JobFacts, Pause
+    from jobrunner.model import Job
     from jobrunner.store.base import Store
 
 

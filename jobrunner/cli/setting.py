@@ -19,8 +19,9 @@ from jobrunner.clock import Instant
 from jobrunner.config import Place, Written
 from jobrunner.config.keys import SETTABLE
 from jobrunner.errors import BadRequest, ConfigError
+from jobrunner.facts import JobFacts
 from jobrunner.log import one_line
-from jobrunner.model import Job, JobFacts
+from jobrunner.model import Job
 
 KEYS = (*SETTABLE, "enabled")
 PARAM = "params."

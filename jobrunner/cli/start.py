@@ -19,8 +19,9 @@ from jobrunner.cli.render import many, relative
 from jobrunner.clock import SystemClock, to_iso
 from jobrunner.definitions import Definitions, Filter, of_registry
 from jobrunner.errors import ConfigError
+from jobrunner.facts import JobFacts, Pause
 from jobrunner.log import Log, one_line, sentence
-from jobrunner.model import Job, JobFacts, Pause, Problem
+from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

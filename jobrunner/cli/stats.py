@@ -19,8 +19,8 @@ from jobrunner.cli.render import table, when
 from jobrunner.clock import DAY, SECOND, Instant, SystemClock
 from jobrunner.discovery.summary import Summary
 from jobrunner.errors import BadRequest, UnknownJob
+from jobrunner.facts import JobFacts
 from jobrunner.housekeeping import is_ours
-from jobrunner.model import JobFacts
 from jobrunner.pace import length
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -135,11 +135,11 @@ def _fact(registry: Registry, store: Store | None, name: str) -> JobFacts:
 def _whole(registry: Registry, store: Store | None, settings: Settings, now: Instant) -> statistics.Whole:
     if store is None:
         return statistics.Whole(0, 0, 0, False)
-    nodes = vitals.living(store, settings)
+    nodes = vitals.nodes_of(store, settings)
     late = vitals.oldest(vitals.overdue(store, nodes, registry.summaries, registry.upcoming(), now))
-    running = len(vitals.underway(store, settings))
+    running = len(vitals.underway(store, nodes))
     lag = 0 if late is None else now - late
-    return statistics.Whole(len(nodes), running, lag, store.paused() is not None)
+    return statistics.Whole(len(nodes.starts), running, lag, store.paused() is not None)
 
 
 def _row(one: Stats, now: Instant) -> tuple[str, ...]:

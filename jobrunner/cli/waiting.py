@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -85,10 +84,9 @@ class Reasons:
 
     @cached_property
     def _somebody_works(self) -> bool:
-        from jobrunner.presence import Presence
+        from jobrunner import vitals
 
-        presence = Presence(Path(self._settings.state_folder), "")
-        return any(node.role != "run" and not presence.is_dead(node) for node in self._store.nodes())
+        return bool(vitals.nodes_of(self._store, self._settings).starts)
 
     @cached_property
     def _seen(self) -> report.Seen:

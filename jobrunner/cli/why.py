@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from jobrunner import vitals
 from jobrunner import why as reasons
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Text, Verb, with_stored
@@ -16,7 +16,6 @@ from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
-from jobrunner.presence import Presence
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
@@ -103,14 +102,6 @@ def gathered(
         problem=problem,
         settings=settings,
         now=now,
-        dead=dead(settings, store),
+        dead=frozenset() if store is None else vitals.nodes_of(store, settings).dead,
         **known,
     )
-
-
-def dead(settings: Settings, store: Store | None) -> frozenset[str]:
-    """Return the owners of the nodes that are proven dead."""
-    if store is None:
-        return frozenset()
-    presence = Presence(Path(settings.state_folder), "")
-    return frozenset(node.owner for node in store.nodes() if presence.is_dead(node))

@@ -14,7 +14,8 @@ from jobrunner import schedule as schedules
 from jobrunner.config.keys import CANONICAL, KEYS, MAY_BE_NONE, PLAIN, REQUIRED, SETTABLE
 from jobrunner.config.values import Invalid
 from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
-from jobrunner.model import Job
+from jobrunner.model import Job, Parameter
+from jobrunner.parameters import OTHERS
 from jobrunner.schedule import Schedule
 from jobrunner.settings.readers import shown
 
@@ -39,13 +40,28 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The job file around a config; fields as in `Job`. `doc` is its docstring's first line."""
+    """The job file around a config; fields as in `Job`. `doc` is its docstring's first line.
+
+    `services_look`: the project's services may look at params, and so take what the function does not name.
+    """
 
     path: str
     folder: str
     content_hash: str
     doc: str = ""
     imports: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] | None = None
+    services_look: bool = False
+
+    @property
+    def takes(self) -> tuple[Parameter, ...] | None:
+        """What the function and the services take together."""
+        return (*(self.parameters or ()), OTHERS) if self.opened else self.parameters
+
+    @property
+    def opened(self) -> bool:
+        """Whether the services alone are why it may be given any param."""
+        return self.services_look and self.parameters is not None and OTHERS not in self.parameters
 
 
 def read(
@@ -205,12 +221,13 @@ class _Reader:
             folder=place.folder,
             line=self._written.line or 1,
             content_hash=place.content_hash,
-            hash=_hash(place.content_hash, config, zone),
+            hash=_hash(place, config, zone),
             config=config,
             description=value("description") or place.doc,
             offset=_offset(value("name"), value("jitter")),
             group_limit=value("groupLimit") or (1 if value("group") else None),
             imports=place.imports,
+            parameters=place.takes,
             overridden=tuple(sorted(key for key, layer in self._layers.items() if layer)),
             **{field: value(key) for key, field in PLAIN.items()},
         )
@@ -235,8 +252,9 @@ def _offset(name: str, jitter: int) -> int:
     return int.from_bytes(sha256(name.casefold().encode()).digest()[:8]) % jitter if jitter else 0
 
 
-def _hash(content: str, config: Mapping[str, Any], zone: str) -> str:
-    text = json.dumps([content, config, zone], sort_keys=True, separators=(",", ":"))
+def _hash(place: Place, config: Mapping[str, Any], zone: str) -> str:
+    said = [place.content_hash, config, zone, *(["services"] if place.opened else [])]
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()
 
 

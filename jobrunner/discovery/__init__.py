@@ -4,6 +4,8 @@ walk.py      the files: a sorted walk that opens nothing
 packages.py  installed packages that bring jobs
 files.py     what a file says: read with care, then syntax.py, else a child (`jobrunner.probe`)
 syntax.py    config and imports from the syntax tree, with function.py for what a run calls
+signature.py and what that takes
+servicesfile.py  whether services may look at params, too
 naming.py    the name of a job whose file has no syntax tree
 entries.py   a file's jobs and problems, with the settings applied, as JSON
 catalog.py   all files: which entries the cache still vouches for, which are made anew

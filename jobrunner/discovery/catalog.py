@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jobrunner.clock import Clock
 from jobrunner.discovery import packages
 from jobrunner.discovery.cache import Cache
+from jobrunner.discovery.servicesfile import services_look
 from jobrunner.discovery.summary import Summary, packed, unpacked
 from jobrunner.discovery.walk import STAMP, ProblemRow, scan, stamp_of
 from jobrunner.settings import Settings
@@ -282,7 +283,7 @@ def _key(settings: Settings, folders: Sequence[str], code: list[int]) -> list[An
     lines = [[list(path), line] for path, line in settings.lines.items() if path[0] == "jobs"]
     stored = str(sorted((name, sorted(keys.items())) for name, keys in settings.stored.items()))
     said = [settings.project, settings.timezone, settings.env, str(settings.overrides), stored, lines]
-    return [sys.version, list(folders), said, code]
+    return [sys.version, list(folders), said, code, services_look(settings)]
 
 
 def _code() -> list[int]:

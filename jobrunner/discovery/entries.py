@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, TypedDict
 
 from jobrunner import config
 from jobrunner.clock import SECOND, Instant
 from jobrunner.config import Place
 from jobrunner.config.values import OURS
+from jobrunner.discovery import signature
 from jobrunner.discovery.files import Description, Found, describe
+from jobrunner.discovery.servicesfile import services_look
 from jobrunner.discovery.summary import summarize
 from jobrunner.discovery.walk import ProblemRow, shown_path
 from jobrunner.errors import ConfigError
@@ -32,6 +35,7 @@ class JobEntry(TypedDict):
 class Entry(TypedDict):
     """One file. `files` are hashes of others that its configs came from; a failed import `expires`.
 
+    `takes` is what its function takes, as `signature.written` writes it.
     `unread`: its config is computed, and it was not executed to be read; this expires at once.
     """
 
@@ -40,6 +44,7 @@ class Entry(TypedDict):
     hash: str
     doc: str
     imports: list[str]
+    takes: str
     jobs: list[JobEntry]
     problems: list[ProblemRow]
     files: dict[str, str]
@@ -64,13 +69,19 @@ def build(entry: Entry, job: JobEntry, settings: Settings, overrides: Overrides)
 
 
 class Overrides:
-    """What jobrunner.yaml says under `jobs:`, and what `set` has stored; by name in any case."""
+    """What lies over all files: `jobs:` of jobrunner.yaml, and what `set` has stored; by name in any case."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._lines = settings.lines
         self._names = {name.casefold(): name for name in settings.overrides}
         self._keys = settings.overrides
         self._stored = {name.casefold(): keys for name, keys in settings.stored.items()}
+
+    @cached_property
+    def services_look(self) -> bool:
+        """Whether the services may take params that no function names."""
+        return services_look(self._settings)
 
     def of(self, name: str | None) -> list[config.Written]:
         """Return what overrides a job's config, weakest first. Raises ConfigError when that is not JSON."""
@@ -117,6 +128,7 @@ def _entry(
         hash=description.content_hash,
         doc=" ".join(each for each in description.doc.split() if each.isprintable())[:1000],
         imports=description.imports,
+        takes=signature.written(description.parameters),
         jobs=[],
         problems=[],
         files=description.files,
@@ -160,7 +172,10 @@ def _read(
 ) -> tuple[Job | None, list[ConfigError]]:
     file = shown_path(entry["path"], settings.project)
     written = config.Written(each["config"], file, each["line"], each["lines"])
-    place = Place(entry["path"], entry["folder"], entry["hash"], entry["doc"], tuple(entry["imports"]))
+    place = Place(
+        entry["path"], entry["folder"], entry["hash"], entry["doc"], tuple(entry["imports"]),
+        signature.parsed(entry["takes"]), services_look=overrides.services_look,
+    )  # fmt: skip
     try:
         over = overrides.of(config.readable_name(each["config"]))
     except ConfigError as error:

@@ -17,6 +17,7 @@ from jobrunner import probe
 from jobrunner.discovery import syntax
 from jobrunner.discovery.syntax import Syntax, Written
 from jobrunner.errors import ConfigError
+from jobrunner.model import Parameter
 
 LARGEST = 1_000_000
 DEEPEST = 1_000  # characters of a path; deeper ones cannot be opened everywhere
@@ -46,6 +47,7 @@ class Description:
     files: dict[str, str] = field(default_factory=dict)
     transient: bool = False
     unread: bool = False
+    parameters: tuple[Parameter, ...] | None = None  # what its function takes; None: nobody can tell
     names: list[Any] = field(default_factory=list)  # as far as they are known without configs
 
 
@@ -122,6 +124,7 @@ def _describe(found: Found) -> tuple[Description, Syntax | None]:
     description.names = [frame.config.get("name") for frame in said.frames]
     description.doc, description.imports = said.doc, said.imports
     description.configs, description.problems = said.configs or [], said.problems
+    description.parameters = said.parameters
     return description, None if said.problems else said
 
 

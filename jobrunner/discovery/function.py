@@ -11,21 +11,31 @@ from jobrunner.loading import no_function
 Def = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def function_problem(tree: ast.Module) -> ConfigError | None:
-    """Return why it is not clear what to call, or that it could not run; None when all is well.
+def chosen(tree: ast.Module) -> tuple[Def | None, ConfigError | None]:
+    """Return (what a run calls, why it is not clear what to call, or that it could not run).
 
-    A `default` that is assigned or imported counts: what it is shows when it is called.
+    The function is there where it is plainly written: at the top, once, and nothing else can be meant. A
+    `default` that is assigned or imported is no problem: what it is shows when it is called.
     """
     found = list(_statements(tree.body))
-    if any(_binds_default(node) for node in found):
-        return _of_default(found)
+    binding = [node for node in found if _binds(node, "default")]
+    if binding:
+        return _plain(binding, found, tree), _of_default(binding[-1])
     public = {node.name: node for node in found if isinstance(node, Def) and not node.name.startswith("_")}
     if len(public) == 1:
-        return _generator(next(iter(public.values())))
+        name, node = next(iter(public.items()))
+        return _plain([each for each in found if _binds(each, name)], found, tree), _generator(node)
     if not public and any(_is_star(node) for node in found):
-        return None
+        return None, None
     message, hint = no_function(list(public))
-    return ConfigError(message, hint=hint, line=[1, *(node.lineno for node in public.values())][-1])
+    return None, ConfigError(message, hint=hint, line=[1, *(node.lineno for node in public.values())][-1])
+
+
+def _plain(binding: Sequence[ast.AST], found: Sequence[ast.AST], tree: ast.Module) -> Def | None:
+    only = binding[0] if len(binding) == 1 else None
+    if not isinstance(only, Def) or only not in tree.body or any(_is_star(node) for node in found):
+        return None
+    return only
 
 
 def _statements(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
@@ -36,33 +46,28 @@ def _statements(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
             yield from _statements(list(ast.iter_child_nodes(node)))
 
 
-def _binds_default(node: ast.AST) -> bool:
+def _binds(node: ast.AST, wanted: str) -> bool:
     match node:
-        case (
-            ast.FunctionDef(name="default")
-            | ast.AsyncFunctionDef(name="default")
-            | ast.ClassDef(name="default")
-        ):
-            return True
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return name == wanted
         case ast.Assign(targets=targets):
-            return any(_is_default(name) for target in targets for name in ast.walk(target))
+            return any(_is(name, wanted) for target in targets for name in ast.walk(target))
         case ast.AnnAssign(target=target, value=ast.expr()):
-            return _is_default(target)
+            return _is(target, wanted)
         case ast.alias(name=name, asname=alias):
-            return (alias or name) == "default"
+            return (alias or name) == wanted
     return False
 
 
-def _is_default(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id == "default"
+def _is(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _is_star(node: ast.AST) -> bool:
     return isinstance(node, ast.alias) and node.name == "*"
 
 
-def _of_default(found: Sequence[ast.AST]) -> ConfigError | None:
-    binding = [node for node in found if _binds_default(node)][-1]
+def _of_default(binding: ast.AST) -> ConfigError | None:
     match binding:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             return _generator(binding)

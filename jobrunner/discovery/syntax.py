@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobrunner.discovery import naming
-from jobrunner.discovery.function import function_problem
+from jobrunner.discovery import naming, signature
+from jobrunner.discovery.function import chosen
 from jobrunner.errors import ConfigError
+from jobrunner.model import Parameter
 from jobrunner.probe import plain
 from jobrunner.settings.jsonvalues import HINT, flaw
 
@@ -37,7 +38,8 @@ class Written:
 class Syntax:
     """What the tree says. `configs` is None when they are computed.
 
-    `frames` hold the lines and names that are known of configs which are computed or cannot be used.
+    `frames` hold the lines and names that are known of configs which are computed or cannot be used;
+    `parameters` are what the function takes, as in `Job`.
     """
 
     doc: str
@@ -45,6 +47,7 @@ class Syntax:
     configs: list[Written] | None
     frames: list[Written]
     problems: list[ConfigError]
+    parameters: tuple[Parameter, ...] | None
 
 
 def read(source: bytes) -> Syntax:
@@ -58,10 +61,23 @@ def read(source: bytes) -> Syntax:
     except ConfigError as error:
         problems.append(error)
         frames = _all_frames(tree)
-    odd = function_problem(tree)
+    function, odd = chosen(tree)
     if odd is not None:
         problems.append(odd)
-    return Syntax(_doc(tree), _imports(tree), configs, frames, problems)
+    takes = signature.parameters(function)
+    return Syntax(_doc(tree), _imports(tree), configs, frames, problems, takes)
+
+
+def script(source: bytes) -> tuple[str, tuple[Parameter, ...] | None]:
+    """Return the docstring's first line, and what the default function takes, of any Python file.
+
+    Raises ConfigError, with a line, when it is not Python, or when it is not clear what to call.
+    """
+    tree = _parse(source)
+    function, odd = chosen(tree)
+    if odd is not None:
+        raise odd
+    return _doc(tree), signature.parameters(function)
 
 
 def names(source: bytes) -> list[Any]:

@@ -132,6 +132,7 @@ def _row(found: Sequence[Any]) -> Any:
 def _sent(settings: Settings) -> dict[str, Any]:
     """Return what entries depend on as JSON. Overrides may hold what YAML has and JSON has not: as YAML."""
     said: dict[str, Any] = {name: getattr(settings, name) for name in SENT}
+    said["services"] = dict.fromkeys(settings.services)  # that there are any is what counts
     said["lines"] = [[list(path), line] for path, line in settings.lines.items() if path[0] == "jobs"]
     if settings.overrides:
         import yaml

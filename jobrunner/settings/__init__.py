@@ -47,6 +47,7 @@ class Settings:
     retention: int = 30 * DAY  # how long ended runs are kept; 0: for ever
     retention_failed: int = 90 * DAY  # and those that failed, and the audit trail
     retention_rows: int = 10_000  # of each job; 0: all
+    retention_calls: int = 7 * DAY  # how long calls are kept that have ended, failed or not; 0: as other runs
     log_format: str = "text"
     only: Names = NOBODY
     exclude: Names = NOBODY
@@ -81,6 +82,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "env": readers.text, "disabled": readers.names, "secrets": readers.names, "grace": readers.duration,
     "log_limit": readers.size, "import_limit": readers.duration, "allow_network_fs": readers.flag,
     "retention": readers.duration, "retention_failed": readers.duration, "retention_rows": readers.whole(0),
+    "retention_calls": readers.duration,
     "log_format": readers.log_format,
     "only": readers.names, "exclude": readers.names, "tag": readers.listed, "paused": readers.flag,
     "exclusive": readers.flag, "strict": readers.flag, "until_done": readers.flag,

@@ -17,11 +17,13 @@ PLUGINS = (
 
 
 def open_store(
-    url: str, *, create: bool = False, patience: float = 5.0, allow_network_fs: bool = False
-) -> Store:
+    url: str, *, create: bool = False, patience: float = 5.0, allow_network_fs: bool = False,
+    durable: bool = True,
+) -> Store:  # fmt: skip
     """Open the store that `url` names; `patience` is how many seconds a locked one is waited for.
 
-    `sqlite:///abs/path` takes the path as it is, nothing in it is decoded. Raises StateError, code
+    Without `durable` a power cut may cost all of it, where SQLite gains from that: for a state that is thrown
+    away. `sqlite:///abs/path` takes the path as it is, nothing in it is decoded. Raises StateError, code
     "state-missing" where there is none and `create` is False.
     """
     scheme = _scheme(url)
@@ -30,7 +32,7 @@ def open_store(
     from jobrunner.store.sqlite import SqliteStore
 
     return SqliteStore.open(
-        url, _path(url), create=create, patience=patience, allow_network_fs=allow_network_fs
+        url, _path(url), create=create, patience=patience, allow_network_fs=allow_network_fs, durable=durable
     )
 
 

@@ -19,7 +19,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.model import Claim, Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing, State
+from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.model import Claim, Due, Job, Outcome, Reason, Run, Standing, State
 from jobrunner.store.calls import Calls
 from jobrunner.store.control import Control
 from jobrunner.store.documents import Documents
@@ -165,7 +166,8 @@ class Store(Control, Calls, Documents, Steps, Protocol):
 
     def replace(self, standing: Standing, now: Instant) -> list[Run]:
         """Make way for a newer occurrence: ask the running runs of this job and scope to end, as
-        `replaced`, and end its waiting retries as canceled/replaced; returns these."""
+        `replaced`, and end its waiting retries and what was suspended as canceled/replaced; returns these.
+        What takes steps back makes way for nothing."""
         ...
 
     def rewind(self, standing: Standing, to: Instant, job: Job) -> bool:
@@ -183,14 +185,18 @@ class Store(Control, Calls, Documents, Steps, Protocol):
     def waiting_runs(self, job_ids: Collection[int] | None = None) -> list[Run]:
         """Return the pending runs, oldest first, of these jobs (of all: None) that stand for an occurrence.
 
-        Suspended ones that are to go on are not among them.
+        Suspended ones that are to go on are not among them, nor what takes steps back.
 
         Costs what these jobs have waiting, however much other jobs have.
         """
         ...
 
     def give_up(self, run_id: int, reason: Reason, node: NodeFacts, now: Instant) -> bool:
-        """Let a pending scheduled first attempt end as skipped; False when it is pending no more."""
+        """Let a pending scheduled first attempt end as skipped; False when it is pending no more.
+
+        What has started before (a later attempt, a suspended run that is to go on) was canceled, and its
+        caller concludes it. What takes steps back is not given up: False.
+        """
         ...
 
     def rekey(self, standing: Standing, schedule_key: str, now: Instant) -> bool:
@@ -206,13 +212,16 @@ class Store(Control, Calls, Documents, Steps, Protocol):
         """Start up to len(pids) pending runs that are due, in the order of due time, in which a level of
         priority counts as much as a minute of waiting; then by id.
 
-        Only of jobs whose current definition the node holds; an exclusive one only while no other
-        exclusive run of its (job, scope) is running and no other chain of it waits for its next attempt;
-        one of a group only while fewer than the job's group limit of that group run, anywhere; of a
-        scope, only on that machine. While all is paused, or the job is disabled, only manual runs
-        start. Each gets the next fence, a pid, state running, started_at = now. A first attempt of
+        Only of jobs whose current definition the node holds; an exclusive one only while no other run of
+        its (job, scope) is running or waiting, and no other exclusive chain of it that has started is to go
+        on (a later attempt, a suspended run); one of a group only while fewer than the job's group limit of
+        that group run, anywhere; of a scope, only on that machine. A manual run or call of a runPerMachine
+        job takes the machine's scope. While all is paused, or the job is disabled, only manual runs start,
+        and what is in the midst of its work: suspended runs, and what takes steps back.
+
+        Each gets the next fence, a pid, state running, and started_at = now where it has none. A new run of
         trigger schedule adds one to the count in the same transaction; where the limit is reached it
-        becomes skipped/limit instead and is not returned.
+        becomes skipped/limit instead and is not returned. What is not new brings its chain's steps.
         """
         ...
 
@@ -226,13 +235,14 @@ class Store(Control, Calls, Documents, Steps, Protocol):
     ) -> Claim:  # fmt: skip
         """Insert and start a manual run in one transaction. Counts in no limit, moves no cursor.
 
-        Raises `Refused`, naming the run in the way, while the job is occupied (it has an open run and
-        its concurrency is not allow), unless `force`, which makes the run not exclusive.
+        Raises `Refused`, naming the run in the way, while the job is occupied (it has an open run, calls
+        that are new apart, and its concurrency is not allow), unless `force`, which makes the run not
+        exclusive.
         """
         ...
 
     def begun(self, run_id: int, owner: str, pid: int, now: Instant) -> None:
-        """Note that the body of this running run of ours has begun in `pid`; the first time counts."""
+        """Note that the body of this running run of ours has begun in `pid`; the first moment counts."""
         ...
 
     def progress(self, run_id: int, owner: str, attempt: int, value: Mapping[str, Any], now: Instant) -> bool:
@@ -275,9 +285,9 @@ class Store(Control, Calls, Documents, Steps, Protocol):
         """Ask a run to end: returns the state that it is in now, or None where there is no such run.
 
         A pending or waiting one is canceled at once, and its chain concluded, unless it has steps to take
-        back: then the chain goes on with that (`again`). Of a running one its node hears through
-        `asked_to_end`, and it is still running. One that has ended stays as it is. In every case the
-        pending calls that its chain made, and that those made, are canceled with it.
+        back: then the chain goes on with that (`again`), and whoever cancels that ends it. Of a running one
+        its node hears through `asked_to_end`, and it is still running. One that has ended stays as it is.
+        In every case the new calls that its chain made, and that those made, are canceled with it.
         """
         ...
 

@@ -31,13 +31,14 @@ class Calls(Protocol):
         """Write a manual run that is due at once, for any node to claim; returns its id.
 
         Raises `Refused`, naming the run in the way, while the job is occupied, unless `queue` (it waits) or
-        `force` (it is not exclusive); whether the job is enabled is the caller's to know.
+        `force` (it is not exclusive); whether the job is enabled is the caller's to know. A runPerMachine
+        job is occupied while it is on any machine.
         """
         ...
 
     def orphaned_calls(self, now: Instant) -> list[Run]:
         """Return the pending calls that are due, and of whose job no living node holds the current
-        definition; cheap."""
+        definition; cheap. A suspended one that is to go on waits for its job to come back."""
         ...
 
     def fail_call(self, run_id: int, error: Mapping[str, Any], now: Instant) -> Run | None:
@@ -48,7 +49,8 @@ class Calls(Protocol):
         ...
 
     def children(self, run_id: int) -> list[Run]:
-        """Return the runs that a chain (of which `run_id` is any attempt) has called, oldest first."""
+        """Return the runs that a chain (of which `run_id` is any attempt) has called, oldest first, each
+        with its later attempts."""
         ...
 
     def add_job(self, job: AddedJob, now: Instant) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.model import Claim, NodeFacts, Run, Step
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Claim, Run, Step
 
 Error = Mapping[str, Any]
 
@@ -32,6 +33,10 @@ class Steps(Protocol):
         """
         ...
 
+    def redo_step(self, run: Run, path: str) -> bool:
+        """Let a done step be done again by the next attempt: what it has read has changed since."""
+        ...
+
     def wait_step(self, run: Run, path: str, deadline: Instant | None, now: Instant) -> Step | None:
         """Let a step wait for `complete`, until `deadline` at most; one that waits or has ended already
         stays as it is. Returns the step as it is now; None: the run is no longer ours."""
@@ -40,15 +45,16 @@ class Steps(Protocol):
     def suspend(self, run: Run, now: Instant) -> bool:
         """Let a running run go without an end: waiting while one of its steps does, else pending at once.
 
-        False when the run is no longer this claim's.
+        Pending, too, when a step was ended from outside and the run was not told of it yet, by a claim or by
+        `wait_step`. One that was asked to end is canceled instead. False when it is no longer this claim's.
         """
         ...
 
     def complete(self, run_id: int, path: str, *, result: Any, error: Error | None, now: Instant) -> Run:
         """End a waiting step from outside, done or with an error; its run becomes pending.
 
-        `run_id` is any attempt of the chain. Returns the run that goes on. Raises `Refused`, naming what
-        the chain waits for, when the step does not wait.
+        `run_id` is any attempt of the chain. Returns the run that goes on, which may be running: then
+        `suspend` sees to it. Raises `Refused`, naming what the chain waits for, when the step does not wait.
         """
         ...
 
@@ -75,5 +81,6 @@ class Steps(Protocol):
         ...
 
     def start(self, run_id: int, node: NodeFacts, pid: int, now: Instant) -> Claim | None:
-        """Claim this one pending run here, whoever holds its job; None when it is pending no more."""
+        """Claim this one pending run here, whoever holds its job; None when it is pending no more, or while
+        another excludes it."""
         ...

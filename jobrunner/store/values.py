@@ -51,8 +51,8 @@ class Call:
 class Effects:
     """What a run would have its commit apply, and what it has read before.
 
-    `reads` are versions by key (0: it was not there), `prefixes` hashes (`jobrunner.effects.digest`) of keys
-    and versions; `calls` go with the definition that they are of; `cancels` are ids of runs.
+    `reads` are versions by key (0: it was not there), `prefixes` digests (`fingerprint.of_versions`) of
+    keys and versions; `calls` go with the definition that they are of; `cancels` are ids of runs.
     """
 
     reads: Mapping[str, int] = field(default_factory=dict)
@@ -145,7 +145,8 @@ class Hold:
 class Figure:
     """What statistics need of a row: how long the run took and how late it started, in microseconds.
 
-    `count` is how many occurrences a row of skips stands for. What did not start took no time: None.
+    `count` is how many occurrences a row of skips stands for. What did not start took no time: None; nor did
+    what takes steps back, for it is no run of the body.
     `newest`: its chain has no later attempt, so that its state is the chain's.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jobrunner.clock import MINUTE, Instant, to_iso
-from jobrunner.model import Note
+from jobrunner.facts import Note
 from jobrunner.pace import length
 from jobrunner.why.facts import Evidence, Facts
 

@@ -74,7 +74,8 @@ def test_an_endless_import_is_given_up(house: House) -> None:
 
 def test_static_executes_nothing(house: House) -> None:
     house.write(
-        "jobs/a.py", 'config = {"name": "a", "schedule": None}\nopen("ran", "w")\ndef default(nobody): pass\n'
+        "jobs/a.py",
+        'config = {"name": "a", "schedule": "@daily"}\nopen("ran", "w")\ndef default(nobody): pass\n',
     )
     house.write("services.py", 'open("ran", "w")\n')
     assert house.call("check", "--static").code == 0
@@ -88,7 +89,7 @@ def test_static_executes_nothing(house: House) -> None:
         ("container, ctx, logger, rows, db, config, settings, params, extra=1, *args, **more", None),
         ("dbb", "did you mean 'db'?"),
         ("rows, nobody", "parameter 'nobody'"),
-        ("state", "not in this version"),
+        ("state, scheduler", None),
     ],
 )
 def test_each_parameter_is_proved_to_resolve(house: House, signature: str, complaint: str | None) -> None:
@@ -103,6 +104,27 @@ def test_each_parameter_is_proved_to_resolve(house: House, signature: str, compl
     if complaint:
         assert done.out.startswith("jobs/a.py:4: ")
         assert complaint in done.out
+
+
+@pytest.mark.parametrize(
+    ("signature", "complaint"),
+    [
+        ("order, rows: int, day: 'date'", None),
+        ("dbb", "did you mean 'db'?"),
+        ("store: Store", "nor of type Store"),
+    ],
+)
+def test_what_a_job_on_demand_takes_may_be_given_when_it_is_called(
+    house: House, signature: str, complaint: str | None
+) -> None:
+    house.write("services.py", "def register(container):\n    container.register('db', lambda: 1)\n")
+    house.write(
+        "jobs/a.py",
+        f'config = {{"name": "a", "schedule": None}}\nclass Store: pass\ndef default({signature}): pass\n',
+    )
+    done = house.call("check")
+    assert done.code == (1 if complaint else 0), done.out
+    assert (complaint or "no problems") in done.out
 
 
 def test_a_name_that_is_a_param_and_a_service_is_a_problem(house: House) -> None:

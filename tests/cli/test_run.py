@@ -10,7 +10,7 @@ import time
 import pytest
 
 from jobrunner.cli.asking import Asked
-from jobrunner.cli.byhand import _patient
+from jobrunner.cli.byhand import patient
 from jobrunner.clock import SECOND
 from tests.cli.house import House, command
 
@@ -247,7 +247,7 @@ def test_a_run_by_hand_has_two_seconds_to_end_unless_somebody_said_otherwise(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def grace(option: str | None = None) -> int:
-        return _patient(Asked().settings(grace=option), option).grace
+        return patient(Asked().settings(grace=option), option).grace
 
     assert grace() == 2 * SECOND
     assert grace("5s") == 5 * SECOND

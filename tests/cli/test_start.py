@@ -10,7 +10,11 @@ import time
 
 import pytest
 
+from jobrunner.cli.nodes import refuse_company
 from jobrunner.clock import DAY, SystemClock
+from jobrunner.errors import Refused
+from jobrunner.presence import boot_id
+from jobrunner.settings import load
 from tests.cli.house import Done, House, command
 
 
@@ -246,6 +250,24 @@ def test_an_exclusive_start_says_nothing_before_it_refuses(house: House) -> None
     finally:
         node.terminate()
         ended(node)
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+@pytest.mark.parametrize("ours", [False, True])
+@pytest.mark.parametrize("role", ["all", "run"])
+def test_company_is_refused_if_it_is_a_start_and_one_of_the_two_is_exclusive(
+    house: House, role: str, ours: bool, theirs: bool
+) -> None:
+    house.job("a")
+    house.register(exclusive=theirs, role=role, stays=True, pid=os.getpid(), boot_id=boot_id())
+    settings = load({"project": str(house.root), "exclusive": ours}, {})
+    refused, store = False, house.store()
+    try:
+        refuse_company(store, settings)
+    except Refused:
+        refused = True
+    store.close()
+    assert refused == (role == "all" and (ours or theirs))
 
 
 def test_a_dead_exclusive_node_is_no_company(house: House) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from jobrunner.clock import from_datetime
 from jobrunner.context import Context, Facts
-from jobrunner.errors import NotYetSupported
+from jobrunner.errors import BadRequest
 from jobrunner.outcomes import Canceled
 from jobrunner.wire import RunSpec
 
@@ -172,7 +172,7 @@ def test_cancelled_turns_true_when_somebody_asked() -> None:
         ctx.raise_if_cancelled()
 
 
-def test_steps_say_that_they_come_later() -> None:
+def test_there_are_no_steps_where_nobody_keeps_them() -> None:
     ctx, _ = context()
-    with pytest.raises(NotYetSupported):
-        ctx.step("name")
+    with pytest.raises(BadRequest, match="there are no steps here"):
+        ctx.step("name", int)

@@ -216,8 +216,8 @@ def test_a_frame_longer_than_allowed_breaks_the_wire_before_it_is_read() -> None
 
 @pytest.mark.parametrize("filler", ["\x01", "\ud800", "\U0001f600"])
 def test_the_longest_honest_reply_fits_into_a_word(filler: str) -> None:
-    from jobrunner.body import LONGEST_RESULT
     from jobrunner.failure import LONGEST_MESSAGE, LONGEST_TRACEBACK
+    from jobrunner.results import LONGEST_RESULT
     from jobrunner.wire import LONGEST_WORD
 
     sizes = LONGEST_RESULT, LONGEST_MESSAGE, LONGEST_TRACEBACK

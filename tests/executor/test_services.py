@@ -178,12 +178,6 @@ def test_a_target_needs_no_file(house: Household) -> None:
     assert outcome.result == 5
 
 
-def test_steps_say_that_they_come_later(house: Household) -> None:
-    outcome = house.run("def default(ctx): ctx.step('a', print)")
-    assert outcome.error is not None
-    assert outcome.error["type"] == "NotYetSupported"
-
-
 def test_progress_reaches_the_node_and_an_answer_harms_nobody(house: Household) -> None:
     house.write(
         "def default(ctx):\n    for n in range(1000): ctx.progress(n, 999)\n    ctx.heartbeat()\n    return 1"

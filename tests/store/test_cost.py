@@ -26,16 +26,20 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 OPEN = "runs_open"
+OCCUPYING = "runs_occupying"
 OCCURRENCE = "sqlite_autoindex_runs_1"  # UNIQUE (job_id, scheduled_for, scope, attempt)
 ATTEMPT = "sqlite_autoindex_runs_2"  # UNIQUE (root_id, attempt)
 
 # Each statement that touches `runs`: the indexes that it means, in the plan's order. None: by id.
 MEANT = {
     "JOBS": [OPEN] * 3, "ALL_JOBS": [OPEN] * 3, "ONE_JOB": [OPEN] * 3, "GLANCE": [OPEN],
-    "STANDINGS": [OPEN] * 5, "STANDINGS_OF": [OPEN] * 5,
-    "ASK_ALL": [OPEN], "END_RETRIES": [OPEN], "RETRIES_NOW": [OPEN],
-    "ALL_WAITING": [OPEN], "WAITING_OF": [OPEN], "OPEN_RUNS": [OPEN], "OCCUPANT": [OPEN], "BUSY": [OPEN],
-    "CANDIDATES": ["runs_pending", OPEN, "runs_of_group"], "IN_GROUP": ["runs_of_group"],
+    "STANDINGS": [OCCUPYING] * 5, "STANDINGS_OF": [OCCUPYING] * 5,
+    "ASK_ALL": [OCCUPYING], "END_RETRIES": [OCCUPYING], "RETRIES_NOW": [OCCUPYING],
+    "ALL_WAITING": [OCCUPYING], "WAITING_OF": [OCCUPYING], "OCCUPANT": [OCCUPYING],
+    "OPEN_RUNS": [OPEN], "BUSY": [OPEN], "ORPHANED": [OPEN],
+    "CANDIDATES": ["runs_pending", "runs_low", OCCUPYING, "runs_of_group"], "IN_GROUP": ["runs_of_group"],
+    "THIS_ONE": [OCCUPYING], "CANCEL_CALLS": ["runs_of_parent"], "CHILDREN": ["runs_of_parent"],
+    "OPEN_OF": [ATTEMPT], "WAKE": [ATTEMPT],
     "NEXT_PENDING": ["runs_due"], "ASKED": ["runs_asked"], "RUNNING_OF": ["runs_of_owner"],
     "FORGET": [OCCURRENCE], "NOT_YET": [OCCURRENCE], "FOLD": [OCCURRENCE], "SINGLES": [OCCURRENCE],
     "DUE_BEFORE": [OCCURRENCE], "DUE_AFTER": [OCCURRENCE], "AT": [OCCURRENCE],
@@ -43,8 +47,9 @@ MEANT = {
     "STRADDLING": ["runs_ranges"], "REACHING": ["runs_ranges"], "RANGES": ["runs_ranges"],
     "START": [], "FINISH": [], "BEGUN": [], "PROGRESS": [], "STALL": [], "AGAIN": [], "LOSE": [], "RUN": [],
     "OVER_LIMIT": [], "GIVE_UP": [], "SUPERSEDE": [], "EXTEND": [], "SHORTEN": [], "SHORTEN_STRADDLING": [],
-    "CANCEL_PENDING": [], "ASK": [], "STATE": [], "OURS": [], "LENGTHEN": [],
-    "LENGTH": [], "INSERT": [], "RUN_HERE": [],
+    "CANCEL_WAITING": [], "ASK": [], "STATE": [], "OURS": [], "LENGTHEN": [],
+    "LENGTH": [], "INSERT": [], "RUN_HERE": [], "CALL": [], "FAIL_CALL": [], "ROOT": [], "STILL_OURS": [],
+    "REPEAT": [], "SUSPEND": [],
 }  # fmt: skip
 # What somebody asks for once, or what the pruning does, which may look at much.
 SELDOM = {"RUNS", "RUNS_OF_JOB"}
@@ -66,6 +71,19 @@ def test_every_statement_that_touches_runs_says_which_index_it_means() -> None:
         if name.isupper() and isinstance(text, str) and touches_runs(text)
     }
     assert names - seldom - set(MEANT) - SELDOM - PARTS == set()
+
+
+@pytest.mark.parametrize("table", ["steps", "documents", "once"])
+def test_steps_documents_and_records_are_found_by_their_keys(store: SqliteStore, table: str) -> None:
+    found = [
+        text
+        for part in SqliteStore.__mro__
+        for name, text in vars(part).items()
+        if name.isupper() and isinstance(text, str) and re.search(rf"\b{table}\b", text)
+    ]
+    assert len(found) >= 2
+    for statement in found:
+        assert not [line for line in plan_of(store, statement) if line == f"SCAN {table}"], statement
 
 
 def test_pruning_finds_chains_by_index_and_reads_all_runs_once_at_most(store: SqliteStore) -> None:
@@ -128,6 +146,28 @@ def test_what_other_jobs_have_waiting_makes_no_look_slower(store: SqliteStore) -
         INSERT INTO runs (job_id, trigger, scheduled_for, effective_at, state, created_at)
         SELECT 2, 'schedule', i, i, 'pending', i FROM n""")
     assert counted(store, lambda: store.waiting_runs([1])) < 2 * few
+
+
+def test_calls_that_have_not_started_make_no_look_at_other_jobs_slower(store: SqliteStore) -> None:
+    store.join(make_node())
+    store.register("a", [make_job(), make_job("other")], "", at(0))
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: store.standings("a", ""),
+        lambda: store.waiting_runs([1, 2]),
+        lambda: store.orphaned_calls(at(9)),
+        lambda: store.claim(make_node(), [1], 0),
+        lambda: store.next_pending(at(9)),
+    )
+    few = [counted(store, act) for act in acts]
+    store._db.rows(
+        """
+        WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        INSERT INTO runs (job_id, trigger, effective_at, state, created_at, parent_id)
+        SELECT 2, 'call', ?, 'pending', i, 4711 FROM n""",
+        (at(5),),
+    )
+    many = [counted(store, act) for act in acts]
+    assert [after < 2 * before for after, before in zip(many, few, strict=True)] == [True] * len(acts)
 
 
 def steps(store: SqliteStore) -> int:

@@ -9,8 +9,10 @@ import apsw
 import pytest
 
 from jobrunner.errors import StateError
+from jobrunner.model import Parameter
 from jobrunner.store import migrate, open_store
-from jobrunner.store.contract.things import at, make_node
+from jobrunner.store.base import Write
+from jobrunner.store.contract.things import at, make_job, make_node
 from jobrunner.store.sqlite import SqliteStore
 
 LATER = """\
@@ -134,6 +136,73 @@ def too_new(url: str, newer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         become(later, newer)
         open_store(url).close()
         migrate.steps.cache_clear()
+
+
+# -- what each version has brought ---------------------------------------------------------------------
+
+OF_VERSION_2 = """
+INSERT INTO nodes VALUES ('a', 'node-a', 'm', 'b', 1, '1', 'all', 4, 0, 1, 1, 1);
+INSERT INTO jobs (id, name, name_key, definition_hash, file, first_seen_at)
+VALUES (1, 'tick', 'tick', 'tick/1/None', 'jobs/tick.py', 1);
+INSERT INTO definitions (job_id, hash, file, config)
+VALUES (1, 'tick/1/None', 'jobs/tick.py', '{"name": "tick"}');
+INSERT INTO holdings VALUES (1, 'a', 'tick/1/None', NULL);
+INSERT INTO cursors (job_id, scope, schedule_key, consumed, anchor) VALUES (1, '', 'every 1s||', 1, 1);
+INSERT INTO runs (id, job_id, trigger, scheduled_for, effective_at, state, created_at, started_at, owner,
+                  fence, finished_at, attempt, root_id)
+VALUES (7, 1, 'schedule', 10, 10, 'failed', 10, 11, 'a', 1, 12, 1, NULL),
+       (8, 1, 'schedule', 10, 20, 'pending', 12, NULL, NULL, 0, NULL, 2, 7),
+       (9, 1, 'schedule', 30, 30, 'pending', 30, NULL, NULL, 0, NULL, 1, NULL);
+"""
+
+
+@pytest.fixture
+def of_version_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A state as version 2 has left it."""
+    folder = tmp_path / "old"
+    folder.mkdir()
+    for path in sorted(migrate.FOLDER.glob("*.sql"))[:2]:
+        shutil.copy(path, folder)
+    url = f"sqlite://{tmp_path}/s/old.db"
+    with monkeypatch.context() as before:
+        become(before, folder)
+        store = open_store(url, create=True)
+        assert isinstance(store, SqliteStore)
+        store._db._apsw.execute(OF_VERSION_2).fetchall()
+        store.close()
+    return url
+
+
+def test_runs_of_version_2_go_on_and_may_do_what_version_3_can(of_version_2: str) -> None:
+    store = open_store(of_version_2)
+    (standing,) = store.standings("a", "")
+    assert (standing.open, standing.pending, standing.pending_id, standing.occupant) == (2, 1, 9, 8)
+    (claim,) = store.claim(make_node(), [1, 2], at(1))
+    assert (claim.run.id, claim.run.undo, claim.run.conflicts, claim.steps) == (8, 0, 0, ())
+    assert store.begin_step(claim.run, "a", None, at(2))
+    assert [step.root_id for step in store.steps(7)] == [7]
+    assert store.write_documents(claim.run, [Write("k", 1)], at(2)) == [False]
+    assert store.reserve(1) == 10
+    store.close()
+
+
+def test_a_definition_of_version_2_learns_what_its_function_takes(of_version_2: str) -> None:
+    store = open_store(of_version_2)
+    assert [each.parameters for each in store.definitions()] == [None]
+    takes = (Parameter("n", "int"),)
+    store.register("a", [make_job(parameters=takes)], "", at(1))
+    assert [each.parameters for each in store.definitions()] == [takes]
+    store.close()
+
+
+def test_a_program_that_knows_version_2_refuses_what_version_3_has_made(
+    of_version_2: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(of_version_2).close()
+    become(monkeypatch, tmp_path / "old")
+    with pytest.raises(StateError, match=r"schema 3.* knows 3; this one knows 2") as found:
+        open_store(of_version_2)
+    assert found.value.code == "too-new"
 
 
 def test_every_migration_says_who_may_read_the_result() -> None:

@@ -9,15 +9,23 @@ The titles are the promises. Nothing here imports pytest: any runner that knows 
 
 from __future__ import annotations
 
+from jobrunner.store.contract.calling import Calling
 from jobrunner.store.contract.claiming import Claiming
+from jobrunner.store.contract.committing import Committing
 from jobrunner.store.contract.consuming import Consuming
 from jobrunner.store.contract.controlling import Controlling
 from jobrunner.store.contract.ending import Ending
 from jobrunner.store.contract.keeping import Keeping
 from jobrunner.store.contract.registering import Registering
 from jobrunner.store.contract.repeating import Repeating
+from jobrunner.store.contract.stepping import Stepping
+from jobrunner.store.contract.suspending import Suspending
 from jobrunner.store.contract.whole import Whole
+from jobrunner.store.contract.yielding import Yielding
 
 
-class StoreContract(Registering, Consuming, Claiming, Repeating, Ending, Controlling, Keeping, Whole):
+class StoreContract(
+    Registering, Consuming, Claiming, Calling, Repeating, Stepping, Suspending, Yielding, Ending, Committing,
+    Controlling, Keeping, Whole,
+):  # fmt: skip
     """All of it. Override `make_store`, and `again` where opening the URL once more is not enough."""

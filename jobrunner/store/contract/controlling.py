@@ -7,7 +7,8 @@ from typing import Any
 
 from jobrunner.clock import Instant
 from jobrunner.errors import Refused
-from jobrunner.model import Definition, JobFacts, Outcome, Pause, Run
+from jobrunner.facts import Definition, JobFacts, Pause
+from jobrunner.model import Outcome, Parameter, Run
 from jobrunner.store.base import Claim
 from jobrunner.store.contract.things import (
     Bench,
@@ -210,6 +211,13 @@ class Controlling(Bench):
         assert found[1] == Definition(
             job_id=self._known("y").id, name="y", hash="new", file="jobs/y.py", config=config
         )
+
+    def test_a_definition_tells_what_its_function_takes_if_that_is_known(self) -> None:
+        takes = (Parameter("n", "int", False, {"a": [None]}), Parameter("name"))
+        self.register(
+            make_job("a", parameters=takes), make_job("b", parameters=()), make_job("c", parameters=None)
+        )
+        assert [each.parameters for each in self.again().definitions()] == [takes, (), None]
 
     def test_a_job_that_runs_on_each_machine_counts_on_each(self) -> None:
         job = self.on_two_machines()

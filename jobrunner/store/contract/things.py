@@ -11,9 +11,10 @@ from typing import Any
 
 from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import JobrunnerError
-from jobrunner.model import Due, Job, NodeFacts, Outcome, Reason, Run, Standing
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Job, Outcome, Reason, Run, Standing
 from jobrunner.store import open_store
-from jobrunner.store.base import Claim, RunFilter, Store
+from jobrunner.store.base import Call, Claim, RunFilter, Store
 
 T0 = 1_800_000_000 * SECOND
 
@@ -191,6 +192,27 @@ class Bench:
         for run in lost:
             self.store.conclude(run, Outcome(state="lost", error=run.error), at(seconds))
         return lost
+
+    def called(self, job: Job, seconds: int = 1, **facts: Any) -> Run:
+        """Have a job called, at that second."""
+        return self.found(self.store.call(Call(at=at(seconds), **facts), job, at(0)))
+
+    def going(self, job: Job) -> Claim:
+        """Return a run of a job that is called, and running."""
+        run = self.called(job)
+        claims = self.claim()
+        assert [claim.run.id for claim in claims] == [run.id]
+        return claims[0]
+
+    def found(self, run_id: int | None) -> Run:
+        """Return a run, which must be there."""
+        run = self.store.run(run_id or 0)
+        assert run is not None
+        return run
+
+    def states(self, *runs: Run) -> list[str]:
+        """Return the states that these runs are in now."""
+        return [self.found(run.id).state for run in runs]
 
     def rows(self, **which: Any) -> list[Run]:
         """Return runs, oldest first."""

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 
-from jobrunner.store.sqlite.cancel import Cancels
-from jobrunner.store.sqlite.claims import Claims
 from jobrunner.store.sqlite.connection import Database
 from jobrunner.store.sqlite.control import Control
+from jobrunner.store.sqlite.documents import Documents
 from jobrunner.store.sqlite.facts import Facts
 from jobrunner.store.sqlite.housekeeping import Housekeeping
 from jobrunner.store.sqlite.insight import Insight
-from jobrunner.store.sqlite.jobs import Jobs
 from jobrunner.store.sqlite.logs import Logs
 from jobrunner.store.sqlite.schedule import Schedule
+from jobrunner.store.sqlite.waiting import Waiting
 
 if TYPE_CHECKING:
     from jobrunner.store.base import Store
 
 
-class SqliteStore(Jobs, Facts, Schedule, Claims, Cancels, Control, Logs, Housekeeping, Insight):
+class SqliteStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeeping, Insight):
     """A `Store` (base.py has the conditions); here is what concerns the whole file."""
 
     def __init__(self, url: str, database: Database) -> None:
@@ -40,9 +39,12 @@ class SqliteStore(Jobs, Facts, Schedule, Claims, Cancels, Control, Logs, Houseke
         create: bool = False,
         patience: float = 5.0,
         allow_network_fs: bool = False,
+        durable: bool = True,
     ) -> SqliteStore:
         """Open the file at `path`. Raises StateError."""
-        database = Database.open(path, create=create, patience=patience, allow_network_fs=allow_network_fs)
+        database = Database.open(
+            path, create=create, patience=patience, allow_network_fs=allow_network_fs, durable=durable
+        )
         try:
             return cls(url, database)
         except BaseException:

@@ -8,30 +8,44 @@ from typing import Any
 
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import Refused
-from jobrunner.model import Job, NodeFacts, Run
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Job, Run, Step
 from jobrunner.store.base import Claim
 from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.rows import COLUMNS, Part, dumps, loads, run_of
+from jobrunner.store.sqlite.rows import COLUMNS, OCCUPYING, dumps, loads, occupying, run_of
+from jobrunner.store.sqlite.steps import Steps
 
 FAILURES = frozenset({"failed", "timed_out", "lost"})
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A pending run that may start, and its job's limits: of scheduled starts, and of its group."""
+    """A pending run that may start, and its job's limits: of scheduled starts, and of its group.
+
+    `scope` is the one that it starts in, and `new` whether nothing of its chain has started yet.
+    """
 
     id: int
     job_id: int
     scope: str
     exclusive: bool
-    counts: bool
+    scheduled: bool
+    new: bool
     limit: int | None
     group: str | None
     group_limit: int | None
 
 
-class Claims(Part):
-    """The verbs claim, next_pending and run_here."""
+# What each machine runs for itself has its scope, also when somebody else than its schedule asked for it.
+PLACE = "iif(d.per_machine AND r.scope = '' AND r.trigger != 'schedule', :machine, r.scope)"
+
+CANDIDATE = f"""
+    SELECT r.id, r.job_id, {PLACE}, r.exclusive, r.trigger = 'schedule',
+           r.attempt = 1 AND r.started_at IS NULL, d.execution_limit, r.run_group, d.group_limit"""
+
+
+class Claims(Steps):
+    """The verbs claim, next_pending, run_here, start and repeat."""
 
     def claim(self, node: NodeFacts, pids: Sequence[int], now: Instant) -> list[Claim]:
         """See `Store.claim`.
@@ -48,26 +62,30 @@ class Claims(Part):
                 claims += self._start_all(found, node, pids[len(claims) :], now)
         return claims
 
-    # The order is the index's. Of two chains of a job that both wait to be tried again the older goes first.
-    CANDIDATES = """
-        SELECT r.id, r.job_id, r.scope, r.exclusive, r.trigger = 'schedule' AND r.attempt = 1,
-               d.execution_limit, r.run_group, d.group_limit
+    # The order is the index's. A chain that has begun keeps others out while it waits to go on; of two that
+    # do the older goes first. What is in the midst of its work goes on while its job is disabled or paused.
+    CANDIDATES = f"""{CANDIDATE}
         FROM runs r
         CROSS JOIN jobs j ON j.id = r.job_id
         CROSS JOIN holdings h ON h.job_id = r.job_id AND h.owner = :owner AND h.hash = j.definition_hash
         CROSS JOIN definitions d ON d.job_id = h.job_id AND d.hash = h.hash
         WHERE r.state = 'pending' AND r.effective_at <= :now AND (r.scope = '' OR r.scope = :machine)
-          AND CASE WHEN r.trigger = 'manual' THEN coalesce(h.gate, '') NOT IN ('environment', 'broken-file')
+          AND r.effective_at - r.priority * 60000000 <= :now - 60000000 * coalesce(
+              (SELECT min(l.priority) FROM runs l WHERE l.state = 'pending' AND l.priority < 0), 0)
+          AND CASE WHEN r.trigger = 'manual' OR r.started_at IS NOT NULL OR r.undo > 0
+              THEN coalesce(h.gate, '') NOT IN ('environment', 'broken-file')
               ELSE h.gate IS NULL AND coalesce(j.enabled_override, d.enabled)
                    AND (SELECT paused_at IS NULL FROM meta) END
           AND (r.exclusive = 0 OR NOT EXISTS (
-              SELECT 1 FROM runs o WHERE o.job_id = r.job_id AND o.scope = r.scope
-              AND o.state IN ('pending', 'running', 'waiting')
+              SELECT 1 FROM runs o WHERE o.job_id = r.job_id AND o.scope = {PLACE}
+              AND {occupying("o")}
               AND (o.state != 'pending' OR (
-                  o.exclusive = 1 AND o.attempt > 1 AND (r.attempt = 1 OR o.root_id < r.root_id)))))
+                  o.exclusive = 1 AND (o.attempt > 1 OR o.started_at IS NOT NULL)
+                  AND (r.attempt = 1 AND r.started_at IS NULL
+                       OR coalesce(o.root_id, o.id) < coalesce(r.root_id, r.id))))))
           AND (r.run_group IS NULL OR d.group_limit IS NULL OR d.group_limit > (
               SELECT count(*) FROM runs g WHERE g.run_group = r.run_group AND g.state = 'running'))
-        ORDER BY r.effective_at - r.priority * 60000000, r.id LIMIT :wanted"""
+        ORDER BY r.effective_at - r.priority * 60000000, r.id LIMIT :wanted"""  # noqa: S608
 
     def _candidates(self, node: NodeFacts, wanted: int, now: Instant) -> list[Candidate]:
         values = {"owner": node.owner, "machine": node.machine, "now": now, "wanted": wanted}
@@ -82,7 +100,7 @@ class Claims(Part):
         for each in found:
             if each.exclusive and (each.job_id, each.scope) in busy:
                 continue
-            if self._full(each.group, each.group_limit) or (each.counts and not self._count(each, now)):
+            if self._full(each.group, each.group_limit) or not self._count(each, now):
                 continue
             busy.add((each.job_id, each.scope))
             fence += 1
@@ -119,35 +137,48 @@ class Claims(Part):
     OVER_LIMIT = "UPDATE runs SET state = 'skipped', reason = 'limit', finished_at = ?2 WHERE id = ?1"
 
     def _count(self, run: Candidate, now: Instant) -> bool:
-        """Count a scheduled start; where the limit is reached the run is skipped instead."""
+        """Count a new scheduled start; where the limit is reached the run is skipped instead."""
+        if not (run.scheduled and run.new):
+            return True
         if self._db.change(self.COUNT, (run.job_id, run.scope, run.limit)):
             return True
         self._db.rows(self.OVER_LIMIT, (run.id, now))
         return False
 
     START = f"""
-        UPDATE runs SET state = 'running', started_at = :now, owner = :owner, node = :node,
-                        machine = :machine, pid = :pid, fence = :fence
+        UPDATE runs SET state = 'running', started_at = coalesce(started_at, :now), owner = :owner,
+                        node = :node, machine = :machine, pid = :pid, fence = :fence, scope = :scope
         WHERE id = :id AND state = 'pending'
         RETURNING {COLUMNS}"""  # noqa: S608
 
     def _start(self, run: Candidate, node: NodeFacts, pid: int, fence: int, now: Instant) -> Claim:
-        values = {**_who(node, pid, fence, now), "id": run.id}
-        return self._claimed(self._db.row(self.START, values), run.limit, now)
+        values = {**_who(node, pid, fence, now), "id": run.id, "scope": run.scope}
+        return self._claimed(self._db.row(self.START, values), run.limit, now, new=run.new)
 
     STARTED = """
         UPDATE jobs SET last_started_at = ?2, last_scheduled_for = coalesce(?3, last_scheduled_for)
         WHERE id = ?1"""
     FACTS = "SELECT last_state, last_result, last_error, last_finished_at, cursor FROM jobs WHERE id = ?"
 
-    def _claimed(self, row: Row | None, limit: int | None, now: Instant) -> Claim:
+    def _claimed(self, row: Row | None, limit: int | None, now: Instant, *, new: bool) -> Claim:
         assert row is not None  # the write lock is ours since we saw it pending
         run = run_of(row)
-        self._db.rows(self.STARTED, (run.job_id, now, run.scheduled_for))
+        if run.started_at == now:  # else it goes on
+            self._db.rows(self.STARTED, (run.job_id, now, run.scheduled_for))
         facts = self._db.row(self.FACTS, (run.job_id,))
         assert facts is not None
         *last, cursor = facts
-        return Claim(run=run, is_last=self._is_last(run, limit), last=_last(*last), cursor=loads(cursor))
+        return Claim(
+            run=run, is_last=self._is_last(run, limit), last=_last(*last), cursor=loads(cursor),
+            steps=() if new else self._told(run),
+        )  # fmt: skip
+
+    TOLD_OF_STEPS = "UPDATE steps SET run_id = ?2 WHERE root_id = ?1 AND run_id = 0"
+
+    def _told(self, run: Run) -> tuple[Step, ...]:
+        """Return what the chain has done before; of what was completed outside the run knows from now on."""
+        self._db.rows(self.TOLD_OF_STEPS, (run.root_id, run.id))
+        return tuple(self.steps(run.root_id))
 
     EXECUTIONS = "SELECT executions FROM cursors WHERE job_id = ? AND scope = ?"
 
@@ -156,6 +187,36 @@ class Claims(Part):
             return False
         row = self._db.row(self.EXECUTIONS, (run.job_id, run.scope))
         return row is not None and row[0] >= limit
+
+    # -- one by its number ---------------------------------------------------------------------------
+
+    # whoever asks for it by its number may start it beside what it was let run beside, and nothing else
+    THIS_ONE = f"""{CANDIDATE}
+        FROM runs r
+        CROSS JOIN jobs j ON j.id = r.job_id
+        LEFT JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash
+        WHERE r.id = :id AND r.state = 'pending'
+          AND (r.exclusive = 0 OR NOT EXISTS (
+              SELECT 1 FROM runs o WHERE o.job_id = r.job_id AND o.scope = {PLACE}
+              AND {occupying("o")} AND o.state != 'pending' AND o.exclusive = 1))"""  # noqa: S608
+
+    def start(self, run_id: int, node: NodeFacts, pid: int, now: Instant) -> Claim | None:
+        """See `Steps.start`."""
+        with self._db.transaction():
+            found = self._db.made(_candidate, self.THIS_ONE, {"id": run_id, "machine": node.machine})
+            claims = self._start_all(found, node, [pid], now)
+        return claims[0] if claims else None
+
+    REPEAT = f"""
+        UPDATE runs SET conflicts = conflicts + 1, fence = ?2, stalled = 0 WHERE id = ?1
+        RETURNING {COLUMNS}"""  # noqa: S608
+
+    def repeat(self, run: Run, now: Instant) -> Run | None:
+        """See `Steps.repeat`."""
+        with self._db.transaction():
+            if not self._is_ours(run):
+                return None
+            return self._db.made(run_of, self.REPEAT, (run.id, self._fences(1) + 1))[0]
 
     # -- by hand -------------------------------------------------------------------------------------
 
@@ -187,14 +248,15 @@ class Claims(Part):
             }  # fmt: skip
             who = _who(node, pid, self._fences(1) + 1, now)
             row = self._db.row(self.RUN_HERE, {**own, **who, "params": text, "identity": identity})
-            return self._claimed(row, job.number_of_executions, now)
+            return self._claimed(row, job.number_of_executions, now, new=True)
 
-    OCCUPANT = """
-        SELECT id, state, coalesce(started_at, effective_at) FROM runs
-        WHERE job_id = ? AND scope = ? AND state IN ('pending', 'running', 'waiting')
-        ORDER BY state = 'pending', id LIMIT 1"""
+    OCCUPANT = f"""
+        SELECT id, state, coalesce(started_at, effective_at) FROM runs INDEXED BY runs_occupying
+        WHERE job_id = ?1 AND scope = coalesce(?2, scope) AND {OCCUPYING}
+        ORDER BY state = 'pending', id LIMIT 1"""  # noqa: S608
 
-    def _refuse_if_busy(self, job_id: int, job: Job, scope: str) -> None:
+    def _refuse_if_busy(self, job_id: int, job: Job, scope: str | None) -> None:
+        """Raise Refused while the job is occupied in this scope, or in any: None."""
         found = self._db.row(self.OCCUPANT, (job_id, scope))
         if found is not None:
             run_id, state, since = found
@@ -205,8 +267,10 @@ class Claims(Part):
 
 
 def _candidate(row: Row) -> Candidate:
-    run_id, job_id, scope, exclusive, counts, limit, group, group_limit = row
-    return Candidate(run_id, job_id, scope, bool(exclusive), bool(counts), limit, group, group_limit)
+    run_id, job_id, scope, exclusive, scheduled, new, limit, group, group_limit = row
+    return Candidate(
+        run_id, job_id, scope, bool(exclusive), bool(scheduled), bool(new), limit, group, group_limit
+    )
 
 
 def _who(node: NodeFacts, pid: int, fence: int, now: Instant) -> dict[str, object]:

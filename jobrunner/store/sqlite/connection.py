@@ -31,6 +31,14 @@ PRAGMA foreign_keys = ON;
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
 """
+# For a state that is thrown away: nothing is ever waited for, and nobody else comes.
+FLEETING = """
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA temp_store = MEMORY;
+PRAGMA journal_mode = MEMORY;
+PRAGMA synchronous = OFF;
+PRAGMA foreign_keys = ON;
+"""
 
 
 class Database:
@@ -51,7 +59,9 @@ class Database:
         self._data_version = self.pragma("data_version")
 
     @classmethod
-    def open(cls, path: str, *, create: bool, patience: float, allow_network_fs: bool) -> Database:
+    def open(
+        cls, path: str, *, create: bool, patience: float, allow_network_fs: bool, durable: bool = True
+    ) -> Database:
         """Open the file at `path`, or where it links to: all processes must agree on the journal's name."""
         real = os.path.realpath(path)
         try:
@@ -62,7 +72,7 @@ class Database:
                     raise missing(path)
                 _make(real)
             place.refuse_second_name(real)
-            return cls(path, real, _connect(real, patience))
+            return cls(path, real, _connect(real, patience, durable))
         except CAUGHT as error:
             raise translate(error, path) from error
 
@@ -194,14 +204,17 @@ def _as_it_is(row: Row) -> Row:
     return row
 
 
-def _connect(real: str, patience: float) -> apsw.Connection:
+def _connect(real: str, patience: float, durable: bool) -> apsw.Connection:
     """Open an existing file, older ones brought up to date; nothing is written before we know it is ours."""
     connection = apsw.Connection(real, flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=200)
     try:
         connection.set_busy_timeout(int(patience * 1000))
+        # else a new value of a parameter may have the statement compiled anew, which costs more than it does
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         migrate.upgrade(connection, real)
-        _use_wal(connection, patience)
-        connection.execute(PRAGMAS).fetchall()
+        if durable:
+            _use_wal(connection, patience)
+        connection.execute(PRAGMAS if durable else FLEETING).fetchall()
     except BaseException:
         connection.close()
         raise

@@ -8,7 +8,8 @@ from typing import Any
 
 from jobrunner.clock import Instant
 from jobrunner.errors import Refused
-from jobrunner.model import Definition, Pause
+from jobrunner.facts import Definition, Pause
+from jobrunner.model import Parameter
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.currency import go_on
 from jobrunner.store.sqlite.rows import Part, dumps, plain
@@ -149,7 +150,7 @@ class Control(Part):
     # -- to read -------------------------------------------------------------------------------------
 
     DEFINITIONS = """
-        SELECT d.job_id, j.name, d.hash, d.file, d.config
+        SELECT d.job_id, j.name, d.hash, d.file, d.config, d.parameters
         FROM jobs j JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash
         ORDER BY j.name_key"""
 
@@ -190,5 +191,8 @@ def _named(row: Row) -> tuple[str, Mapping[str, Any]]:
 
 
 def _definition(row: Row) -> Definition:
-    job_id, name, hash_, file, config = row
-    return Definition(job_id=job_id, name=name, hash=hash_, file=file, config=json.loads(config))
+    job_id, name, hash_, file, config, text = row
+    parameters = None if text is None else tuple(Parameter(**each) for each in json.loads(text))
+    return Definition(
+        job_id=job_id, name=name, hash=hash_, file=file, config=json.loads(config), parameters=parameters
+    )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from jobrunner.clock import Instant
-from jobrunner.model import Note
+from jobrunner.facts import Note
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.rows import Part, plain
 from jobrunner.store.values import Keep, RunFilter
@@ -33,7 +33,8 @@ class Housekeeping(Part):
     TOO_OLD = f"""
         SELECT r.id, {SIZE} FROM runs r
         WHERE max(r.finished_at, coalesce(r.last_for, 0)) <
-              iif(r.state IN ('failed', 'timed_out', 'lost'), :failed_since, :ended_since)
+              max(iif(r.state IN ('failed', 'timed_out', 'lost'), :failed_since, :ended_since),
+                  iif(r.trigger = 'call', :calls_since, 0))
           AND {OVER}
         ORDER BY r.id LIMIT :limit"""  # noqa: S608
     TOO_MANY = f"""
@@ -51,8 +52,8 @@ class Housekeeping(Part):
         return sum(self._leftovers(keep, -1).values())
 
     def _leftovers(self, keep: Keep, limit: int) -> Chains:
-        values = {"ended_since": keep.ended_since, "failed_since": keep.failed_since, "limit": limit}
-        found = self._chains(self.TOO_OLD, values)
+        since = {"ended_since": keep.ended_since, "failed_since": keep.failed_since}
+        found = self._chains(self.TOO_OLD, {**since, "calls_since": keep.calls_since, "limit": limit})
         if len(found) != limit:
             found |= self._chains(self.TOO_MANY, {"rows": keep.rows, "limit": limit})
         return dict(sorted(found.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from jobrunner.clock import Instant
 from jobrunner.model import Job
@@ -41,6 +42,7 @@ class Jobs(Part):
             for key in changed:
                 go_on(self._db, known[key][0], now)
             self._define(changed, known)
+            self._add_parameters(wanted, known)
             shut = {name.casefold(): gate for name, gate in gates.items()}
             left = self._hold(
                 owner, {known[key][0]: (job.hash, shut.get(key)) for key, job in wanted.items()}
@@ -103,8 +105,8 @@ class Jobs(Part):
 
     DEFINE = """
         INSERT INTO definitions (job_id, hash, file, config, execution_limit, enabled, per_machine,
-                                 group_limit)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                                 group_limit, parameters)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (job_id, hash) DO NOTHING"""
     MAKE_CURRENT = """
         UPDATE jobs SET definition_hash = ?2, file = ?3, name = ?4, name_key = lower(?4) WHERE id = ?1"""
@@ -115,10 +117,21 @@ class Jobs(Part):
         for key, job in changed.items():
             job_id, file = known[key][0], plain(job.file)
             rules = job.number_of_executions, int(job.enabled), int(job.run_per_machine), job.group_limit
-            self._db.rows(self.DEFINE, (job_id, job.hash, file, dumps(dict(job.config)), *rules))
+            words = dumps(dict(job.config)), *rules, _parameters(job)
+            self._db.rows(self.DEFINE, (job_id, job.hash, file, *words))
             self._db.rows(self.MAKE_CURRENT, (job_id, job.hash, file, job.name))
         if changed:
             self._db.rows(self.CURRENTS_CHANGED)
+
+    WITHOUT_PARAMETERS = "SELECT job_id, hash FROM definitions WHERE parameters IS NULL"
+    SET_PARAMETERS = "UPDATE definitions SET parameters = ?3 WHERE job_id = ?1 AND hash = ?2"
+
+    def _add_parameters(self, wanted: Mapping[str, Job], known: Known) -> None:
+        """Complete definitions that an older version of the program has written."""
+        without = set(self._db.rows(self.WITHOUT_PARAMETERS))
+        for key, job in wanted.items():
+            if job.parameters is not None and (known[key][0], job.hash) in without:
+                self._db.rows(self.SET_PARAMETERS, (known[key][0], job.hash, _parameters(job)))
 
     HELD = "SELECT job_id, hash, gate FROM holdings WHERE owner = ?"
     HOLD = """
@@ -144,6 +157,10 @@ class Jobs(Part):
         with self._db.transaction():
             found = self._db.row(self.FIND, (job.name.casefold(), dumps(list(job.former_names))))
             return int(found[0]) if found else self._insert(job, now)
+
+
+def _parameters(job: Job) -> str | None:
+    return None if job.parameters is None else dumps([asdict(each) for each in job.parameters])
 
 
 def _registration(

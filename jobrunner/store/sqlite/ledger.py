@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, NodeFacts, Reason, Standing
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Job, Reason, Standing
 from jobrunner.store.sqlite.connection import Database, Row
 from jobrunner.store.sqlite.rows import dumps
 
@@ -45,7 +46,7 @@ class Ledger:
 
     SUPERSEDE = """
         UPDATE runs SET state = 'skipped', reason = ?6, finished_at = ?3, node = ?4, machine = ?5
-        WHERE id = ?1 AND job_id = ?2 AND state = 'pending'"""
+        WHERE id = ?1 AND job_id = ?2 AND state = 'pending' AND started_at IS NULL"""
 
     def supersede(self, run_id: int, reason: Reason) -> None:
         """Turn a pending run into a skipped one. It stays a row of its own, before any streak."""

@@ -45,8 +45,18 @@ COLUMNS = """
 id, job_id, (SELECT name FROM jobs WHERE jobs.id = runs.job_id), trigger, scope, scheduled_for, effective_at,
 state, attempt, coalesce(root_id, id), parent_id, reason, created_at, began_at, started_at, finished_at,
 owner, node, machine, pid, fence, identity, file_hash, delivery, count, last_for, log_bytes, truncated,
-params, result, error, progress, run_group, asked, stalled, blocked_by
+params, result, error, progress, run_group, asked, stalled, blocked_by, conflicts, undo
 """
+
+
+def occupying(alias: str) -> str:
+    """Return the condition of the index runs_occupying: open, and no call that is new."""
+    return f"""{alias}.state IN ('pending', 'running', 'waiting')
+        AND ({alias}.state != 'pending' OR {alias}.trigger != 'call' OR {alias}.attempt > 1
+             OR {alias}.started_at IS NOT NULL)"""
+
+
+OCCUPYING = occupying("runs")
 
 
 def run_of(row: Row) -> Run:
@@ -55,7 +65,7 @@ def run_of(row: Row) -> Run:
         id_, job_id, job, trigger, scope, scheduled_for, effective_at, state, attempt, root_id, parent_id,
         reason, created_at, began_at, started_at, finished_at, owner, node, machine, pid, fence, identity,
         file_hash, delivery, count, last_for, log_bytes, truncated, params, result, error, progress,
-        group, asked, stalled, blocked_by,
+        group, asked, stalled, blocked_by, conflicts, undo,
     ) = row  # fmt: skip
     return Run(
         id=id_, job_id=job_id, job=job, trigger=trigger, scope=scope, scheduled_for=scheduled_for,
@@ -65,5 +75,5 @@ def run_of(row: Row) -> Run:
         identity=identity, file_hash=file_hash, delivery=delivery, count=count, last_for=last_for,
         log_bytes=log_bytes, truncated=bool(truncated), params={} if params == "{}" else json.loads(params),
         result=loads(result), error=loads(error), progress=loads(progress), group=group, asked=asked,
-        stalled=bool(stalled), blocked_by=blocked_by,
+        stalled=bool(stalled), blocked_by=blocked_by, conflicts=conflicts, undo=undo,
     )  # fmt: skip

@@ -22,8 +22,8 @@ class Runs(Nodes):
     """
 
     BEGUN = """
-        UPDATE runs SET began_at = ?3, pid = ?4
-        WHERE id = ?1 AND owner = ?2 AND state = 'running' AND began_at IS NULL"""
+        UPDATE runs SET began_at = coalesce(began_at, ?3), pid = ?4
+        WHERE id = ?1 AND owner = ?2 AND state = 'running'"""
 
     def begun(self, run_id: int, owner: str, pid: int, now: Instant) -> None:
         """See `Store.begun`."""
@@ -46,6 +46,12 @@ class Runs(Nodes):
         """See `Store.stall`."""
         with self._db.transaction():
             self._db.rows(self.STALL, (run_id, owner, int(stalled)))
+
+    STILL_OURS = "SELECT 1 FROM runs WHERE id = ? AND owner = ? AND fence = ? AND state = 'running'"
+
+    def _is_ours(self, run: Run) -> bool:
+        """Say whether a run is running and still this claim's."""
+        return self._db.row(self.STILL_OURS, (run.id, run.owner, run.fence)) is not None
 
     # -- the end -------------------------------------------------------------------------------------
 
@@ -73,17 +79,17 @@ class Runs(Nodes):
 
     AGAIN = """
         INSERT INTO runs (job_id, trigger, scope, scheduled_for, effective_at, attempt, root_id, parent_id,
-                          state, priority, exclusive, run_group, delivery, created_at, params, identity)
+                          state, priority, exclusive, run_group, delivery, created_at, params, identity, undo)
         SELECT job_id, trigger, scope, scheduled_for, ?2, attempt + 1, coalesce(root_id, id), parent_id,
-               'pending', priority, exclusive, run_group, delivery, ?3, params, identity
+               'pending', priority, exclusive, run_group, delivery, ?3, params, identity, ?4
         FROM runs WHERE id = ?1
         ON CONFLICT DO NOTHING
         RETURNING id"""
 
-    def again(self, run: Run, at: Instant, now: Instant) -> int | None:
+    def again(self, run: Run, at: Instant, now: Instant, undo: int = 0) -> int | None:
         """See `Store.again`."""
         with self._db.transaction():
-            row = self._db.row(self.AGAIN, (run.id, at, now))
+            row = self._db.row(self.AGAIN, (run.id, at, now, undo))
         return None if row is None else int(row[0])
 
     # A cancelled or skipped chain says nothing about the job's health: the failures in a row stay.
@@ -117,7 +123,8 @@ class Runs(Nodes):
         }  # fmt: skip
         with self._db.transaction():
             row = self._db.row(self.JOB_ENDED, end)
-            self._db.rows(self.CHAIN_ENDED, (run.job_id, run.scope, now))
+            if run.trigger != "call" or not run.is_new:  # such a call has never occupied its job
+                self._db.rows(self.CHAIN_ENDED, (run.job_id, run.scope, now))
         return int(row[0]) if row is not None else 0
 
     # -- the dead ------------------------------------------------------------------------------------

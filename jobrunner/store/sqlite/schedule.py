@@ -6,36 +6,38 @@ import json
 from collections.abc import Collection, Sequence
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, NodeFacts, Reason, Run, Standing
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Job, Reason, Run, Standing
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.ledger import Ledger, Streak
-from jobrunner.store.sqlite.rows import COLUMNS, Part, run_of
+from jobrunner.store.sqlite.rows import COLUMNS, OCCUPYING, Part, occupying, run_of
 
 
 class Schedule(Part):
     """The verbs standings, consume, replace, rewind, waiting_runs, give_up and rekey."""
 
-    # In the sub-selects the first condition on the state is the one that the partial index runs_open has.
-    STANDING = """
+    STANDING = f"""
         SELECT h.job_id, j.name, c.scope, c.schedule_key, c.consumed, c.anchor, c.executions,
                (SELECT count(*) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
-                AND r.state IN ('pending', 'running', 'waiting')),
+                AND {occupying("r")}),
                (SELECT count(*) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
-                AND r.state IN ('pending', 'running', 'waiting')
-                AND r.state = 'pending' AND r.trigger = 'schedule' AND r.attempt = 1),
+                AND {occupying("r")}
+                AND r.state = 'pending' AND r.trigger = 'schedule' AND r.attempt = 1
+                AND r.started_at IS NULL),
                (SELECT max(r.id) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
-                AND r.state IN ('pending', 'running', 'waiting')
-                AND r.state = 'pending' AND r.trigger = 'schedule' AND r.attempt = 1),
+                AND {occupying("r")}
+                AND r.state = 'pending' AND r.trigger = 'schedule' AND r.attempt = 1
+                AND r.started_at IS NULL),
                (SELECT min(r.id) FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
-                AND r.state IN ('pending', 'running', 'waiting')),
+                AND {occupying("r")}),
                EXISTS (SELECT 1 FROM runs r WHERE r.job_id = c.job_id AND r.scope = c.scope
-                AND r.state IN ('pending', 'running', 'waiting') AND r.trigger = 'schedule'
+                AND {occupying("r")} AND r.trigger = 'schedule'
                 AND r.created_at - r.effective_at > 5000000),
                c.ended_at,
                EXISTS (SELECT 1 FROM holdings o WHERE o.job_id = h.job_id AND o.hash = h.hash
                        AND o.gate IS NULL AND o.owner != h.owner
                        AND (c.scope = '' OR c.scope = (SELECT machine FROM nodes WHERE owner = o.owner))),
-               j.enabled_override, (SELECT paused_at IS NOT NULL FROM meta)"""
+               j.enabled_override, (SELECT paused_at IS NOT NULL FROM meta)"""  # noqa: S608
     STANDINGS = f"""{STANDING}
         FROM holdings h
         JOIN jobs j ON j.id = h.job_id AND j.definition_hash = h.hash
@@ -78,14 +80,15 @@ class Schedule(Part):
             ledger.write(due)
         return True
 
-    ASK_ALL = """
-        UPDATE runs INDEXED BY runs_open SET asked = 'replaced'
-        WHERE job_id = ?1 AND scope = ?2 AND state IN ('pending', 'running', 'waiting')
-          AND state = 'running' AND asked IS NULL"""
+    # what takes steps back makes way for nothing
+    ASK_ALL = f"""
+        UPDATE runs INDEXED BY runs_occupying SET asked = 'replaced'
+        WHERE job_id = ?1 AND scope = ?2 AND {OCCUPYING}
+          AND state = 'running' AND undo = 0 AND asked IS NULL"""  # noqa: S608
     END_RETRIES = f"""
-        UPDATE runs INDEXED BY runs_open SET state = 'canceled', reason = 'replaced', finished_at = ?3
-        WHERE job_id = ?1 AND scope = ?2 AND state IN ('pending', 'running', 'waiting')
-          AND state = 'pending' AND attempt > 1
+        UPDATE runs INDEXED BY runs_occupying SET state = 'canceled', reason = 'replaced', finished_at = ?3
+        WHERE job_id = ?1 AND scope = ?2 AND {OCCUPYING}
+          AND state != 'running' AND undo = 0 AND (attempt > 1 OR started_at IS NOT NULL)
         RETURNING {COLUMNS}"""  # noqa: S608
 
     def replace(self, standing: Standing, now: Instant) -> list[Run]:
@@ -101,10 +104,11 @@ class Schedule(Part):
         WHERE job_id = :job_id AND scope = :scope AND consumed = :consumed AND schedule_key = :key
           AND consumed > :to"""
 
-    RETRIES_NOW = """
-        UPDATE runs INDEXED BY runs_open SET effective_at = ?3
-        WHERE job_id = ?1 AND scope = ?2 AND state IN ('pending', 'running', 'waiting')
-          AND state = 'pending' AND attempt > 1 AND effective_at > ?3"""
+    RETRIES_NOW = f"""
+        UPDATE runs INDEXED BY runs_occupying SET effective_at = ?3
+        WHERE job_id = ?1 AND scope = ?2 AND {OCCUPYING}
+          AND state != 'running' AND (attempt > 1 OR started_at IS NOT NULL)
+          AND effective_at > ?3"""  # noqa: S608
     FORGET = """
         DELETE FROM runs
         WHERE job_id = ?1 AND scope = ?2 AND scheduled_for > ?3 AND started_at IS NULL
@@ -135,9 +139,9 @@ class Schedule(Part):
         self._db.rows(self.SHORTEN, (run_id, last, count))
 
     WAITING = f"""
-        SELECT {COLUMNS} FROM runs INDEXED BY runs_open
-        WHERE state IN ('pending', 'running', 'waiting')
-          AND state = 'pending' AND scheduled_for IS NOT NULL"""  # noqa: S608
+        SELECT {COLUMNS} FROM runs INDEXED BY runs_occupying
+        WHERE {OCCUPYING}
+          AND state = 'pending' AND started_at IS NULL AND undo = 0 AND scheduled_for IS NOT NULL"""  # noqa: S608
     ALL_WAITING = f"{WAITING} ORDER BY +id"
     WAITING_OF = f"{WAITING} AND job_id IN (SELECT value FROM json_each(?)) ORDER BY +id"  # noqa: S608
 
@@ -147,10 +151,11 @@ class Schedule(Part):
             return self._db.made(run_of, self.ALL_WAITING)
         return self._db.made(run_of, self.WAITING_OF, (json.dumps(list(job_ids)),))
 
+    # what is being taken back is not given up: it waits for somebody who can do it
     GIVE_UP = """
-        UPDATE runs SET state = iif(attempt = 1, 'skipped', 'canceled'), reason = ?2, finished_at = ?3,
-                        node = ?4, machine = ?5
-        WHERE id = ?1 AND state = 'pending' AND trigger = 'schedule'"""
+        UPDATE runs SET state = iif(attempt = 1 AND started_at IS NULL, 'skipped', 'canceled'),
+                        reason = ?2, finished_at = ?3, node = ?4, machine = ?5
+        WHERE id = ?1 AND state = 'pending' AND trigger = 'schedule' AND undo = 0"""
 
     def give_up(self, run_id: int, reason: Reason, node: NodeFacts, now: Instant) -> bool:
         """See `Store.give_up`."""

@@ -1,0 +1,66 @@
+"""exec: any Python file's default function, with the container of the project."""
+
+from __future__ import annotations
+
+import click
+
+from jobrunner.cli import params
+from jobrunner.cli.asking import Asked, Length, Text, with_stored
+from jobrunner.errors import BadArgument
+
+
+@click.command(
+    "exec",
+    cls=params.JobVerb,
+    epilog="jobrunner exec reindex.py -p since=2026-05-01\njobrunner exec scripts/load.py a.csv b.csv",
+)
+@click.argument("file", type=click.Path())
+@click.argument("words", nargs=-1, metavar="[ARGS]...")
+@params.options
+@click.option("--timeout", type=Length(least=1), metavar="D", help="End it after so long, e.g. 30s.")
+@click.option(
+    "--grace",
+    type=Text(),
+    metavar="D",
+    help="From being asked to end (Ctrl-C, time-out) until KILL; TERM comes at half of it.  [default: 2s]",
+)
+@click.option("--as", "identity", metavar="USER", default="system", help="For whom: ctx.identity.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON, not only its result.")
+@click.pass_obj
+def exec_(
+    asked: Asked,
+    file: str,
+    words: tuple[str, ...],
+    pairs: tuple[str, ...],
+    text: str | None,
+    timeout: int | None,
+    grace: str | None,
+    identity: str,
+    as_json: bool,
+) -> int:
+    """Run the default function of any Python FILE here and now, with the project's services.
+
+    It need be no job: no config, no jobs folder. The function may take `args`, the list of ARGS, and
+    whatever a job may. ARGS that begin with - follow behind --. It works in the project's folder. The run is
+    kept as one of the hidden job jobrunner.exec.
+
+    \b
+    Exit code: as of `jobrunner run`; 3 also for a file without a default function.
+    """
+    from jobrunner.cli.byhand import patient, perform
+    from jobrunner.housekeeping import EXEC_PARAMS, exec_job
+
+    typed = params.words(pairs, text)
+    settings = patient(asked.settings(grace=grace), grace)
+    job = exec_job(file, settings)
+    with asked.look(settings) as seen:
+        settings = with_stored(settings, seen)
+    given = typed.of(file, job.parameters, {})
+    for name in EXEC_PARAMS:
+        if name in given:
+            raise BadArgument(f"{name} comes from the command line itself", argument=name, hint="rename it")
+    params.refuse_missing(job, given, settings)
+    given |= {"file": job.path, "args": list(words)}
+    return perform(
+        asked, settings, job, given, timeout=timeout, identity=identity, force=False, as_json=as_json
+    )

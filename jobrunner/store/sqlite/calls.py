@@ -1,0 +1,144 @@
+"""Calls: runs that code or people ask for, and jobs that code has added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jobrunner.clock import Instant
+from jobrunner.model import Job, Run
+from jobrunner.store.sqlite.claims import Claims
+from jobrunner.store.sqlite.connection import Row
+from jobrunner.store.sqlite.jobs import Jobs
+from jobrunner.store.sqlite.rows import COLUMNS, dumps, run_of
+from jobrunner.store.values import AddedJob, Call
+
+
+class Calls(Claims, Jobs):
+    """The verbs reserve, call, trigger, orphaned_calls, fail_call, children, add_job, added_jobs and
+    remove_job."""
+
+    # SQLite's own counter; it has no row before the first run
+    RESERVE = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'runs' RETURNING seq"
+    RESERVE_FIRST = "INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?) RETURNING seq"
+
+    def reserve(self, count: int) -> int:
+        """See `Calls.reserve`."""
+        with self._db.transaction():
+            row = self._db.row(self.RESERVE, (count,)) or self._db.row(self.RESERVE_FIRST, (count,))
+        assert row is not None
+        return int(row[0]) - count + 1
+
+    CALL = """
+        INSERT INTO runs (id, job_id, trigger, effective_at, parent_id, state, exclusive, priority, run_group,
+                          delivery, params, identity, created_at)
+        VALUES (:id, :job_id, :trigger, :at, :parent_id, 'pending', :exclusive, :priority, :group,
+                :delivery, :params, :identity, :now)
+        RETURNING id"""
+
+    def call(self, call: Call, job: Job, now: Instant) -> int:
+        """See `Calls.call`. Its params are kept as given; the job's own are the caller's to add."""
+        with self._db.transaction():
+            values = {
+                "id": call.id, "job_id": self.enroll(job, now), "trigger": "call", "at": max(call.at, now),
+                "parent_id": call.parent_id, "exclusive": int(job.concurrency != "allow"),
+            }  # fmt: skip
+            return self._ask(values, job, call.params, call.identity, now)
+
+    def _ask(
+        self, values: Mapping[str, object], job: Job, params: Mapping[str, Any], identity: str, now: Instant
+    ) -> int:
+        rest = {"priority": job.priority, "group": job.group, "delivery": job.delivery}
+        said = {"params": dumps(dict(params)), "identity": identity, "now": now}
+        row = self._db.row(self.CALL, {**values, **rest, **said})
+        assert row is not None
+        return int(row[0])
+
+    def trigger(
+        self, job_id: int, job: Job, params: Mapping[str, Any], *, identity: str, force: bool, queue: bool,
+        now: Instant,
+    ) -> int:  # fmt: skip
+        """See `Calls.trigger`. What each machine runs for itself is occupied while it is on any of them."""
+        alone = job.concurrency != "allow" and not force
+        with self._db.transaction():
+            if alone and not queue:
+                self._refuse_if_busy(job_id, job, None if job.run_per_machine else "")
+            values = {
+                "id": None, "job_id": job_id, "trigger": "manual", "at": now, "parent_id": None,
+                "exclusive": int(alone),
+            }  # fmt: skip
+            return self._ask(values, job, params, identity, now)
+
+    # -- what cannot be made -------------------------------------------------------------------------
+
+    # from the jobs that nobody holds, which are few, to their calls: there may be thousands of others
+    ORPHANED = f"""
+        SELECT {COLUMNS} FROM runs INDEXED BY runs_open
+        WHERE job_id IN (
+            SELECT j.id FROM jobs j WHERE NOT EXISTS (
+                SELECT 1 FROM holdings h WHERE h.job_id = j.id AND h.hash = j.definition_hash))
+          AND state IN ('pending', 'running', 'waiting')
+          AND state = 'pending' AND trigger = 'call' AND effective_at <= ?
+          AND started_at IS NULL AND undo = 0
+        ORDER BY +id"""  # noqa: S608
+
+    def orphaned_calls(self, now: Instant) -> list[Run]:
+        """See `Calls.orphaned_calls`. What is in the midst of its work waits until its job is back."""
+        return self._db.made(run_of, self.ORPHANED, (now,))
+
+    FAIL_CALL = f"""
+        UPDATE runs SET state = 'failed', reason = 'orphan', error = ?2, finished_at = ?3
+        WHERE id = ?1 AND state = 'pending' AND trigger = 'call'
+        RETURNING {COLUMNS}"""  # noqa: S608
+
+    def fail_call(self, run_id: int, error: Mapping[str, Any], now: Instant) -> Run | None:
+        """See `Calls.fail_call`."""
+        text = dumps(dict(error))
+        with self._db.transaction():
+            found = self._db.made(run_of, self.FAIL_CALL, (run_id, text, now))
+        return found[0] if found else None
+
+    CHILDREN = f"""
+        SELECT {COLUMNS} FROM runs INDEXED BY runs_of_parent
+        WHERE parent_id = (SELECT coalesce(root_id, id) FROM runs WHERE id = ?)
+        ORDER BY +id"""  # noqa: S608
+
+    def children(self, run_id: int) -> list[Run]:
+        """See `Calls.children`; each with its later attempts."""
+        return self._db.made(run_of, self.CHILDREN, (run_id,))
+
+    # -- jobs without a file -------------------------------------------------------------------------
+
+    ADD_JOB = """
+        INSERT INTO added (name_key, name, target, config, added_at) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT DO NOTHING"""
+
+    def add_job(self, job: AddedJob, now: Instant) -> bool:
+        """See `Calls.add_job`."""
+        values = job.name.casefold(), job.name, job.target, dumps(dict(job.config)), now
+        with self._db.transaction():
+            new = self._db.change(self.ADD_JOB, values) == 1
+            if new:
+                self._db.rows(self.CURRENTS_CHANGED)
+        return new
+
+    ADDED_JOBS = "SELECT name, target, config FROM added ORDER BY name_key"
+
+    def added_jobs(self) -> list[AddedJob]:
+        """See `Calls.added_jobs`."""
+        return self._db.made(_added, self.ADDED_JOBS)
+
+    REMOVE_JOB = "DELETE FROM added WHERE name_key = ?"
+
+    def remove_job(self, name: str) -> bool:
+        """See `Calls.remove_job`."""
+        with self._db.transaction():
+            gone = self._db.change(self.REMOVE_JOB, (name.casefold(),)) == 1
+            if gone:
+                self._db.rows(self.CURRENTS_CHANGED)
+        return gone
+
+
+def _added(row: Row) -> AddedJob:
+    return AddedJob(row[0], row[1], json.loads(row[2]))

@@ -1,0 +1,183 @@
+"""Steps are taken back in reverse, each once, by a process that knows only what was kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.container.chain import NOTE, Chain
+from tests.container.test_workflow import message
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Chain]:
+    one = Chain(tmp_path)
+    one.pool.start()
+    yield one
+    one.close()
+
+
+ORDER = (
+    NOTE
+    + """
+import os
+
+def charge(order):
+    return {"charge": order}
+
+def refund(charged, ctx, container):
+    note(f"refund {charged['charge']} {ctx.attempt} {container.resolve('ctx') is ctx}")
+
+def ship(order):
+    raise ValueError("no stamps")
+
+def call_back(order, how, settings):
+    if os.path.exists("bad"):
+        raise OSError("line is busy")
+    note(f"call back {order} {how} {settings}")
+
+def default(ctx):
+    ctx.step("charge", charge, 7, undo=refund)
+    ctx.step("mail", int, undo=undo(call_back, 7, how="by mail"))
+    ctx.step("free", int)
+    ctx.step("ship", ship, 7, undo=undo(call_back, 7, how="by hand"))
+"""
+)
+
+
+def failed(chain: Chain) -> None:
+    assert message(chain.attempt(ORDER)) == "ValueError: no stamps"
+
+
+def test_steps_are_taken_back_in_reverse_with_what_they_returned_or_were_given(chain: Chain) -> None:
+    failed(chain)
+    outcome = chain.attempt(undo=1, attempt=2, settings={"x": 1})
+    assert (outcome.state, outcome.result) == ("succeeded", None)
+    assert chain.notes() == [
+        "call back 7 by hand {'x': 1}",
+        "call back 7 by mail {'x': 1}",
+        "refund 7 2 True",
+    ]
+    assert [step["undone"] for step in chain.steps.values()] == ["done", "done", None, "done"]
+
+
+def test_a_step_that_did_not_end_well_is_taken_back_only_where_its_arguments_are_known(chain: Chain) -> None:
+    failed(chain)
+    chain.steps["charge"].update(state="failed", result=None)
+    chain.attempt(undo=1)
+    assert [note.partition(" ")[0] for note in chain.notes()] == ["call", "call"]
+
+
+def test_one_that_cannot_be_taken_back_does_not_keep_the_others_and_is_named(chain: Chain) -> None:
+    failed(chain)
+    (chain.root / "bad").touch()
+    outcome = chain.attempt(undo=1)
+    assert message(outcome) == (
+        "UndoFailed: could not take back ship: OSError: line is busy; mail: OSError: line is busy"
+    )
+    assert outcome.error is not None
+    assert outcome.error["phase"] == "undo"
+    assert chain.notes() == ["refund 7 1 True"]
+    assert chain.steps["mail"]["undo_error"]["message"] == "line is busy"
+    (chain.root / "bad").unlink()
+    assert chain.attempt(undo=2).state == "succeeded"
+    assert len(chain.notes()) == 3
+
+
+def test_the_body_is_not_called_while_steps_are_taken_back_and_there_are_no_new_ones(chain: Chain) -> None:
+    failed(chain)
+    body = ORDER.replace(
+        "def refund(charged, ctx, container):", "def refund(charged, ctx, container):\n    ctx.step('x', int)"
+    )
+    outcome = chain.attempt(body.replace("def default(ctx):", "def default(ctx):\n    note('body')"), undo=1)
+    assert "no steps while steps are being taken back" in message(outcome)
+    assert "body" not in chain.notes()
+
+
+def test_an_undo_may_be_async_and_what_it_has_called_is_committed(chain: Chain) -> None:
+    body = """
+async def take_back(result, scheduler):
+    scheduler.run_after(1, "other", number=result)
+
+def default(ctx):
+    ctx.step("a", lambda: 5, undo=take_back)
+    raise ValueError
+"""
+    chain.attempt(body)
+    assert chain.attempt(undo=1).state == "succeeded"
+    assert any(one.verb in ("call", "effects") for one in chain.said)
+
+
+def test_undo_finds_functions_of_other_files_too(chain: Chain) -> None:
+    (chain.root / "shop").mkdir()
+    (chain.root / "shop" / "__init__.py").touch()
+    (chain.root / "shop" / "bank.py").write_text(
+        "class Bank:\n    @staticmethod\n    def refund(x):\n        open('bank', 'w').write(str(x))\n"
+    )
+    (chain.root / "jobs" / "_near.py").write_text("def refund(x):\n    open('near', 'w').write(str(x))\n")
+    body = """
+from shop.bank import Bank
+from ._near import refund
+
+def default(ctx):
+    ctx.step("a", lambda: 1, undo=Bank.refund)
+    ctx.step("b", lambda: 2, undo=refund)
+    raise ValueError
+"""
+    chain.attempt(body)
+    targets = [step["undo"]["target"] for step in chain.steps.values()]
+    assert targets == ["shop.bank:Bank.refund", "._near:refund"]
+    assert chain.attempt(undo=1).state == "succeeded"
+    assert [(chain.root / name).read_text() for name in ("bank", "near")] == ["1", "2"]
+
+
+def test_an_undo_that_is_gone_is_said_so(chain: Chain) -> None:
+    failed(chain)
+    outcome = chain.attempt(ORDER.replace("def refund", "def pay_back").replace("undo=refund", ""), undo=1)
+    assert "has no function refund any more" in message(outcome)
+
+
+@pytest.mark.parametrize(
+    ("undo", "said"),
+    [
+        ("lambda x: x", "undo is a lambda"),
+        ("inner", "undo is inner, defined inside of a function"),
+        ("Bank().refund", "by that name no later process would find the same"),
+        ("none", "none cannot be called with the step's result"),
+        ("mine", "an argument would become ctx"),
+        ("undo(two, 1, 2, 3)", "two cannot be called with its arguments"),
+        ("undo(two, object())", "cannot be kept as JSON"),
+        ("7", "undo is 7, which is no function"),
+    ],
+)
+def test_an_undo_that_could_not_be_called_later_is_refused_before_the_step_begins(
+    chain: Chain, undo: str, said: str
+) -> None:
+    body = (
+        NOTE
+        + f"""
+class Bank:
+    def refund(self, x): pass
+
+def none(): pass
+def mine(ctx): pass
+def two(a, b): pass
+
+def default(ctx):
+    def inner(x): pass
+    ctx.step("a", note, "did it", undo={undo})
+"""
+    )
+    outcome = chain.attempt(body)
+    assert message(outcome).startswith("BadArgument: step 'a'")
+    assert said in message(outcome)
+    assert chain.notes() == []
+    assert chain.states() == {}
+
+
+def test_a_step_with_an_undo_begins_only_when_that_is_kept(chain: Chain) -> None:
+    chain.refuse.add("step.begin")
+    chain.attempt(NOTE + "def back(x): pass\ndef default(ctx): ctx.step('a', note, 'did it', undo=back)")
+    assert chain.notes() == []
