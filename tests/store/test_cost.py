@@ -36,7 +36,7 @@ MEANT = {
     "STANDINGS": [OCCUPYING] * 5, "STANDINGS_OF": [OCCUPYING] * 5,
     "ASK_ALL": [OCCUPYING], "END_RETRIES": [OCCUPYING], "RETRIES_NOW": [OCCUPYING],
     "ALL_WAITING": [OCCUPYING], "WAITING_OF": [OCCUPYING], "OCCUPANT": [OCCUPYING],
-    "OPEN_RUNS": [OPEN], "BUSY": [OPEN], "ORPHANED": ["runs_due"],
+    "OPEN_RUNS": [OPEN], "BUSY": [OPEN], "ORPHANED": [OPEN],
     "CANDIDATES": ["runs_pending", "runs_low", OCCUPYING, "runs_of_group"], "IN_GROUP": ["runs_of_group"],
     "THIS_ONE": [OCCUPYING], "CANCEL_CALLS": ["runs_of_parent"], "CHILDREN": ["runs_of_parent"],
     "OPEN_OF": [ATTEMPT], "WAKE": [ATTEMPT],

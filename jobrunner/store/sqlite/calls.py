@@ -72,15 +72,17 @@ class Calls(Claims, Jobs):
 
     # -- what cannot be made -------------------------------------------------------------------------
 
-    # from the jobs that nobody holds, which are few, to their calls: there may be thousands of others
-    # a job that was only enrolled was never held: it may be that no node has read its file yet
+    # From the jobs that nobody holds, which are few, to their calls: there may be thousands of others. One that
+    # was only enrolled is not meant: no node has read its file yet.
     ORPHANED = f"""
-        SELECT {COLUMNS} FROM runs INDEXED BY runs_due
-        WHERE state = 'pending' AND effective_at <= ? AND trigger = 'call' AND started_at IS NULL AND undo = 0
-          AND EXISTS (
-              SELECT 1 FROM jobs j WHERE j.id = runs.job_id AND j.definition_hash != '' AND NOT EXISTS (
-                  SELECT 1 FROM holdings h WHERE h.job_id = j.id AND h.hash = j.definition_hash))
-        ORDER BY effective_at, id LIMIT 500"""  # noqa: S608
+        SELECT {COLUMNS} FROM runs INDEXED BY runs_open
+        WHERE job_id IN (
+            SELECT j.id FROM jobs j WHERE j.definition_hash != '' AND NOT EXISTS (
+                SELECT 1 FROM holdings h WHERE h.job_id = j.id AND h.hash = j.definition_hash))
+          AND state IN ('pending', 'running', 'waiting')
+          AND state = 'pending' AND trigger = 'call' AND effective_at <= ?
+          AND started_at IS NULL AND undo = 0
+        ORDER BY +id"""  # noqa: S608
 
     def orphaned_calls(self, now: Instant) -> list[Run]:
         """See `Calls.orphaned_calls`. What is in the midst of its work waits until its job is back."""
