@@ -327,7 +327,7 @@ def test_a_job_that_code_adds_runs_and_is_removed(project: Project, client: Clie
     project.start()
     assert client.wait(client.trigger("tidy"), timeout=60).result == 3
     assert (client.remove("tidy"), client.remove("tidy")) == (True, False)
-    assert [note.action for note in open_store(client.settings.state).notes("tidy")][0] == "removed"
+    assert open_store(client.settings.state).notes("tidy")[0].action == "removed"
 
 
 def test_a_job_that_a_file_defines_is_neither_added_nor_removed(project: Project, client: Client) -> None:
