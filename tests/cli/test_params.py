@@ -126,11 +126,12 @@ def test_the_help_without_a_job_and_of_no_job_is_help_all_the_same(sync: House) 
 def test_the_help_executes_nothing_and_escapes_what_it_shows(house: House) -> None:
     house.write(
         "jobs/a.py",
-        'open("ran", "w")\nconfig = {"name": "a", "schedule": None, "params": {"x": "\\x1b[2J"}}\n'
+        'open("ran", "w")\nconfig = {"name": "a", "schedule": None, "params": {"x": "\\x1b[2J\\u202e"}}\n'
         "def default(x): pass\n",
     )
     done = house.call("run", "a", "--help")
     assert "\x1b" not in done.out
+    assert "\u202e" not in done.out
     assert "x  str  [params:" in done.out
     assert not (house.root / "ran").exists()
 
