@@ -259,3 +259,12 @@ def test_an_unknown_job_and_a_misspelt_param_are_refused_as_by_a_run(sync: House
     done = sync.call("run", "sync", "-p", "sinc=1", "--dry-run")
     assert (done.code, done.out) == (2, "")
     assert "did you mean since?" in done.err
+
+
+def test_services_that_cannot_be_registered_fail_every_run(house: House) -> None:
+    house.job("b")
+    house.write("services.py", "def register(container):\n    1 / 0\n")
+    done = house.call("run", "b", "--dry-run")
+    assert done.code == 3
+    assert "services.py:2: services cannot be registered: ZeroDivisionError" in told(done)["problem"]
+    assert house.process("run", "b").code == 1  # and so it is
