@@ -17,10 +17,11 @@ from jobrunner.errors import BadRequest, UnknownJob
 from jobrunner.events import Ending, Event, Output, Progressed, Stalled, WaitedInVain
 from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput
 from jobrunner.executor import Output as RunOutput
+from jobrunner.facts import NodeFacts
 from jobrunner.handout import Executor, StopState
 from jobrunner.hooks import Hooks
 from jobrunner.masking import Masker
-from jobrunner.model import Job, NodeFacts, Outcome
+from jobrunner.model import Job, Outcome
 from jobrunner.recording import Recorder
 from jobrunner.recovery import given_up, recover
 from jobrunner.requests import Requests, refusal

@@ -13,7 +13,8 @@ from typing import Literal
 from jobrunner import __version__
 from jobrunner.clock import MINUTE, SECOND, Instant
 from jobrunner.errors import JobrunnerError
-from jobrunner.model import JobFacts, NodeFacts, Problem, Run
+from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.model import Problem, Run
 from jobrunner.pace import Pace, length, overdue, too_fast, too_long
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

@@ -26,10 +26,11 @@ from jobrunner.events import (
     Slept,
     StoreTroubled,
 )  # fmt: skip
+from jobrunner.facts import NodeFacts
 from jobrunner.goal import progress
 from jobrunner.joining import Joining, differences, restored
 from jobrunner.masking import masker_of
-from jobrunner.model import Job, NodeFacts
+from jobrunner.model import Job
 from jobrunner.patience import Patience
 from jobrunner.recovery import deaths
 from jobrunner.reloading import Reloading
@@ -222,9 +223,10 @@ class Node:
         self._changed = self._store.definitions_changed() or self.place.rung or self._changed
         if self._changed:
             events += self._scheduler.load(self._clock.now()) + self._check_pause()
-            stored = self._store.overrides()
-            if stored != self._definitions.settings.stored:
-                self._reloading.ask(stored, self._clock.monotonic())
+            stored, added = self._store.overrides(), self._store.added_jobs()
+            held = self._definitions.settings
+            if (stored, added) != (held.stored, list(held.added)):
+                self._reloading.ask(stored, added, self._clock.monotonic())
             self._changed = False
         self.place.rung = False
         events += self._joining.fail_calls(self._definitions, self._clock.now())

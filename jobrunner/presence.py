@@ -23,7 +23,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from jobrunner.errors import StateError
-from jobrunner.model import NodeFacts
+from jobrunner.facts import NodeFacts
 
 _LONGEST_ADDRESS = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 

@@ -10,7 +10,8 @@ from jobrunner.aftermath import Aftermath
 from jobrunner.clock import Instant
 from jobrunner.errors import JobrunnerError, StateError
 from jobrunner.events import ClaimLost, Conflicted, Event, Finished, Suspended
-from jobrunner.model import Claim, NodeFacts, Outcome, Run
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Claim, Outcome, Run
 from jobrunner.requests import POISON, Requests
 from jobrunner.store.base import Effects, Store
 from jobrunner.underway import Live

@@ -6,7 +6,8 @@ from jobrunner.aftermath import Aftermath
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import StateError
 from jobrunner.events import Event, Lost, NodeDied
-from jobrunner.model import NodeFacts, Outcome, Run
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Outcome, Run
 from jobrunner.presence import Presence
 from jobrunner.store.base import Store
 

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from jobrunner import compensation
 from jobrunner.clock import DAY, MINUTE, SECOND, Instant
 from jobrunner.events import ChainEnded, CursorAhead, CursorReset, DefinitionsOutdated, Event, Skipped
-from jobrunner.model import Due, Job, NodeFacts, Outcome, Reason, Run, Standing
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Job, Outcome, Reason, Run, Standing
 from jobrunner.plan import Plan, Span, next_due, overtaken, plan, waits
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobrunner.clock import SECOND
-from jobrunner.model import JobFacts
+from jobrunner.facts import JobFacts
 from jobrunner.pace import percentile
 from jobrunner.store.base import Figure
 

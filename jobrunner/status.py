@@ -15,7 +15,8 @@ from jobrunner.clock import Instant
 from jobrunner.settings import Settings
 
 if TYPE_CHECKING:
-    from jobrunner.model import Job, Pause, Standing
+    from jobrunner.facts import Pause
+    from jobrunner.model import Job, Standing
 
 ENVIRONMENT = "environment"
 VARIABLE = "JOBRUNNER_DISABLED"

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobrunner import branches, effects, terms, ways
+from jobrunner import effects, terms, ways
 from jobrunner.durations import MICROS
 from jobrunner.effects import Effects
 from jobrunner.errors import BadArgument, BadRequest, StateError
@@ -189,6 +189,8 @@ class Steps:
         self, works: Sequence[Callable[[Way], Coroutine[Any, Any, Any]]], paths: list[str],
         layers: list[Effects], limit: int | None, way: Way,
     ) -> list[Any]:  # fmt: skip
+        from jobrunner import branches
+
         bound = [partial(work, way) for work in works]
         try:
             if isinstance(way, ways.Driven):

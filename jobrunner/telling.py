@@ -9,8 +9,9 @@ from jobrunner.clock import Instant
 from jobrunner.errors import StateError
 from jobrunner.events import ChainEnded, Event, Skipped
 from jobrunner.executor import HookEnded, HookOutput
+from jobrunner.facts import NodeFacts
 from jobrunner.hooks import Hooks
-from jobrunner.model import Job, NodeFacts, Run
+from jobrunner.model import Job, Run
 from jobrunner.store.base import Store
 from jobrunner.underway import Live
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from jobrunner.clock import Instant
 from jobrunner.discovery.summary import Summary
 from jobrunner.discovery.upcoming import Upcoming
-from jobrunner.model import JobFacts, NodeFacts, Run
+from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.model import Run
 from jobrunner.presence import Presence
 from jobrunner.settings import Settings
 from jobrunner.store.base import Hold, Store

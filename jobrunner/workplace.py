@@ -17,7 +17,7 @@ from pathlib import Path
 from jobrunner import __version__
 from jobrunner.clock import Clock
 from jobrunner.executor.pool import Pool
-from jobrunner.model import NodeFacts
+from jobrunner.facts import NodeFacts
 from jobrunner.presence import Presence, boot_id
 from jobrunner.settings import Settings
 

@@ -13,7 +13,8 @@ from jobrunner.clock import MINUTE, SECOND
 from jobrunner.definitions import Definitions
 from jobrunner.errors import StateError
 from jobrunner.events import Event
-from jobrunner.model import Job, JobFacts, NodeFacts, Outcome, Problem, Run
+from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.model import Job, Outcome, Problem, Run
 from jobrunner.settings import load
 from jobrunner.simulation.node import SimulatedNode
 from jobrunner.store import open_store

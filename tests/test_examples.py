@@ -70,12 +70,12 @@ def orders() -> list[dict[str, str]]:
 def test_examples_pass_check_strictly(shop: Shop) -> None:
     done = shop.call("check", "--strict")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.strip() == "8 jobs, no problems"
+    assert done.stdout.strip() == "9 jobs, no problems"
 
 
 def test_each_example_is_short_and_says_what_it_does() -> None:
     files = sorted((EXAMPLES / "jobs").glob("*.py"))
-    assert len(files) == 8
+    assert len(files) == 9
     for file in files:
         text = file.read_text("utf-8")
         assert text.startswith('"""') and len(text.splitlines()) < 60
@@ -147,6 +147,23 @@ def test_reports_are_published_when_all_are_there(shop: Shop) -> None:
     assert sorted(file.name for file in (shop.output / "public").iterdir()) == ["links.json", "visits.csv"]
 
 
+def test_an_order_is_shipped_in_five_steps_or_taken_back(shop: Shop) -> None:
+    told = ["1017-to-customer.txt", "1017-to-store.txt"]
+    assert shop.run("ship-order") == {"parcel": "1017-label.txt", "told": told}
+    shipping = shop.output / "shipping"
+    assert len(list(shipping.iterdir())) == 5
+    shutil.rmtree(shipping)
+    assert shop.call("run", "ship-order", "-p", "stamps=0").returncode == 1
+    assert list(shipping.iterdir()) == []
+    newest = json.loads(shop.call("history", "--json").stdout)[0]
+    steps = json.loads(shop.call("show", str(newest["id"]), "--json").stdout)["steps"]
+    assert [(each["path"], each["state"], (each["undo"] or {}).get("state")) for each in steps] == [
+        ("reserve", "done", "done"),
+        ("charge", "done", "done"),
+        ("label", "failed", None),
+    ]
+
+
 def test_the_backup_is_whole(shop: Shop) -> None:
     shop.run("import-orders")
     assert shop.run("backup-warehouse")["orders"] == 36
@@ -159,7 +176,7 @@ def test_the_schedule_does_the_whole_job_within_a_minute(shop: Shop) -> None:
     assert done.returncode == 0, done.stderr
     jobs = {job["id"]: job for job in json.loads(shop.call("ls", "--json").stdout)}
     assert {name: job["executions"] for name, job in jobs.items() if job["state"] == "finished"} == LIMITS
-    assert jobs["backup-warehouse"]["state"] == "on-demand"
+    assert jobs["backup-warehouse"]["state"] == jobs["ship-order"]["state"] == "on-demand"
     runs = json.loads(shop.call("history", "--json").stdout)
     assert len([run for run in runs if run["state"] == "succeeded"]) == sum(LIMITS.values())
     failed = [run for run in runs if run["state"] not in ("succeeded", "skipped")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobrunner.clock import HOUR, MINUTE, from_iso, to_iso
+from jobrunner.clock import HOUR, MINUTE, SECOND, from_iso, to_iso
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import BadArgument, ConfigError, JobrunnerError, UnknownJob
 from jobrunner.model import Outcome
@@ -402,7 +403,7 @@ def test_a_timeline_is_plain_data_for_programs() -> None:
     assert document["entries"][1] == {
         "job": "job", "trigger": "schedule", "scheduledFor": "2026-01-01T01:00:00.000Z", "startedAt": None,
         "finishedAt": "2026-01-01T01:00:00.000Z", "state": "skipped", "reason": "overlap", "attempt": 1,
-        "count": 1, "lastFor": None,
+        "count": 1, "lastFor": None, "result": None, "error": None,
     }  # fmt: skip
     assert [entry.reason for entry in timeline.skips] == ["overlap"]
     assert len(timeline.runs) == 1
@@ -417,3 +418,119 @@ def test_a_timeline_can_be_read_by_job_and_by_day() -> None:
     }  # fmt: skip
     assert next(iter(timeline.by_day("America/New_York"))) == date(2025, 12, 31)
     assert [entry.job for entry in timeline][:2] == ["a", "b"], "equal moments are told by name"
+
+
+# --- calls, documents, steps --------------------------------------------------------------------
+
+
+def test_calls_that_a_stub_makes_are_made_if_it_succeeds_or_at_once() -> None:
+    def parent(ctx: Any, scheduler: Any) -> None:
+        scheduler.run_after("10m", "child", n=ctx.scheduled_for.hour)
+        if ctx.scheduled_for.hour:
+            scheduler.run_after("20m", "child", immediate=True, n=99)
+            raise ValueError("no")
+
+    jobs = [job(), {"name": "child", "schedule": None}]
+    timeline = simulate(jobs, start="2026-01-01", end="2026-01-01T02:00", bodies={"job": parent})
+    assert [(line(entry), entry.trigger, entry.params) for entry in timeline.of("child")] == [
+        ("00:10 succeeded", "call", {"n": 0}), ("01:20 succeeded", "call", {"n": 99})
+    ]  # fmt: skip
+
+
+def test_what_a_stub_keeps_in_state_is_there_for_the_next_run_and_for_no_other_simulation() -> None:
+    def counts(state: Any) -> int:
+        state.set("runs", (state.get("runs") or 0) + 1)
+        return int(state.get("runs"))
+
+    for delivery in ("exactly-once", "at-most-once"):
+        how: dict[str, Any] = {"bodies": {"job": counts}, "start": "2026-01-01", "end": "2026-01-01T03:00"}
+        timeline = simulate([job(delivery=delivery)], **how)
+        assert [entry.result for entry in timeline] == [1, 2, 3], delivery
+
+
+def test_a_step_that_is_done_is_not_done_again_by_the_next_attempt() -> None:
+    done: list[str] = []
+
+    def flow(ctx: Any) -> None:
+        ctx.step("charge", lambda: done.append("charge"))
+        done.append("attempt")
+        if ctx.attempt == 1:
+            raise ValueError("no")
+
+    simulate([job("0 0 * * *", retries=1)], bodies={"job": flow}, **DAY)
+    assert done == ["charge", "attempt", "attempt"]
+
+
+def test_a_step_that_waits_in_vain_goes_on_at_its_deadline() -> None:
+    def flow(ctx: Any) -> Any:
+        return ctx.wait_for("approval", timeout="2h")
+
+    (entry,) = simulate([job("0 0 * * *")], bodies={"job": flow}, **DAY)
+    assert (entry.state, entry.ended) == ("failed", from_iso("2026-01-01T02:00:00Z"))
+    assert entry.error is not None
+    assert entry.error["type"] == "TimeoutError"
+
+
+# --- the jobs' own bodies, in this process ------------------------------------------------------
+
+
+def test_real_bodies_run_in_this_process_with_services_overridden(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobrunner.yaml").write_text("timezone: UTC\n")
+    (tmp_path / "services.py").write_text(
+        "def register(container):\n    container.register('mailer', lambda: 1 / 0, 'singleton')\n"
+    )
+    (tmp_path / "jobs" / "mail.py").write_text(
+        "config = {'name': 'mail', 'schedule': '0 * * * *'}\n\n\n"
+        "def default(mailer, ctx):\n    mailer.append(ctx.scheduled_for.hour)\n"
+    )
+    before, sent = Path.cwd(), list[int]()
+    timeline = simulate(
+        tmp_path, start="2026-01-01", end="2026-01-01T03:00", run="inline", overrides={"mailer": sent}
+    )
+    assert [entry.error for entry in timeline] == [None] * 3
+    assert sent == [0, 1, 2]
+    assert Path.cwd() == before
+
+
+# --- the jobs' own bodies, each in a process of its own -----------------------------------------
+
+
+def test_real_bodies_run_in_processes_and_take_as_long_as_they_took(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobrunner.yaml").write_text("timezone: UTC\nslots: 2\n")
+    (tmp_path / "jobs" / "count.py").write_text(
+        "import os, time\n\n"
+        "config = {'name': 'count', 'schedule': '0 * * * *', 'delivery': 'exactly-once', 'retries': 1}\n\n\n"
+        "def default(ctx, state, scheduler):\n"
+        "    if ctx.attempt == 1 and ctx.scheduled_for.hour == 1:\n"
+        "        raise ValueError('no')\n"
+        "    time.sleep(0.05)\n"
+        "    state.set('n', state.get('n', 0) + 1)\n"
+        "    scheduler.run_after('10m', 'other', at=ctx.scheduled_for.hour)\n"
+        "    print('counted', state.get('n'))\n"
+        "    return os.getpid()\n"
+    )
+    (tmp_path / "jobs" / "other.py").write_text(
+        "config = {'name': 'other', 'schedule': None}\n\n\ndef default(at):\n    return at\n"
+    )
+    timeline = simulate(tmp_path, start="2026-01-01", end="2026-01-01T03:00", run=True)
+    assert [line(entry) for entry in timeline.of("count")] == [
+        "00:00 succeeded", "01:00 failed", "01:00 succeeded #2", "02:00 succeeded"
+    ]  # fmt: skip
+    assert [(line(entry), entry.result) for entry in timeline.of("other")] == [
+        ("00:10 succeeded", 0), ("01:10 succeeded", 1), ("02:10 succeeded", 2)
+    ]  # fmt: skip
+    good = [entry for entry in timeline.of("count") if entry.state == "succeeded"]
+    assert all(0.05 * SECOND <= (entry.took or 0) < MINUTE for entry in good)
+    assert os.getpid() not in {entry.result for entry in good}
+    assert [entry.log for entry in good] == ["counted 1\n", "counted 2\n", "counted 3\n"]
+    assert timeline.documents == {"n": 3}
+    assert not (tmp_path / ".jobrunner").exists()
+
+
+def test_real_bodies_need_a_project_and_their_processes_know_no_stubs(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="without a project"):
+        simulate([job()], run=True, **DAY)
+    with pytest.raises(BadArgument, match="run=True"):
+        simulate(tmp_path, run=True, overrides={"mailer": 1}, **DAY)

@@ -10,7 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from jobrunner.clock import HOUR, MINUTE, SECOND, Instant, from_iso, to_iso
-from jobrunner.model import Due, Job, NodeFacts, Outcome, Problem, Reason, Retries, Run
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Job, Outcome, Problem, Reason, Retries, Run
 from jobrunner.schedule import parse
 from jobrunner.settings import load
 from jobrunner.store import open_store

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from jobrunner.cli import out
 from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import Refused
+from jobrunner.facts import NodeFacts
 from jobrunner.log import one_line
-from jobrunner.model import NodeFacts
 
 if TYPE_CHECKING:
     from jobrunner.model import Run

@@ -12,20 +12,21 @@ import click
 from jobrunner import stats as statistics
 from jobrunner import status, vitals
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
+from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import table, when
 from jobrunner.clock import DAY, SECOND, Instant, SystemClock
 from jobrunner.discovery.summary import Summary
 from jobrunner.errors import BadRequest, UnknownJob
+from jobrunner.facts import JobFacts
 from jobrunner.housekeeping import is_ours
-from jobrunner.model import JobFacts
 from jobrunner.pace import length
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.stats import Spread, Stats
 from jobrunner.store.base import Figure, Store
+from jobrunner.stored import with_stored
 
 WINDOW = 30 * DAY
 HEAD = (

@@ -10,8 +10,8 @@ from jobrunner.cli.jsonout import Object, iso
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import table, when
 from jobrunner.clock import Instant, SystemClock
+from jobrunner.facts import Note
 from jobrunner.log import one_line
-from jobrunner.model import Note
 
 HEAD = ("WHEN", "WHO", "WHAT", "JOB", "DETAIL")
 

@@ -62,16 +62,19 @@ class Engine:
 
     def _happen(self) -> None:
         """Do turns until there is nothing to do at this moment."""
-        node, dispatcher = self._node, self._node.dispatcher
-        for _ in range(AT_ONCE):
+        node, dispatcher, turns = self._node, self._node.dispatcher, 0
+        while turns < AT_ONCE:
             self._begin()
+            self._bodies.settle()
             dispatcher.notice()
             if self._bodies.ended and node.scheduler.waiting:
                 node.scheduler.stale = True  # somebody may wait for just that; a node would look each second
             node.give_up()
-            if not dispatcher.must_turn(self._clock.now()):
+            if dispatcher.must_turn(self._clock.now()):
+                dispatcher.turn()
+                turns += 1
+            elif not self._bodies.busy:
                 return
-            dispatcher.turn()
         running = ", ".join(sorted({spec["job"] for spec in self._bodies.specs.values()}))
         raise StandsStill(
             f"time does not go on: {AT_ONCE:,} turns at the same moment, now with {running or 'nothing'}",

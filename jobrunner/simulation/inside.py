@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, TextIO
+from threading import RLock
+from typing import Any, NoReturn, TextIO
 
-from jobrunner import link as wires
 from jobrunner.body import Run, Workshop
 from jobrunner.child import Surroundings
 from jobrunner.container import Container
@@ -23,7 +23,7 @@ from jobrunner.eventloop import Alarm, EventLoop
 from jobrunner.executor import Asked, Output
 from jobrunner.executor.ending import by_reply
 from jobrunner.failure import describe
-from jobrunner.link import Link
+from jobrunner.link import Link, refusal
 from jobrunner.model import Outcome
 from jobrunner.provision import Project
 from jobrunner.simulation.node import SimulatedNode
@@ -37,9 +37,14 @@ TURNS = 20  # that a request may take to be answered; one is enough
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """A service that is made anew for each run; see `Container.register`."""
+    """A service that is made for each run."""
 
     make: Function
+
+
+def factory(make: Function) -> Factory:
+    """Mark an override as something that makes the service, not as the service itself."""
+    return Factory(make)
 
 
 @dataclass(slots=True)
@@ -75,7 +80,7 @@ class Inside:
         shop = Shop(self._overrides, None if function is None else _noting(function, given))
         link = InnerLink(spec["runId"], self._ask)
         with surroundings(), captured(show=not self._quiet) as said:
-            run = _Run(spec, link, shop, last=True)
+            run = _Run(spec, link, shop)
             reply = run.perform()
         if isinstance(run.raised, NOT_OURS):
             raise run.raised
@@ -113,6 +118,7 @@ class InnerLink(Link):
         self._run_id = run_id
         self._asks = ask
         self._count = 0
+        self._one_by_one = RLock()  # branches of a body are threads, the node is none
         self.canceled = None
         self.progress: list[Mapping[str, Any]] = []
 
@@ -126,25 +132,28 @@ class InnerLink(Link):
 
     def ask(self, verb: str, payload: Mapping[str, Any]) -> int:
         """Ask without waiting."""
-        self._count += 1
         plain = _plain(payload)
         if verb == "progress":
             self.progress.append(plain)
-        self._asks(self._run_id, self._count, verb, plain, wait=False)
+        self._tell(verb, plain, wait=False)
         return self._count
+
+    def _tell(self, verb: str, plain: Frame, *, wait: bool) -> list[Frame]:
+        with self._one_by_one:
+            self._count += 1
+            return self._asks(self._run_id, self._count, verb, plain, wait=wait)
 
     def request(self, verb: str, payload: Mapping[str, Any], check: Callable[[], None]) -> list[Frame]:
         """Ask, and return the answers. Raises what the node answers."""
         check()
-        self._count += 1
         try:
             plain = _plain(payload)
         except (TypeError, ValueError, RecursionError) as error:
             raise BadRequest(f"{verb} cannot be asked for: {error}") from None
-        answers = [_plain(answer) for answer in self._asks(self._run_id, self._count, verb, plain, wait=True)]
+        answers = [_plain(answer) for answer in self._tell(verb, plain, wait=True)]
         for answer in answers:
-            if "error" in answer and isinstance(answer["error"], dict) and "code" in answer["error"]:
-                raise wires.refusal(answer["error"])
+            if "error" in answer:
+                raise refusal(answer["error"])
         return answers
 
     def poll(self) -> None:
@@ -160,14 +169,12 @@ class Shop(Workshop):
         self.root = Container(self.loop.drive)
         self.project: Project | None = None
         self._functions = {}
-        self._overrides = overrides
+        self.overrides = overrides
         self._function = function
 
     def function(self, spec: RunSpec) -> tuple[Function, str]:
-        """Return what the run calls; its services are loaded behind the job file, as ever."""
-        found = super().function(spec) if self._function is None or spec["hook"] else (self._function, "")
-        self.project = _Overridden(self.root, spec, self._overrides)
-        return found
+        """Return what the run calls."""
+        return super().function(spec) if self._function is None else (self._function, "")
 
 
 class _Overridden(Project):
@@ -202,9 +209,20 @@ class NoAlarm(Alarm):
 
 
 class _Run(Run):
-    """Keeps what the body raised."""
+    """A run that keeps what its body raised, and whose services are overridden."""
 
-    raised: BaseException | None = None
+    def __init__(self, spec: RunSpec, link: Link, shop: Shop) -> None:
+        super().__init__(spec, link, shop, last=True)
+        self._services = shop
+        self.raised: BaseException | None = None
+
+    def _open_container(self) -> dict[str, Any]:
+        shop = self._services
+        shop.project = _Overridden(shop.root, self._spec, shop.overrides)
+        return super()._open_container()
+
+    def _give_up(self, said: str, thread: int) -> NoReturn:
+        raise SystemExit(said)  # ends the thread that watched; ours may not be ended
 
     def _verdict(self, error: BaseException) -> Reply:
         self.raised = error

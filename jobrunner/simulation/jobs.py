@@ -10,14 +10,13 @@ from typing import Any
 
 from jobrunner import config
 from jobrunner.clock import Instant
-from jobrunner.errors import UnknownJob
-from jobrunner.model import Job, JobFacts, Problem
+from jobrunner.errors import ConfigError, UnknownJob
+from jobrunner.facts import JobFacts
+from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings, load
 from jobrunner.status import is_new
 from jobrunner.store import exists, open_store
-
-What = str | os.PathLike[str] | Iterable[Job | Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +27,7 @@ class Subject:
     jobs: Mapping[str, Job]
     problems: Sequence[Problem] = ()
     facts: Mapping[str, JobFacts] = field(default_factory=dict)
+    paused: bool = False  # at present; the simulation goes on as if it were not
 
     def fact(self, job: Job) -> JobFacts | None:
         """Return what the state knows of a job."""
@@ -59,11 +59,16 @@ class Subject:
         return min(max(fact.anchor, ended), start)
 
 
+What = Subject | str | os.PathLike[str] | Iterable[Job | Mapping[str, Any]]
+
+
 def subject(what: What, names: Collection[str] = (), timezone: str | None = None) -> Subject:
     """Return what a caller wants to simulate: a project's folder, or jobs as configs or definitions.
 
     Raises ConfigError for a bad config, UnknownJob for a name that is not among them.
     """
+    if isinstance(what, Subject):
+        return what
     if isinstance(what, str | os.PathLike):
         options = {"project": os.fspath(what), "timezone": timezone}
         return of_project(load(options, os.environ), names)
@@ -76,18 +81,22 @@ def of_project(settings: Settings, names: Collection[str] = ()) -> Subject:
     """Return the jobs of a project as they stand: with what `set` says, enabled or not, as often as their
     count leaves. The state is only read; where there is none, nothing has run yet."""
     facts: Mapping[str, JobFacts] = {}
+    paused = False
     if exists(settings.state):
         store = open_store(settings.state, allow_network_fs=settings.allow_network_fs)
         try:
             settings = replace(settings, stored=store.overrides())
+            paused = store.paused() is not None
             facts = {fact.name.casefold(): fact for fact in store.jobs()}
         finally:
             store.close()
     registry = Registry.load(settings)
-    jobs = {name: as_it_stands(job, facts.get(name.casefold())) for name, job in registry.jobs.items()}
-    missing = [registry.missing_folder] if registry.missing_folder is not None else []
-    problems = [*registry.problems, *missing]
-    return Subject(settings=settings, jobs=_chosen(jobs, names), problems=problems, facts=facts)
+    missing = registry.missing_folder
+    if missing is not None:
+        raise ConfigError(missing.message, hint=missing.hint)
+    found = [registry.find(name) for name in names] if names else registry.jobs.values()
+    jobs = {job.name: as_it_stands(job, facts.get(job.name.casefold())) for job in found}
+    return Subject(settings=settings, jobs=jobs, problems=registry.problems, facts=facts, paused=paused)
 
 
 def as_it_stands(job: Job, fact: JobFacts | None) -> Job:

@@ -8,9 +8,11 @@ from jobrunner.clock import Clock, Instant
 from jobrunner.definitions import Definitions
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.events import Event
+from jobrunner.facts import NodeFacts
 from jobrunner.handout import Executor
 from jobrunner.joining import Joining, restored
-from jobrunner.model import NodeFacts
+from jobrunner.masking import Masker
+from jobrunner.model import Job
 from jobrunner.scheduler import Scheduler
 from jobrunner.store.base import Store
 
@@ -21,7 +23,8 @@ class SimulatedNode:
     def __init__(
         self, store: Store, definitions: Definitions, executor: Executor, clock: Clock,
         emit: Callable[[Event], None], *, owner: str = "simulation", slots: int = 4,
-        dead: Sequence[NodeFacts] = (),
+        dead: Sequence[NodeFacts] = (), masker: Masker | None = None,
+        repeats: bool = True, restore: Callable[[str], Job | None] | None = None,
     ) -> None:  # fmt: skip
         self.settings = definitions.settings
         self.store = store
@@ -34,8 +37,9 @@ class SimulatedNode:
         self.scheduler = Scheduler(store, self.me, definitions.jobs, self.settings)
         self.joining = Joining(store, self.scheduler, self.me)
         self.dispatcher = Dispatcher(
-            store, executor, self.scheduler, self.me, self.settings, clock, emit,
-            restore=lambda name: restored(store, self.settings, name),
+            store, executor, self.scheduler, self.me, self.settings, clock, emit, masker=masker,
+            repeats=repeats,
+            restore=restore or (lambda name: restored(store, self.settings, name)),
         )  # fmt: skip
         for event in self.joining.join(definitions, dead, clock.now()):
             emit(event)

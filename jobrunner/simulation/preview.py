@@ -47,7 +47,7 @@ class _Planned:
             job_id=0, job=job.name, scope="", schedule_key="", consumed=cursor, anchor=cursor, executions=0
         )
         self._shut, _ = shut(job, self._standing, gate(job, subject.settings))
-        self._last = cursor  # of what was due
+        self._last = self._standing  # where the job stands when all is said
 
     def due(self, took: int) -> Iterator[Entry]:
         """Yield what is due."""
@@ -62,15 +62,12 @@ class _Planned:
                 standing, consumed=at, executions=standing.executions + ran,
                 ended_at=at + job.offset + took if ran else standing.ended_at,
             )  # fmt: skip
-            self._last = at
             yield entry
+        self._last = standing
 
     def dropped(self) -> Iterator[Entry]:
-        """Yield the clock changes before the last of these that left out what would have been due."""
-        schedule, anchor = self._job.schedule, self._standing.anchor
-        if schedule is not None:
-            for at in schedule.dropped(max(anchor, (self._job.start_at or 1) - 1), self._last, anchor):
-                yield Entry(self._job.name, at, "skipped", "dst")
+        """Yield the clock changes that leave out what would have been due."""
+        return dropped(self._job, self._standing, self._last, self._end)
 
     def _entry(self, at: Instant) -> Entry:
         reason = self._shut
@@ -80,3 +77,16 @@ class _Planned:
         if reason is None:
             return Entry(self._job.name, at, "pending")
         return Entry(self._job.name, at, "skipped", reason)
+
+
+def dropped(job: Job, before: Standing, after: Standing, end: Instant) -> Iterator[Entry]:
+    """Yield the clock changes before `end` that leave out what would have been due, for a job that has come
+    from one standing to another. A node writes them down with the next occurrence, which may be beyond `end`.
+    """
+    if job.schedule is None:
+        return
+    until = after.consumed if next_due(job, after) is None else end - 1
+    low = max(before.consumed, (job.start_at or 1) - 1)
+    high = until if job.end_at is None else min(until, job.end_at)
+    for at in job.schedule.dropped(low, high, before.anchor) if low < high else ():
+        yield Entry(job.name, at, "skipped", "dst")

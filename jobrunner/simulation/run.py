@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,15 +14,16 @@ from jobrunner.clock import Instant
 from jobrunner.definitions import Definitions
 from jobrunner.errors import BadArgument
 from jobrunner.events import Event
-from jobrunner.model import Job, Outcome
+from jobrunner.masking import masker_of
+from jobrunner.model import Job, Outcome, Run
 from jobrunner.pace import Pace, usual
 from jobrunner.simulation.clock import FakeClock, When, instant
 from jobrunner.simulation.engine import Engine, Perform
 from jobrunner.simulation.jobs import Subject, What, subject
 from jobrunner.simulation.node import SimulatedNode
-from jobrunner.simulation.preview import preview
+from jobrunner.simulation.preview import dropped, preview
 from jobrunner.simulation.standins import GOOD, StandIns
-from jobrunner.simulation.timeline import Timeline, in_order, of_run
+from jobrunner.simulation.timeline import Entry, Timeline, in_order, of_run
 from jobrunner.store import open_store
 from jobrunner.store.base import RunFilter, Store
 
@@ -48,6 +50,7 @@ def simulate(
     slots: int | None = None,
     timezone: str | None = None,
     plan_only: bool = False,
+    emit: Callable[[Event], None] = lambda _: None,
 ) -> Timeline:
     """Return what happens from `start` up to `end`, as `jobrunner start` would make it happen.
 
@@ -63,8 +66,9 @@ def simulate(
     They take as long as `takes` says: a duration for all, or one a job by name; else, in a process of their
     own, as long as they took; else as long as usual where the project's state knows, else no time at all.
     `pauses` are pairs of times in which all schedules are paused. With `plan_only` nothing is run: the
-    entries are what is due.
+    entries are what is due. `emit` is told what happens, as it happens.
     """
+    _check_run(run, what, ours=bool(bodies or overrides))
     about = subject(what, names, timezone)
     zone = about.settings.timezone
     span = instant(start, "start", zone), instant(end, "end", zone)
@@ -77,6 +81,7 @@ def simulate(
         bodies=_checked(bodies or {}, about),
         run=run,
         overrides=overrides or {},
+        emit=emit,
     )
     if plan_only:
         return preview(about, *span, pauses=script.pauses, takes=script.lengths.of)
@@ -122,26 +127,62 @@ class Script:
     bodies: Mapping[str, Body]
     run: bool | Literal["inline"]
     overrides: Mapping[Any, Any]
+    emit: Callable[[Event], None]
 
 
 def play(about: Subject, start: Instant, end: Instant, script: Script) -> Timeline:
     """Let it all happen in a store of its own, in a temporary folder."""
     clock = FakeClock(start)
-    with scratch(about) as (store, here):
-        bodies = StandIns(clock, script.slots)
-        node = SimulatedNode(store, definitions(here), bodies, clock, unheard, slots=script.slots)
+    with scratch(about) as (store, here), _executor(here, clock, script) as bodies:
+        node = SimulatedNode(
+            store, definitions(here), bodies, clock, script.emit, slots=script.slots,
+            masker=masker_of(here.settings),
+        )  # fmt: skip
         set_cursors(node, here, start)
         with _performer(node, bodies, script) as perform:
             Engine(node, clock, bodies, perform, script.pauses).run(end)
-        entries = in_order(map(of_run, store.runs(RunFilter(limit=ALL))))
+        entries = in_order((*_ran(store), *_to_be_dropped(node, end)))
+        documents = {found.key: found.value for found in store.documents("")}
     zones = {job.name: job.timezone for job in about.jobs.values()}
-    return Timeline(start, end, about.settings.timezone, entries, zones, about.problems)
+    return Timeline(start, end, about.settings.timezone, entries, zones, about.problems, documents)
+
+
+def _ran(store: Store) -> Iterator[Entry]:
+    return (_entry(store, run) for run in store.runs(RunFilter(limit=ALL)))
+
+
+def _to_be_dropped(node: SimulatedNode, end: Instant) -> Iterator[Entry]:
+    """Yield the clock changes that a node would write down after the end."""
+    for standing in node.store.standings(node.me.owner, node.me.machine):
+        job = node.scheduler.job(standing.job)
+        if job is not None:
+            yield from dropped(job, standing, standing, end)
+
+
+def _entry(store: Store, run: Run) -> Entry:
+    entry = of_run(run)
+    if not run.log_bytes:
+        return entry
+    log = b"".join(chunk.data for chunk in store.read_log(run.id))
+    return entry._replace(log=log.decode("utf-8", "replace"))
+
+
+@contextmanager
+def _executor(here: Subject, clock: FakeClock, script: Script) -> Iterator[StandIns]:
+    if script.run is not True:
+        yield StandIns(clock, script.slots)
+        return
+    from jobrunner.simulation.children import Children, at_work, measured
+
+    preload = sorted({name for job in here.jobs.values() for name in job.imports})
+    with at_work(here.settings, script.slots, preload) as place:
+        yield Children(place, clock, script.slots, measured(script.lengths.given, script.lengths.named))
 
 
 @contextmanager
 def _performer(node: SimulatedNode, bodies: StandIns, script: Script) -> Iterator[Perform]:
     """Yield what says how long a body takes and how it ends."""
-    if not script.bodies and not script.run:
+    if not script.bodies and script.run != "inline":
         yield lambda body: (script.lengths.named(body.spec["job"]), GOOD)
         return
     from jobrunner.simulation.inside import Inside, surroundings
@@ -158,6 +199,14 @@ def _outcome(inside: Inside, spec: RunSpec, script: Script) -> Outcome:
     if found is not None:
         return inside.stub(spec, found)
     return inside.perform(spec).outcome if script.run else GOOD
+
+
+def _check_run(run: bool | str, what: What, *, ours: bool) -> None:
+    if run and not isinstance(what, Subject | str | os.PathLike):
+        raise BadArgument("run: without a project there are no bodies to run", argument="run")
+    if run is True and ours:
+        said = "bodies and overrides are of this process, and run=True runs bodies in others"
+        raise BadArgument(said, argument="run", hint='run="inline" runs them in this one')
 
 
 def _checked(bodies: Mapping[str, Body], about: Subject) -> Mapping[str, Body]:
@@ -194,7 +243,3 @@ def set_cursors(node: SimulatedNode, about: Subject, start: Instant) -> None:
         if cursor < start:
             node.store.rewind(standing, cursor, job)
     node.scheduler.stale = True
-
-
-def unheard(_: Event) -> None:
-    """Nobody listens."""

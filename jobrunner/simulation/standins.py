@@ -27,6 +27,8 @@ class Body:
 class StandIns:
     """An `Executor` without processes. Hooks are called by nobody, and have always gone well."""
 
+    real = False  # whether bodies come to their end by themselves
+
     def __init__(self, clock: Clock, slots: int) -> None:
         self._clock = clock
         self.slots = slots
@@ -78,6 +80,14 @@ class StandIns:
             self._answers.setdefault(run_id, {}).setdefault(number, []).append(payload)
 
     # -- what moves it -------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether something happens in real time."""
+        return False
+
+    def settle(self) -> None:
+        """Wait for what happens in real time: nothing."""
 
     def taken(self) -> list[Body]:
         """Return and forget what was handed out since the last call."""

@@ -39,6 +39,7 @@ class Entry(NamedTuple):
     params: Mapping[str, Any] = NOTHING
     result: Any = None
     error: Mapping[str, Any] | None = None
+    log: str = ""
 
     @property
     def scheduled_for(self) -> datetime | None:
@@ -65,6 +66,11 @@ class Entry(NamedTuple):
         """Whether its body ran."""
         return self.began is not None
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether it is only what is due: there was no node to run it."""
+        return self.state == "pending" and not self.run_id
+
     def to_json(self) -> Object:
         """Return it as plain data."""
         return {
@@ -78,6 +84,8 @@ class Entry(NamedTuple):
             "attempt": self.attempt,
             "count": self.occurrences,
             "lastFor": iso(self.last_due),
+            "result": self.result,
+            "error": self.error,
         }
 
 
@@ -93,7 +101,8 @@ class ClockChange(NamedTuple):
 class Timeline:
     """The entries from `start` up to, and without, `end`, by the moment they were due.
 
-    `zones` are those of the jobs, by name; `problems` why files of the project are no jobs.
+    `zones` are those of the jobs, by name; `problems` why files of the project are no jobs; `documents` what
+    bodies have left in `state`.
     """
 
     start: Instant
@@ -102,6 +111,7 @@ class Timeline:
     entries: tuple[Entry, ...]
     zones: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
+    documents: Mapping[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
@@ -127,16 +137,16 @@ class Timeline:
     def overlaps(self) -> tuple[Entry, ...]:
         """What was due while an earlier occurrence of its job was not over: skipped, queued, replaced or run
         beside it, as the job's `concurrency` says."""
-        return tuple(_overlaps(self.entries))
+        return tuple(overlaps(self.entries))
 
     def by_job(self) -> dict[str, tuple[Entry, ...]]:
         """Return the entries by job, sorted by name."""
-        return _grouped((entry.job, entry) for entry in sorted(self.entries, key=lambda one: one.job))
+        return grouped((entry.job, entry) for entry in sorted(self.entries, key=lambda one: one.job))
 
     def by_day(self, timezone: str | None = None) -> dict[date, tuple[Entry, ...]]:
         """Return the entries by the day they were due, on the calendar of a zone: the project's, if none."""
         zone = zone_of(timezone or self.timezone)
-        return _grouped((date.fromordinal(EPOCH + _day(entry.due, zone)), entry) for entry in self.entries)
+        return grouped((date.fromordinal(EPOCH + _day(entry.due, zone)), entry) for entry in self.entries)
 
     def clock_changes(self) -> list[ClockChange]:
         """Return when clocks change in the zones of the jobs."""
@@ -179,8 +189,8 @@ def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     return tuple(sorted(entries, key=lambda one: (one.due, one.job, one.root_id, one.attempt)))
 
 
-def _overlaps(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield what was due before an earlier chain of its job had ended."""
+def overlaps(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield, of entries in their order, what was due before an earlier chain of its job had ended."""
     until: dict[str, tuple[int, float]] = {}  # job -> (chain, when it ended)
     for entry in entries:
         chain, end = until.get(entry.job, (0, -1.0))
@@ -191,7 +201,8 @@ def _overlaps(entries: Iterable[Entry]) -> Iterator[Entry]:
             until[entry.job] = (entry.root_id, over) if over >= end else (chain, end)
 
 
-def _grouped(pairs: Iterable[tuple[Any, Entry]]) -> dict[Any, tuple[Entry, ...]]:
+def grouped(pairs: Iterable[tuple[Any, Entry]]) -> dict[Any, tuple[Entry, ...]]:
+    """Return entries by the key that each comes with, in the order of the keys' coming."""
     found: dict[Any, list[Entry]] = {}
     for key, entry in pairs:
         found.setdefault(key, []).append(entry)

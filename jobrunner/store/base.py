@@ -19,7 +19,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.model import Claim, Due, Job, JobFacts, NodeFacts, Outcome, Reason, Run, Standing, State
+from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.model import Claim, Due, Job, Outcome, Reason, Run, Standing, State
 from jobrunner.store.calls import Calls
 from jobrunner.store.control import Control
 from jobrunner.store.documents import Documents

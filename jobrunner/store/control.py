@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.model import Definition, Note, Pause, Run
+from jobrunner.facts import Definition, Note, Pause
+from jobrunner.model import Run
 from jobrunner.store.values import Figure, Hold, Keep, RunFilter
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
-from jobrunner.model import Claim, NodeFacts, Run, Step
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Claim, Run, Step
 
 Error = Mapping[str, Any]
 

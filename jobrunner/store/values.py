@@ -145,7 +145,8 @@ class Hold:
 class Figure:
     """What statistics need of a row: how long the run took and how late it started, in microseconds.
 
-    `count` is how many occurrences a row of skips stands for. What did not start took no time: None.
+    `count` is how many occurrences a row of skips stands for. What did not start took no time: None; nor did
+    what takes steps back, for it is no run of the body.
     `newest`: its chain has no later attempt, so that its state is the chain's.
     """
 

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from jobrunner.clock import DAY, Instant
-from jobrunner.model import Job, JobFacts, NodeFacts, Note, Pause, Problem, Run, Standing
+from jobrunner.facts import JobFacts, NodeFacts, Note, Pause
+from jobrunner.model import Job, Problem, Run, Standing
 from jobrunner.plan import exhausted, next_due
 from jobrunner.settings import Settings
 from jobrunner.store.base import Hold, Store

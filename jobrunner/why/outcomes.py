@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobrunner.clock import SECOND, Instant, to_iso
-from jobrunner.model import Note, Run
+from jobrunner.facts import Note
+from jobrunner.model import Run
 from jobrunner.pace import length
 from jobrunner.why.facts import Answer, Facts
 from jobrunner.why.hindrances import described

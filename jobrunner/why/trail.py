@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from jobrunner.clock import Instant, from_iso
-from jobrunner.model import NodeFacts, Note
+from jobrunner.facts import NodeFacts, Note
 
 Span = tuple[Instant, Instant]
 Gap = tuple[Instant | None, Instant | None]  # None: nobody knows, or it lasts

@@ -16,7 +16,8 @@ import pytest
 
 from jobrunner.cli import app
 from jobrunner.clock import SECOND, Instant, SystemClock
-from jobrunner.model import NodeFacts, Outcome, Run
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Outcome, Run
 from jobrunner.presence import boot_id
 from jobrunner.registry import Registry
 from jobrunner.settings import load

@@ -13,7 +13,8 @@ import pytest
 from jobrunner.cli import deleting
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, SystemClock
 from jobrunner.errors import StateError
-from jobrunner.model import Due, NodeFacts, Outcome
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Outcome
 from jobrunner.presence import Presence
 from jobrunner.registry import Registry
 from jobrunner.settings import load

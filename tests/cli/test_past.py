@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from jobrunner.clock import DAY, HOUR, SystemClock, to_iso
+from jobrunner.facts import NodeFacts
 from jobrunner.log import brief
-from jobrunner.model import NodeFacts
 from jobrunner.registry import Registry
 from jobrunner.settings import load
 from tests.cli.house import House, command

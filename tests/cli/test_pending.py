@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from jobrunner.clock import HOUR, MINUTE, SystemClock
-from jobrunner.model import Due, NodeFacts
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due
 from jobrunner.presence import Presence
 from jobrunner.registry import Registry
 from jobrunner.settings import load

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jobrunner.clock import HOUR, SECOND, Instant, SystemClock
-from jobrunner.model import Due, NodeFacts, Outcome, Run
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Outcome, Run
 from jobrunner.registry import Registry
 from jobrunner.settings import load
 from jobrunner.store.base import Store

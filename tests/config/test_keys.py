@@ -211,8 +211,6 @@ def test_every_key_was_tried_with_an_invalid_value() -> None:
 
 
 LATER: list[tuple[str, Any, Any]] = [
-    ("delivery", "at-most-once", "exactly-once"),
-    ("delivery", "at-least-once", "exactly-once"),
     ("runsOn", [], ["gpu"]),
     ("runsOn", [], "gpu"),
     ("executor", "process", "ray"),

@@ -37,7 +37,7 @@ MEANT = {
     "ASK_ALL": [OCCUPYING], "END_RETRIES": [OCCUPYING], "RETRIES_NOW": [OCCUPYING],
     "ALL_WAITING": [OCCUPYING], "WAITING_OF": [OCCUPYING], "OCCUPANT": [OCCUPYING],
     "OPEN_RUNS": [OPEN], "BUSY": [OPEN], "ORPHANED": [OPEN],
-    "CANDIDATES": ["runs_pending", OCCUPYING, "runs_of_group"], "IN_GROUP": ["runs_of_group"],
+    "CANDIDATES": ["runs_pending", "runs_low", OCCUPYING, "runs_of_group"], "IN_GROUP": ["runs_of_group"],
     "THIS_ONE": [OCCUPYING], "CANCEL_CALLS": ["runs_of_parent"], "CHILDREN": ["runs_of_parent"],
     "OPEN_OF": [ATTEMPT], "WAKE": [ATTEMPT],
     "NEXT_PENDING": ["runs_due"], "ASKED": ["runs_asked"], "RUNNING_OF": ["runs_of_owner"],

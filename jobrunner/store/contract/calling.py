@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from jobrunner.errors import Refused
-from jobrunner.model import Job, NodeFacts, Outcome, Run
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Job, Outcome, Run
 from jobrunner.store.base import AddedJob, Call, Claim, Keep
 from jobrunner.store.contract.things import Bench, at, make_job, make_node, raises
 

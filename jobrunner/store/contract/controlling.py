@@ -7,7 +7,8 @@ from typing import Any
 
 from jobrunner.clock import Instant
 from jobrunner.errors import Refused
-from jobrunner.model import Definition, JobFacts, Outcome, Parameter, Pause, Run
+from jobrunner.facts import Definition, JobFacts, Pause
+from jobrunner.model import Outcome, Parameter, Run
 from jobrunner.store.base import Claim
 from jobrunner.store.contract.things import (
     Bench,

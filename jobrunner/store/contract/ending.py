@@ -8,7 +8,8 @@ from typing import Any
 
 from jobrunner.clock import to_iso
 from jobrunner.errors import StateError
-from jobrunner.model import JobFacts, Outcome
+from jobrunner.facts import JobFacts
+from jobrunner.model import Outcome
 from jobrunner.store.base import Claim
 from jobrunner.store.contract.things import Bench, at, make_node, raises
 

@@ -264,6 +264,17 @@ class Keeping(Bench):
         assert [(each.attempt, each.newest) for each in found] == [(1, False), (2, True)]
         assert [each.newest for each in self.store.figures(None, at(15))] == [True]
 
+    def test_what_takes_steps_back_is_no_measure_of_how_long_runs_take(self) -> None:
+        self.enqueue(self.loose, 1)
+        (claim,) = self.claim(seconds=3)
+        self.store.finish(claim.run, Outcome(state="failed"), 0, at(10))
+        self.store.again(claim.run, at(10), at(10), undo=1)
+        self.end(self.claim(seconds=20)[0], 90, state="failed")
+        found = self.store.figures(None, None)
+        assert [(each.took, each.late, each.newest) for each in found] == [
+            (7_000_000, 2_000_000, False), (None, None, True),
+        ]  # fmt: skip
+
     def test_a_sound_store_is_said_to_be_sound(self) -> None:
         assert self.store.healthy() == "ok"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobrunner.errors import StateError
-from jobrunner.model import JobFacts
+from jobrunner.facts import JobFacts
 from jobrunner.store.contract.things import Bench, at, make_job, make_node, raises, run_at
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from jobrunner.model import Due, Job, JobFacts, NodeFacts, Outcome, Run
+from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.model import Due, Job, Outcome, Run
 from jobrunner.store.base import Claim
 from jobrunner.store.contract.things import Bench, at, facts, make_job, make_node, run_at
 
@@ -165,6 +166,12 @@ class Repeating(Bench):
     def test_who_has_waited_a_minute_longer_goes_before_one_level_more(self) -> None:
         self._line_up(("low", -1, 0), ("normal", 0, MINUTE + 1), ("high", 1, 2 * MINUTE + 2))
         assert self._order() == ["low", "normal", "high"]
+
+    def test_what_has_a_low_priority_starts_when_it_is_due_if_nothing_else_waits(self) -> None:
+        job = make_job(priority=-7)
+        self.register(job)
+        self.enqueue(job, 1)
+        assert len(self.claim(seconds=1)) == 1
 
     def test_of_equals_the_one_that_was_written_first_goes_first(self) -> None:
         self._line_up(("low", -1, 0), ("normal", 0, MINUTE), ("high", 1, 2 * MINUTE))

@@ -59,6 +59,20 @@ class Stepping(Bench):
         assert self._end_step(run, "a", tries=9, error=ERROR)
         assert self.store.steps(run.id) == before
 
+    def test_a_done_step_is_done_again_in_its_place_when_that_is_asked_for(self) -> None:
+        run = self.going(self.loose).run
+        self._begin(run, "a", BY_RESULT)
+        assert self.store.redo_step(run, "a")
+        self._end_step(run, "a", result=1, effects={"reads": {"k": 1}})
+        self._begin(run, "b")
+        self._end_step(run, "b", result=2)
+        assert self.store.redo_step(run, "a")
+        a, b = self.store.steps(run.id)
+        assert (a.path, a.state, a.result, a.effects, a.finished_at) == ("a", "running", None, None, None)
+        assert (b.state, b.result) == ("done", 2)
+        self._end_step(run, "a", result=3)
+        assert self.store.steps(run.id)[0].result == 3
+
     def test_steps_are_in_the_order_in_which_they_first_began(self) -> None:
         run = self.going(self.loose).run
         for path in ("b", "a", "b/inner", "c", "a"):
@@ -257,7 +271,7 @@ class Stepping(Bench):
     # -- by its number -------------------------------------------------------------------------------
 
     def test_one_run_can_be_started_by_its_number_whoever_holds_its_job(self) -> None:
-        (run,) = self._undoing(make_job("x"))
+        (run,) = self._undoing(make_job("x", concurrency="allow"))
         self.register()
         node = make_node("b")
         self.store.join(node)
@@ -301,6 +315,7 @@ class Stepping(Bench):
         assert not self._begin(run, "b")
         assert not self._end_step(run, "a", result=1)
         assert not self.store.undone(run, "a", None, at(9))
+        assert not self.store.redo_step(run, "a")
         assert self.store.wait_step(run, "w", None, at(9)) is None
         assert not self.store.suspend(run, at(9))
         assert self.store.repeat(run, at(9)) is None

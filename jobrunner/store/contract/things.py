@@ -11,7 +11,8 @@ from typing import Any
 
 from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import JobrunnerError
-from jobrunner.model import Due, Job, NodeFacts, Outcome, Reason, Run, Standing
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Job, Outcome, Reason, Run, Standing
 from jobrunner.store import open_store
 from jobrunner.store.base import Call, Claim, RunFilter, Store
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import Refused
-from jobrunner.model import Job, NodeFacts, Run, Step
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Job, Run, Step
 from jobrunner.store.base import Claim
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.rows import COLUMNS, OCCUPYING, dumps, loads, occupying, run_of
@@ -69,6 +70,8 @@ class Claims(Steps):
         CROSS JOIN holdings h ON h.job_id = r.job_id AND h.owner = :owner AND h.hash = j.definition_hash
         CROSS JOIN definitions d ON d.job_id = h.job_id AND d.hash = h.hash
         WHERE r.state = 'pending' AND r.effective_at <= :now AND (r.scope = '' OR r.scope = :machine)
+          AND r.effective_at - r.priority * 60000000 <= :now - 60000000 * coalesce(
+              (SELECT min(l.priority) FROM runs l WHERE l.state = 'pending' AND l.priority < 0), 0)
           AND CASE WHEN r.trigger = 'manual' OR r.started_at IS NOT NULL OR r.undo > 0
               THEN coalesce(h.gate, '') NOT IN ('environment', 'broken-file')
               ELSE h.gate IS NULL AND coalesce(j.enabled_override, d.enabled)

@@ -8,7 +8,8 @@ from typing import Any
 
 from jobrunner.clock import Instant
 from jobrunner.errors import Refused
-from jobrunner.model import Definition, Parameter, Pause
+from jobrunner.facts import Definition, Pause
+from jobrunner.model import Parameter
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.currency import go_on
 from jobrunner.store.sqlite.rows import Part, dumps, plain

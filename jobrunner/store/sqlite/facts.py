@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jobrunner.model import JobFacts
+from jobrunner.facts import JobFacts
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.rows import Part, loads
 from jobrunner.store.values import Glance

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from jobrunner.clock import Instant
-from jobrunner.model import Note
+from jobrunner.facts import Note
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.rows import Part, plain
 from jobrunner.store.values import Keep, RunFilter

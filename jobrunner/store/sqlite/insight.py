@@ -65,7 +65,8 @@ class Insight(Part):
         return found
 
     FIGURES = """
-        SELECT job_id, state, count, trigger, attempt, finished_at - started_at, started_at - effective_at,
+        SELECT job_id, state, count, trigger, attempt,
+               iif(undo = 0, finished_at - started_at, NULL), iif(undo = 0, started_at - effective_at, NULL),
                NOT EXISTS (SELECT 1 FROM runs later
                            WHERE later.root_id = coalesce(runs.root_id, runs.id)
                            AND later.attempt > runs.attempt)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, NodeFacts, Reason, Standing
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Job, Reason, Standing
 from jobrunner.store.sqlite.connection import Database, Row
 from jobrunner.store.sqlite.rows import dumps
 

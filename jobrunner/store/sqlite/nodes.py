@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobrunner.clock import Instant
-from jobrunner.model import NodeFacts
+from jobrunner.facts import NodeFacts
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.currency import settle
 from jobrunner.store.sqlite.rows import Part

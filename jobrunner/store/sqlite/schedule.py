@@ -6,7 +6,8 @@ import json
 from collections.abc import Collection, Sequence
 
 from jobrunner.clock import Instant
-from jobrunner.model import Due, Job, NodeFacts, Reason, Run, Standing
+from jobrunner.facts import NodeFacts
+from jobrunner.model import Due, Job, Reason, Run, Standing
 from jobrunner.store.sqlite.connection import Row
 from jobrunner.store.sqlite.ledger import Ledger, Streak
 from jobrunner.store.sqlite.rows import COLUMNS, OCCUPYING, Part, occupying, run_of

@@ -15,6 +15,8 @@ CREATE INDEX runs_of_parent ON runs (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX runs_occupying ON runs (job_id, scope)
     WHERE state IN ('pending', 'running', 'waiting')
     AND (state != 'pending' OR trigger != 'call' OR attempt > 1 OR started_at IS NOT NULL);
+-- The lowest priority that waits bounds how far a look for due runs must go: thousands may be due next week.
+CREATE INDEX runs_low ON runs (priority) WHERE state = 'pending' AND priority < 0;
 
 CREATE TABLE documents (                            -- the service `state` of jobs
     key        TEXT    PRIMARY KEY CHECK (key != ''),

@@ -1,0 +1,100 @@
+"""What a store knows of jobs, nodes and what people have done: frozen values, as it gives them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobrunner.clock import Instant
+from jobrunner.model import Parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """What the store knows of a job, definition or none.
+
+    `durations` are those of its last successes, oldest first; `overrides` what `set` changed;
+    `progress` and `running_since` are of its newest running run.
+    """
+
+    id: int
+    name: str
+    definition_hash: str
+    file: str
+    first_seen_at: Instant
+    running: int = 0
+    pending: int = 0
+    executions: int = 0
+    consumed: Instant | None = None
+    anchor: Instant | None = None
+    schedule_key: str = ""
+    enabled_override: bool | None = None
+    enabled_reason: str | None = None
+    consecutive_failures: int = 0
+    last_scheduled_for: Instant | None = None
+    last_started_at: Instant | None = None
+    last_finished_at: Instant | None = None
+    last_success_at: Instant | None = None
+    last_failure_at: Instant | None = None
+    last_state: str | None = None
+    last_result: Any = None
+    last_error: Mapping[str, Any] | None = None
+    cursor: Any = None
+    durations: tuple[int, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    progress: Mapping[str, Any] | None = None
+    running_since: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """One `start` (or `run`) process as it told the store."""
+
+    owner: str
+    node: str
+    machine: str
+    boot_id: str
+    pid: int
+    version: str
+    slots: int
+    exclusive: bool
+    started_at: Instant
+    seen_at: Instant
+    role: str = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A job's current definition as the store keeps it; `config` has canonical keys.
+
+    `parameters` is what its function takes; None: anything, or nobody can tell.
+    """
+
+    job_id: int
+    name: str
+    hash: str
+    file: str
+    config: Mapping[str, Any]
+    parameters: tuple[Parameter, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Since when, by whom and why all schedules stand still."""
+
+    at: Instant
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A line of the audit trail: who did what, when; `job` None concerns all."""
+
+    id: int
+    at: Instant
+    actor: str
+    action: str
+    job: str | None
+    detail: str
