@@ -534,3 +534,13 @@ def test_real_bodies_need_a_project_and_their_processes_know_no_stubs(tmp_path: 
         simulate([job()], run=True, **DAY)
     with pytest.raises(BadArgument, match="run=True"):
         simulate(tmp_path, run=True, overrides={"mailer": 1}, **DAY)
+
+
+def test_what_is_meant_for_the_test_and_not_for_the_run_goes_through() -> None:
+    for stop in (KeyboardInterrupt, pytest.fail.Exception):
+
+        def body(stop: type[BaseException] = stop) -> None:
+            raise stop("enough")
+
+        with pytest.raises(stop):
+            simulate([job("0 0 * * *")], bodies={"job": body}, **DAY)
