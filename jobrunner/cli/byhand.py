@@ -11,7 +11,7 @@ import click
 
 from jobrunner import status
 from jobrunner.cli import out, params, report
-from jobrunner.cli.asking import Asked, JobName, Length, Text, with_stored
+from jobrunner.cli.asking import Asked, JobName, Length, Text
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
@@ -19,6 +19,7 @@ from jobrunner.events import Draining, Event, Output
 from jobrunner.log import one_line, printable, sentence
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
+from jobrunner.stored import with_stored
 
 EXIT = {"succeeded": 0, "skipped": 0, "timed_out": 5, "canceled": 6}  # all else: the job failed
 INTERRUPTED = 130
@@ -142,7 +143,7 @@ def perform(
     finally:
         speaker.end()
         store.close()
-    _print(ended, as_json=as_json)
+    tell(ended, as_json=as_json)
     _say_what_lacks(job, given, ended)
     return INTERRUPTED if once.interrupted and ended.state == "canceled" else EXIT.get(ended.state, 1)
 
@@ -167,7 +168,8 @@ def _say_if_resting(reason: str | None) -> None:
         out.talk(f"note: it would not run by its schedule ({one_line(reason)}); running it by hand")
 
 
-def _print(ended: Run, *, as_json: bool) -> None:
+def tell(ended: Run, *, as_json: bool) -> None:
+    """Print what a run that has ended leaves: its traceback to people, its result (or all of it) as data."""
     traceback = str((ended.error or {}).get("traceback") or "").strip()
     if "\n" in traceback and ended.state != "canceled":  # one line is what the sentence said
         out.talk(printable(traceback))
