@@ -544,3 +544,14 @@ def test_what_is_meant_for_the_test_and_not_for_the_run_goes_through() -> None:
 
         with pytest.raises(stop):
             simulate([job("0 0 * * *")], bodies={"job": body}, **DAY)
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+def test_a_run_of_the_same_node_that_another_cancels_ends_then(immediate: bool) -> None:
+    def stop(scheduler: Any) -> None:
+        scheduler.cancel(1, immediate=immediate)
+
+    jobs = [job("0 0 * * *"), {"name": "stop", "schedule": "30 0 * * *"}]
+    timeline = simulate(jobs, bodies={"stop": stop}, takes={"job": "2h"}, **DAY)
+    (long,) = timeline.of("job")
+    assert (long.state, long.ended) == ("canceled", from_iso("2026-01-01T00:30:00Z"))
