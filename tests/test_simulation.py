@@ -77,12 +77,13 @@ def test_an_after_end_schedule_counts_from_the_end_of_its_runs() -> None:
     assert starts == [f"{hour:02}:00" for hour in range(2, 24, 3)]
 
 
-def test_an_after_end_schedule_is_on_time_after_the_shortest_of_runs() -> None:
-    timeline = simulate(
-        [job("every 10s after end")], takes="200ms", start="2026-01-01", end="2026-01-01T00:00:31"
-    )
-    starts = [(entry.began or 0) - from_iso("2026-01-01T00:00:00Z") for entry in timeline]
-    assert starts == [10 * SECOND, 20_200_000, 30_400_000]
+def test_an_after_end_schedule_is_on_time_after_short_runs_and_after_long_ones() -> None:
+    for takes, expected in (("200ms", [10, 20.2, 30.4]), ("10500ms", [10, 30.5, 51])):
+        timeline = simulate(
+            [job("every 10s after end")], takes=takes, start="2026-01-01", end="2026-01-01T00:01"
+        )
+        starts = [(entry.began or 0) - from_iso("2026-01-01T00:00:00Z") for entry in timeline]
+        assert [start / SECOND for start in starts][:3] == expected
 
 
 def test_a_number_of_executions_is_the_end_of_a_job() -> None:
