@@ -4,7 +4,10 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
 
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
+    pytest_plugin  the fixtures, for whoever has pytest
     testing     for users' tests: a clock, simulate, the contract of stores
+    inline      one run in this process, for tests of jobs
+    client/     the verbs of the command line, for it and for Python: connect(url)
     simulation/ a node without processes, in a time of its own
     doctor      what keeps jobs, or one job, from running
     why         one sentence about any occurrence, and what it rests on
@@ -37,6 +40,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     definitions what a node holds at one moment; broken edits leave it as it was
     registry    the jobs we know: files, problems, names
     housekeeping  the jobs that come with jobrunner
+    added       the jobs that code has added
     discovery/  which files there are, and what their syntax tree says
     probe       asks a child about files that must be executed to be read
     config/     a dict becomes a job, or an error with file, line, key and value
@@ -76,6 +80,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     pace        how long runs usually take, and which is out of the ordinary
     plan        what is due and what becomes of it
     parameters  what a job's function takes, and whether what is given fits
+    stored      the settings, with what the state has of jobs
     facts       what the store knows of jobs, nodes and people
     model       the nouns
     shield      keeps SIGTERM from cutting something in two
@@ -96,16 +101,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobrunner.client import Client, connect
     from jobrunner.outcomes import Canceled, PermanentFailure, Skip
 
-__all__ = ["Canceled", "PermanentFailure", "Skip", "__version__"]
+__all__ = ["Canceled", "Client", "PermanentFailure", "Skip", "__version__", "connect"]
 __version__ = "0.1.0"
+
+
+_HOMES = {
+    "Canceled": "outcomes", "Client": "client", "PermanentFailure": "outcomes", "Skip": "outcomes",
+    "connect": "client",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """Load the public names when they are asked for: a command pays for what it uses."""
-    if name in ("Canceled", "PermanentFailure", "Skip"):
-        from jobrunner import outcomes
+    if name in _HOMES:
+        from importlib import import_module
 
-        return getattr(outcomes, name)
+        return getattr(import_module(f"jobrunner.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

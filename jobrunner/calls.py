@@ -12,7 +12,6 @@ from jobrunner.errors import BadArgument
 from jobrunner.link import Line
 
 LONGEST_NAME = 128  # characters of a job's name
-LONGEST_PARAM = 512  # characters of a param's name
 IDENTITY = "system"  # who a call acts for: the caller's identity is not inherited
 _LARGEST_ID = (1 << 63) - 1
 
@@ -25,8 +24,11 @@ class Scheduler:
     that names it, an unknown job UnknownJob.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, *, at_once: bool = False) -> None:
+        """With `at_once` all is immediate: of steps that are taken back each is noted for itself, so what
+        one has asked for must not hang on the others."""
         self._line = line
+        self._at_once = at_once
 
     def run_after(
         self, delay: float | timedelta | str, name: str, /, *,
@@ -56,10 +58,10 @@ class Scheduler:
         is a BadArgument.
         """
         self._line.check()
-        _check_flag(immediate)
+        terms.flag(immediate, "immediate")
         if not isinstance(run_id, int) or isinstance(run_id, bool) or not 0 < run_id <= _LARGEST_ID:
             raise BadArgument(f"run_id is {run_id!r:.100}: it must be the id of a run", argument="run_id")
-        if not immediate:
+        if not (immediate or self._at_once):
             self._effects.cancel(run_id)
         elif self._line.request("call.cancel", {"id": run_id})["state"] is None:
             raise BadArgument(f"run_id is {run_id}: there is no such run", argument="run_id")
@@ -74,8 +76,9 @@ class Scheduler:
     ) -> int:  # fmt: skip
         self._line.check()
         terms.name_of(name, "name", LONGEST_NAME)
-        _check_flag(immediate)
-        whole, size = _checked(params, more)
+        terms.flag(immediate, "immediate")
+        immediate = immediate or self._at_once
+        whole, size = terms.params_of(params, more)
         effects, booking = self._effects, object()
         self._book(booking, size)
         kept = False
@@ -102,27 +105,3 @@ class Scheduler:
                 said = f"params: those of this run's calls would have {together:,} bytes; 16 MiB is the most"
                 raise BadArgument(said, argument="params")
             effects.called.put(booking, size)
-
-
-def _check_flag(immediate: object) -> None:
-    if not isinstance(immediate, bool):
-        said = f"immediate is {immediate!r:.100}: it must be True or False"
-        hint = "a param of that name goes into params={'immediate': …}"
-        raise BadArgument(said, argument="immediate", hint=hint)
-
-
-def _checked(params: object, more: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """Return (the params of a call as plain JSON data, their size in bytes)."""
-    given = {} if params is None else params
-    if not isinstance(given, Mapping):
-        said = f"params is {params!r:.100}: it must be a dict of names and values"
-        hint = "a param of that name goes into params={'params': …}"
-        raise BadArgument(said, argument="params", hint=hint)
-    for name in {**given, **more}:
-        terms.name_of(name, "params", LONGEST_PARAM)
-    twice = next((name for name in more if name in given), None)
-    if twice is not None:
-        raise BadArgument(f"{twice} is both in params and a keyword argument", argument=twice)
-    merged = {**given, **more}
-    plain = {name: terms.plain(value, name, terms.LONGEST_PARAMS)[0] for name, value in merged.items()}
-    return plain, len(terms.params_text(plain).encode())

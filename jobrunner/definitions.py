@@ -17,6 +17,7 @@ from io import BytesIO
 from typing import Any
 
 from jobrunner import config as configs
+from jobrunner.added import is_added, place
 from jobrunner.clock import Clock
 from jobrunner.discovery.catalog import Gathered
 from jobrunner.discovery.files import digest, read_source
@@ -36,7 +37,8 @@ class Definitions:
 
     `sources` are texts by content hash: to be run instead of the files that jobs were once read from.
     `kept` names the jobs that are here although their file has a problem. `imported` are other files of
-    the project that computed configs came from.
+    the project that computed configs came from, or that added jobs are in. `lost` are added jobs that are
+    not among `jobs`, with their modules: those cannot be found here.
     """
 
     jobs: Mapping[str, Job]
@@ -44,6 +46,7 @@ class Definitions:
     sources: Mapping[str, str] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
     imported: tuple[str, ...] = ()
+    lost: Mapping[str, str] = field(default_factory=dict)
     settings: Settings
     only: Filter | None = None
     texts: Mapping[str, str] | None = None  # of all job files, by content hash; None: not asked for
@@ -79,11 +82,12 @@ def load(
 
 def of_registry(registry: Registry, only: Filter | None = None, *, keep_sources: bool = False) -> Definitions:
     """Return the definitions of a registry that somebody has loaded."""
-    jobs = _filtered((registry.find(each.name) for each in registry.summaries), only)
+    jobs = _filtered((registry.find(each.name) for each in _here(registry)), only)
     return Definitions(
         jobs={**jobs, **_own(registry)},
         problems=_problems(registry),
         imported=tuple(registry.imported()),
+        lost=registry.lost,
         settings=registry.settings,
         only=only,
         texts=_texts(jobs.values(), {}) if keep_sources else None,
@@ -115,9 +119,9 @@ class _Reload:
 
     def definitions(self) -> Definitions:
         before = self._before
-        new = _filtered(map(self._job, self._registry.summaries), before.only)
+        new = _filtered(map(self._job, _here(self._registry)), before.only)
         texts = None if before.texts is None else _texts(new.values(), before.texts)
-        late = {name for name, job in new.items() if texts is not None and job.content_hash not in texts}
+        late = {name for name, job in new.items() if self._is_late(job, texts)}
         held = self._held(late)
         jobs = {**{name: job for name, job in new.items() if name not in late}, **held}
         return replace(
@@ -125,8 +129,9 @@ class _Reload:
             jobs={**dict(sorted(jobs.items(), key=lambda pair: pair[0].casefold())), **_own(self._registry)},
             problems=self._problems,
             sources=_of(held.values(), before.texts or {}),
-            kept=tuple(name for name, job in held.items() if self._is_troubled(job.path)),
+            kept=tuple(name for name, job in held.items() if is_added(job) or self._is_troubled(job.path)),
             imported=tuple(self._registry.imported()),
+            lost=self._registry.lost,
             settings=self._registry.settings,
             texts=None if texts is None else _of(jobs.values(), {**(before.texts or {}), **texts}),
         )
@@ -140,8 +145,15 @@ class _Reload:
                 return old
         return self._registry.find(summary.name)
 
+    def _is_late(self, job: Job, texts: Mapping[str, str] | None) -> bool:
+        """Whether a text changed before it was read, or an unread file may yet have an added job's name."""
+        if not is_added(job):
+            return texts is not None and job.content_hash not in texts
+        old = self._before.jobs.get(job.name)
+        return old is not None and old.path in self._registry.unread
+
     def _held(self, late: Collection[str]) -> dict[str, Job]:
-        """Return the jobs that stay as they were; of `late` ones the new text changed before it was read."""
+        """Return the jobs that stay as they were; `late` ones cannot be taken over yet."""
         told = {each.name for each in self._registry.summaries} - set(late)
         names = {name.casefold() for name in told}
         return {
@@ -150,6 +162,8 @@ class _Reload:
         }  # fmt: skip
 
     def _stays(self, job: Job, late: Collection[str]) -> bool:
+        if is_added(job):
+            return place(job.name) in self._troubled and self._unclaimed(job)
         return job.name in late or job.path in self._registry.unread or self._is_troubled(job.path)
 
     def _is_troubled(self, path: str) -> bool:
@@ -159,8 +173,19 @@ class _Reload:
         folder = os.path.dirname(path)
         return folder != path and self._is_troubled(folder) and os.path.isdir(folder)
 
+    def _unclaimed(self, job: Job) -> bool:
+        """Whether what is wrong with an added job is its own config, and no file wants its name."""
+        return any(each.name == job.name and each.path == place(job.name) for each in self._problems)
+
     def _can_run(self, job: Job) -> bool:
+        if is_added(job):
+            return True  # its module is imported by each run
         return job.content_hash in (self._before.texts or {}) or digest(job.path) == job.content_hash
+
+
+def _here(registry: Registry) -> list[Summary]:
+    """Return the jobs that this process could run: of added ones those whose modules can be found."""
+    return [each for each in registry.summaries if each.name not in registry.lost]
 
 
 def _own(registry: Registry) -> dict[str, Job]:
@@ -191,7 +216,7 @@ def _texts(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str, str]:
     """Return the texts of job files by content hash; one that has changed since it was read has none."""
     found: dict[str, str] = {}
     for job in jobs:
-        if job.content_hash not in found:
+        if job.path and job.content_hash not in found:
             text = known.get(job.content_hash) or _text(job)
             if text is not None:
                 found[job.content_hash] = text

@@ -7,7 +7,9 @@ JobrunnerError                       1
 │   ├── ScheduleError                3   a schedule that cannot be used; quotes the field
 │   └── NotYetSupported              3   valid, but its behaviour comes with a later release
 ├── UnknownJob                       3   no such job; names near ones
+├── UnknownRun                       3   no run of that number: never there, or pruned
 ├── Refused                          4   busy, disabled, or another exclusive start
+├── NotEnded                         5   what was waited for has not ended in time
 ├── StateError                       7   the state file or database cannot be used
 └── ResolutionError                  1   the container has no such service; shows the chain that asked
 """
@@ -94,11 +96,25 @@ class UnknownJob(JobrunnerError):
     exit_code = 3
 
 
+class UnknownRun(JobrunnerError):
+    """No run of that number: never there, or pruned."""
+
+    code = "unknown-run"
+    exit_code = 3
+
+
 class Refused(JobrunnerError):
     """Asked for something that the present state forbids: busy, disabled, another exclusive start."""
 
     code = "refused"
     exit_code = 4
+
+
+class NotEnded(JobrunnerError, TimeoutError):
+    """What somebody waited for has not ended in the time that they had; it goes on."""
+
+    code = "not-ended"
+    exit_code = 5
 
 
 class StateError(JobrunnerError):

@@ -31,6 +31,14 @@ class JobUpdated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NotHeld(Event):
+    """An added job is not held here, for its module cannot be found; other nodes may hold it."""
+
+    job: str
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobOrphaned(Event):
     """The store knows a job that no file defines; its rows are kept."""
 

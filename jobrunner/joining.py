@@ -17,6 +17,7 @@ from jobrunner.events import (
     JobUpdated,
     KeptOld,
     Mended,
+    NotHeld,
     Reloaded,
     Skipped,
 )  # fmt: skip
@@ -54,6 +55,7 @@ class Joining:
             self._store.note(self._me.node, "node-start", None, f"pid {self._me.pid}", now)
             adopted = self.adopt(definitions, now)
             events: list[Event] = [JobAdded(name) for name in adopted.found.added if not is_ours(name)]
+            events += [NotHeld(name, module) for name, module in definitions.lost.items()]
             events += [JobUpdated(name, name in adopted.found.rescheduled) for name in adopted.found.updated]
             if alone:
                 events += self._scheduler.give_up(now, outage=True) + self._give_up_orphans(definitions, now)
@@ -109,17 +111,22 @@ class Joining:
     # -- what is gone --------------------------------------------------------------------------------
 
     def _give_up_orphans(self, definitions: Definitions, now: Instant) -> list[Event]:
-        """Let runs end that wait for a job which no file defines any more; nobody would start them."""
+        """Let runs end that wait for a job which nothing defines any more; nobody would start them."""
         if definitions.only is not None:  # then we do not know what all files define
             return []
         runs = [run for run in self._store.open_runs() if self._scheduler.job(run.job) is None]
-        return self._give_up(runs, now)
+        return self._give_up(self._undefined(runs), now)
 
     def _give_up_gone(self, names: Collection[str], now: Instant) -> list[Event]:
         """The same for jobs that we held until now, unless another node holds them still."""
         runs = [run for run in self._store.open_runs() if run.job in names] if names else []
         held = self._store.holders() if runs else {}
-        return self._give_up([run for run in runs if not held.get(run.job_id)], now)
+        return self._give_up(self._undefined([run for run in runs if not held.get(run.job_id)]), now)
+
+    def _undefined(self, runs: Sequence[Run]) -> list[Run]:
+        """Return all but the runs of added jobs: another node may hold these, or we ourselves soon."""
+        added = {each.name.casefold() for each in self._store.added_jobs()} if runs else set()
+        return [run for run in runs if run.job.casefold() not in added]
 
     def _give_up(self, runs: Iterable[Run], now: Instant) -> list[Event]:
         events: list[Event] = []
@@ -136,8 +143,9 @@ class Joining:
     def fail_calls(self, definitions: Definitions, now: Instant) -> list[Event]:
         """Let calls fail that are due and whose job is no more, anywhere."""
         events: list[Event] = []
-        for run in self._store.orphaned_calls(now) if definitions.only is None else ():
-            said = f"nothing defines the job {run.job} any more: its file is gone"
+        runs = self._store.orphaned_calls(now) if definitions.only is None else []
+        for run in self._undefined(runs):
+            said = f"nothing defines the job {run.job} any more: its file is gone, or it was removed"
             error = {"type": "UnknownJob", "message": said, "traceback": "", "phase": "import"}
             with self._store.transaction():
                 ended = self._store.fail_call(run.id, error, now)
@@ -167,7 +175,7 @@ class Joining:
 
     def _file(self, name: str) -> str:
         job = self._scheduler.job(name)
-        return job.file if job is not None else ""
+        return (job.file or job.target) if job is not None else ""
 
     def _note_once(self, action: str, job: str, detail: str, now: Instant) -> None:
         last = next((note for note in self._store.notes(job, limit=20) if note.job is not None), None)
@@ -208,6 +216,8 @@ def differences(before: Definitions, after: Definitions, adopted: Adopted) -> li
         if problem not in before.problems:
             held = problem.name if (problem.name or "").casefold() in kept else None
             events.append(KeptOld(held, problem) if held else FileBroken(problem))
+    lost = {name: module for name, module in after.lost.items() if before.lost.get(name) != module}
+    events += [NotHeld(name, module) for name, module in lost.items()]
     broken = {problem.path for problem in after.problems}
     mended = {problem.file: problem for problem in before.problems if problem.path not in broken}
     events += [Mended(file) for file in sorted(mended)]

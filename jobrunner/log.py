@@ -150,9 +150,13 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
         "info",
         f"{v.job} changed" + ("; its new schedule counts from now" if v.rescheduled else ""),
     ),
+    e.NotHeld: lambda v: (
+        "warning",
+        f"{v.job} is not held here: its module {v.module} cannot be found",
+    ),
     e.JobOrphaned: lambda v: (
         "warning",
-        f"{v.job} is an orphan: no file defines it any more; its history is kept",
+        f"{v.job} is an orphan: nothing defines it any more; its history is kept",
     ),
     e.FileBroken: _broken,
     e.Started: _started,

@@ -223,9 +223,10 @@ class Node:
         self._changed = self._store.definitions_changed() or self.place.rung or self._changed
         if self._changed:
             events += self._scheduler.load(self._clock.now()) + self._check_pause()
-            stored = self._store.overrides()
-            if stored != self._definitions.settings.stored:
-                self._reloading.ask(stored, self._clock.monotonic())
+            stored, added = self._store.overrides(), self._store.added_jobs()
+            held = self._definitions.settings
+            if (stored, added) != (held.stored, list(held.added)):
+                self._reloading.ask(stored, added, self._clock.monotonic())
             self._changed = False
         self.place.rung = False
         events += self._joining.fail_calls(self._definitions, self._clock.now())

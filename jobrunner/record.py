@@ -1,4 +1,4 @@
-"""A run as JSON has it, wherever it is told: camelCase, times ISO-8601 UTC with milliseconds."""
+"""A run, or a problem, as JSON has it anywhere: camelCase, times ISO-8601 UTC with milliseconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jobrunner.clock import Instant, to_iso
 
 if TYPE_CHECKING:  # `ls` has no runs to tell of, and need not know what one is
-    from jobrunner.model import Run
+    from jobrunner.model import Problem, Run
 
 Object = dict[str, Any]
 
@@ -57,4 +57,15 @@ def _counted(run: Run) -> Object:
         "count": run.count,
         "firstFor": iso(run.scheduled_for),
         "lastFor": iso(run.last_for or run.scheduled_for),
+    }
+
+
+def problem_object(problem: Problem) -> Object:
+    """Return a problem of a file or setting."""
+    return {
+        "job": problem.name,
+        "file": problem.file,
+        "line": problem.line,
+        "message": problem.message,
+        "hint": problem.hint,
     }

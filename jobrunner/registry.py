@@ -21,6 +21,7 @@ from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.settings import FILE, Settings
 
 if TYPE_CHECKING:
+    from jobrunner.added import Added
     from jobrunner.discovery.entries import Entry, JobEntry, Overrides
     from jobrunner.model import Job, Problem
 
@@ -41,15 +42,31 @@ class Registry:
         """
         return cls(settings, Catalog(settings, clock or SystemClock()))
 
-    @property
+    @cached_property
     def summaries(self) -> list[Summary]:
         """Return what lists need of each valid job, sorted by name, ignoring case."""
-        return self._catalog.summaries
+        if not self.settings.added:
+            return self._catalog.summaries
+        from jobrunner.discovery.summary import summarize
+
+        found = [*self._catalog.summaries, *map(summarize, self._added.jobs.values())]
+        return sorted(found, key=lambda each: each.name.casefold())
+
+    @cached_property
+    def _added(self) -> Added:
+        from jobrunner.added import merged
+
+        return merged(self.settings, self._catalog.summaries, self._catalog.problems)
+
+    @property
+    def lost(self) -> Mapping[str, str]:
+        """Return the added jobs whose modules cannot be found here, by name, with these modules."""
+        return self._added.lost if self.settings.added else {}
 
     @cached_property
     def problems(self) -> list[Problem]:
         """Return why files, configs, folders or overrides cannot be used, sorted by file and line."""
-        ours = self._overridden_wrongly()
+        ours = self._overridden_wrongly() + (self._added.problems if self.settings.added else [])
         if not (self._catalog.problems or self._catalog.missing):
             return ours
         from jobrunner.model import Problem
@@ -116,8 +133,9 @@ class Registry:
         return Overrides(self.settings)
 
     def imported(self) -> list[str]:
-        """Return the other files of the project that computed configs came from, sorted."""
-        return sorted({path for entry in self._catalog.entries() for path in entry["files"]})
+        """Return the other files that configs came from, and those of added jobs' modules, sorted."""
+        found = {path for entry in self._catalog.entries() for path in entry["files"]}
+        return sorted(found.union(self._added.files) if self.settings.added else found)
 
     @property
     def unread(self) -> frozenset[str]:
@@ -148,6 +166,8 @@ class Registry:
         known = self.summary(name).name
         if housekeeping.is_ours(known):
             return self.built_in[known]
+        if self.settings.added and known in self._added.jobs:
+            return self._added.jobs[known]
         if known not in self._built:
             entry, job = self._entry_of[known.casefold()]
             self._built[known] = build(entry, job, self.settings, self._overrides)

@@ -7,7 +7,7 @@ read in a child, and what is known by then is handed out; a broken edit leaves i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,15 +19,16 @@ from jobrunner.errors import ConfigError
 from jobrunner.events import AtNextStart, Event, FileBroken
 from jobrunner.model import Problem
 from jobrunner.settings import FILE, Settings
+from jobrunner.store.values import AddedJob
 from jobrunner.watching import Quiet, Watch
 from jobrunner.workplace import Workplace
 
 FILES = (FILE, "services.py", hooksfile.NAME)
 RETRY = 5.0  # seconds until a process is asked for again
-FIXED = ("project", "folders", "state", "slots", "node", "machine", "stored", "explicit", "grace")
+FIXED = ("project", "folders", "state", "slots", "node", "machine", "stored", "added", "explicit", "grace")
 
 
-SILENT = ("stored", "explicit")  # these are not written in jobrunner.yaml
+SILENT = ("stored", "added", "explicit")  # these are not written in jobrunner.yaml
 
 
 class Reloading:
@@ -67,9 +68,12 @@ class Reloading:
         if self._watch is not None:
             self._watch.close()
 
-    def ask(self, stored: Mapping[str, Mapping[str, Any]], now: float) -> None:
-        """Somebody has overridden keys of jobs: read them all with these. `now` is monotonic seconds."""
-        self._settings = replace(self._settings, stored=stored)
+    def ask(self, stored: Mapping[str, Mapping[str, Any]], added: Sequence[AddedJob], now: float) -> None:
+        """Somebody has overridden keys of jobs, or added some: read them all with these.
+
+        `now` is monotonic seconds.
+        """
+        self._settings = replace(self._settings, stored=stored, added=added)
         self._quiet.note(now)
 
     def look(self, now: float) -> None:

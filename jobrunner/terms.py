@@ -15,6 +15,7 @@ from jobrunner.errors import BadArgument
 
 FARTHEST = 5 * 366 * DAY  # from now, either way
 MOST_CALLS = 1000  # of one run
+LONGEST_PARAM = 512  # characters of a param's name
 LONGEST_PARAMS = 4 * 1024 * 1024  # bytes of one call's params, as JSON
 DEEPEST = 100  # levels of lists and dicts in a value
 MOST_BYTES = 16 * 1024 * 1024  # of the params of all calls of one run
@@ -35,8 +36,25 @@ def delay(value: object) -> int:
     return micros
 
 
-def moment(value: object) -> Instant:
-    """Return the instant of an aware datetime, or of seconds since 1970.
+def length(value: object, argument: str) -> int:
+    """Return the microseconds of a length of time, in what `delay` takes. Raises BadArgument."""
+    try:
+        return durations.parse(value)
+    except ValueError as error:
+        raise BadArgument(f"{argument} is {value!r:.100}: {error}", argument=argument) from None
+
+
+def flag(value: object, argument: str) -> bool:
+    """Return what must be True or False; a param may be meant that is called like it."""
+    if not isinstance(value, bool):
+        said = f"{argument} is {value!r:.100}: it must be True or False"
+        hint = f"a param of that name goes into params={{{argument!r}: …}}"
+        raise BadArgument(said, argument=argument, hint=hint)
+    return value
+
+
+def moment(value: object, argument: str = "when") -> Instant:
+    """Return the instant of an aware datetime, or of seconds since 1970; `argument` is its name.
 
     Raises BadArgument for a naive datetime, for it names no moment, and for everything else.
     """
@@ -44,14 +62,13 @@ def moment(value: object) -> Instant:
         try:
             return from_datetime(value)
         except ValueError:
-            said = f"when is {value.isoformat()}, which has no time zone and so names no moment"
-            raise BadArgument(
-                said, argument="when", hint="datetime.now(UTC), or .replace(tzinfo=…)"
-            ) from None
+            said = f"{argument} is {value.isoformat()}, which has no time zone and so names no moment"
+            hint = "datetime.now(UTC), or .replace(tzinfo=…)"
+            raise BadArgument(said, argument=argument, hint=hint) from None
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return round(value * SECOND)
-    said = f"when is {value!r:.100}: it must be an aware datetime, or seconds since 1970"
-    raise BadArgument(said, argument="when")
+    said = f"{argument} is {value!r:.100}: it must be an aware datetime, or seconds since 1970"
+    raise BadArgument(said, argument=argument)
 
 
 def within_reach(at: Instant, now: Instant) -> Instant:
@@ -63,6 +80,26 @@ def within_reach(at: Instant, now: Instant) -> Instant:
             said = f"{at / SECOND:g} s after 1970"
         raise BadArgument(f"when is {said}: that is more than five years from now", argument="when")
     return max(at, now)
+
+
+def params_of(params: object, more: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return (the params of a call as plain JSON data, their size in bytes).
+
+    They are those in `params`, a mapping or None, and `more`. Raises BadArgument, naming the param.
+    """
+    given = {} if params is None else params
+    if not isinstance(given, Mapping):
+        said = f"params is {params!r:.100}: it must be a dict of names and values"
+        hint = "a param of that name goes into params={'params': …}"
+        raise BadArgument(said, argument="params", hint=hint)
+    for name in {**given, **more}:
+        name_of(name, "params", LONGEST_PARAM)
+    twice = next((name for name in more if name in given), None)
+    if twice is not None:
+        raise BadArgument(f"{twice} is both in params and a keyword argument", argument=twice)
+    merged = {**given, **more}
+    found = {name: plain(value, name, LONGEST_PARAMS)[0] for name, value in merged.items()}
+    return found, len(params_text(found).encode())
 
 
 def params_text(params: Mapping[str, Any]) -> str:

@@ -62,7 +62,7 @@ def watched(tmp_path: Path, said: list[Event]) -> Reloading:
 
 
 def _asked(watched: Reloading) -> None:
-    watched.ask({}, 0.0)
+    watched.ask({}, [], 0.0)
     assert watched.turn(1.0) is None
 
 

@@ -23,6 +23,9 @@ FAMILIES = {  # family -> command -> (module, what it does)
     "Run jobs": {
         "start": ("start", "Run the schedule until told to stop."),
         "run": ("byhand", "Run one job here and now."),
+        "trigger": ("calling", "Have the running nodes run a job at the soonest."),
+        "at": ("calling", "Have a job run once, at a moment."),
+        "in": ("calling", "Have a job run once, after a delay."),
         "exec": ("execute", "Run any Python file with the project's services."),
     },
     "Look": {
@@ -44,6 +47,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
         "pause": ("control", "Let all schedules stand still."),
         "resume": ("control", "Let them go on."),
         "set": ("setting", "Override keys of a job without touching its file."),
+        "complete": ("completing", "Complete a step that a run waits for."),
         "cancel": ("cancel", "Let runs end, or never start."),
         "reset": ("control", "Let a job start over."),
         "forget": ("control", "Delete all about a job whose file is gone."),
@@ -57,10 +61,11 @@ FAMILIES = {  # family -> command -> (module, what it does)
     },
 }
 LATER = {  # commands of later versions
-    "at", "complete", "in", "nodes", "state", "top", "trigger", "ui",
+    "nodes", "state", "top", "ui",
 }  # fmt: skip
 OURS = {
     "exec": "exec_",
+    "in": "in_",
     "next": "next_",
     "set": "set_",
 }  # functions that may not be called as their commands are

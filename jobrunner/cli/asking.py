@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobrunner.errors import BadRequest, ConfigError
+from jobrunner.errors import BadRequest, ConfigError, StateError
+from jobrunner.stored import with_added
 
 if TYPE_CHECKING:
     from jobrunner.settings import Settings
@@ -91,6 +92,13 @@ class Asked:
 
         return self.open(settings, create=False) if exists(settings.state) else None
 
+    def told(self) -> Settings:
+        """Return the settings with the added jobs, as far as the state can be read."""
+        settings = self.settings()
+        with suppress(StateError), self.look(settings) as store:
+            return with_added(settings, store)
+        return settings
+
     @contextmanager
     def look(self, settings: Settings) -> Iterator[Store | None]:
         """Open the state as `state` does, and close it."""
@@ -108,11 +116,6 @@ class Asked:
         return open_store(
             settings.state, create=create, patience=patience, allow_network_fs=settings.allow_network_fs
         )
-
-
-def with_stored(settings: Settings, store: Store | None) -> Settings:
-    """Return the settings with what `set` has stored of jobs, as it lies over the files."""
-    return settings if store is None else replace(settings, stored=store.overrides())
 
 
 class Verb(click.Command):

@@ -11,7 +11,7 @@ import click
 
 from jobrunner import status
 from jobrunner.cli import out, params, report
-from jobrunner.cli.asking import Asked, JobName, Length, Text, with_stored
+from jobrunner.cli.asking import Asked, JobName, Length, Text
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
@@ -19,8 +19,10 @@ from jobrunner.events import Draining, Event, Output
 from jobrunner.log import one_line, printable, sentence
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
+from jobrunner.stored import with_stored
 
-EXIT = {"succeeded": 0, "skipped": 0, "timed_out": 5, "canceled": 6}  # all else: the job failed
+# all else: the job failed; one that waits has done so far what it should
+EXIT = {"succeeded": 0, "skipped": 0, "waiting": 0, "timed_out": 5, "canceled": 6}
 INTERRUPTED = 130
 GRACE = 2 * SECOND  # unless somebody said how long: a person waits here
 ASKED = "info", "the job was asked to end; a second Ctrl-C kills it"
@@ -98,7 +100,7 @@ def run(
     would be refused.
 
     \b
-    Exit code: 0 it succeeded or skipped, 1 it failed, 2 usage, 3 unknown job, or a file or setting
+    Exit code: 0 it succeeded, skipped or waits, 1 it failed, 2 usage, 3 unknown job, or a file or setting
     that cannot be used, 4 it is running already, 5 it timed out, 6 it was canceled, 7 the state
     cannot be used, 130 interrupted.
     """
@@ -142,7 +144,7 @@ def perform(
     finally:
         speaker.end()
         store.close()
-    _print(ended, as_json=as_json)
+    tell(ended, as_json=as_json)
     _say_what_lacks(job, given, ended)
     return INTERRUPTED if once.interrupted and ended.state == "canceled" else EXIT.get(ended.state, 1)
 
@@ -167,10 +169,15 @@ def _say_if_resting(reason: str | None) -> None:
         out.talk(f"note: it would not run by its schedule ({one_line(reason)}); running it by hand")
 
 
-def _print(ended: Run, *, as_json: bool) -> None:
+def tell(ended: Run, *, as_json: bool) -> None:
+    """Print what a run that has ended leaves: its traceback to people, its result (or all of it) as data."""
     traceback = str((ended.error or {}).get("traceback") or "").strip()
     if "\n" in traceback and ended.state != "canceled":  # one line is what the sentence said
         out.talk(printable(traceback))
+    if ended.state == "waiting":
+        out.talk(
+            f"note: after `jobrunner complete {ended.id} STEP` a running `jobrunner start` goes on with it"
+        )
     if ended.truncated:
         out.talk("warning: the result was no JSON, or too large: this is a shortened text of it")
     if as_json:

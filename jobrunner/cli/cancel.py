@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import click
@@ -13,19 +14,21 @@ import click
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.app import say_error
 from jobrunner.cli.asking import Asked, JobName, Text, Verb
-from jobrunner.cli.desk import AS, JSON, Object, actor, ring
+from jobrunner.cli.desk import AS, JSON, Object
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.past import find_run, is_run
 from jobrunner.cli.render import many
-from jobrunner.clock import Instant, SystemClock
-from jobrunner.errors import BadRequest, JobrunnerError, Refused
+from jobrunner.client import orders
+from jobrunner.client.orders import Canceled
+from jobrunner.clock import Instant
+from jobrunner.errors import BadRequest, Refused
 from jobrunner.log import one_line
 from jobrunner.model import OPEN, Run, State
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.stored import with_added
 
-BATCH = 500  # runs in one transaction: nodes want the lock, too
 LOOK_EVERY = 0.1  # seconds, while we wait for runs to end
 
 
@@ -85,10 +88,10 @@ def cancel(
         if not (yes or not everything or _agreed(len(willing))):
             out.talk("nothing was canceled")
             return 0
-        ended = Canceling(settings, store, actor(user)).all(willing)
+        ended = orders.cancel(settings, store, user, willing)
         if wait:
-            ended = [(run, _wait(store, settings, run)) for run, _ in ended]
-        deaf = nodes.forsaken(store, settings, [replace(run, state=state) for run, state in ended])
+            ended = [each._replace(state=_wait(store, settings, each.run)) for each in ended]
+        deaf = nodes.forsaken(store, settings, [replace(each.run, state=each.state) for each in ended])
     finally:
         store.close()
     _tell(ended, deaf, as_json=as_json)
@@ -136,7 +139,9 @@ def _willing(
     found: Sequence[Run], settings: Settings, store: Store, which: Which, *, force: bool
 ) -> list[Run]:
     """Return the runs that may be canceled. Raises Refused for one that was named and may not be."""
-    guarded = set() if force else _guarded(found, settings, store)
+    guarded = (
+        set() if force else orders.guarded(found, partial(Registry.load, with_added(settings, store)), store)
+    )
     left = [run for run in found if run.state in OPEN and run.job_id in guarded]
     if not left:
         return list(found)
@@ -149,54 +154,9 @@ def _guards(run: Run) -> str:
     return f"{run.job} says cancellable: false (run {run.id})"
 
 
-def _guarded(found: Sequence[Run], settings: Settings, store: Store) -> set[int]:
-    """Return the jobs whose runs are not to be canceled: as registered, else as their files say."""
-    known = {each.job_id: each.config.get("cancellable", True) for each in store.definitions()}
-    registry = Registry.load(settings)
-    for run in found:
-        if run.job_id not in known:
-            try:
-                known[run.job_id] = registry.find(run.job).cancellable
-            except JobrunnerError:  # nobody says no
-                known[run.job_id] = True
-    return {job_id for job_id, may in known.items() if may is False}
-
-
 def _agreed(number: int) -> bool:
     """Ask a person; a script has said what it wants."""
     return not sys.stdin.isatty() or click.confirm(f"Cancel {many(number, 'run')}?", err=True)
-
-
-class Canceling:
-    """Cancels runs, a batch in a transaction, and wakes the nodes after each."""
-
-    def __init__(self, settings: Settings, store: Store, who: str) -> None:
-        self._settings = settings
-        self._store = store
-        self._who = who
-
-    def all(self, runs: Sequence[Run]) -> list[tuple[Run, State]]:
-        """Cancel these; returns each with the state that it is in now."""
-        return [
-            each for start in range(0, len(runs), BATCH) for each in self._batch(runs[start : start + BATCH])
-        ]
-
-    def _batch(self, runs: Sequence[Run]) -> list[tuple[Run, State]]:
-        with self._store.transaction():
-            found = list(self._each(runs))
-        ring(self._settings)
-        return found
-
-    def _each(self, runs: Sequence[Run]) -> Iterator[tuple[Run, State]]:
-        now = SystemClock().now()
-        for before in runs:
-            run = self._store.run(before.id)
-            state = self._store.cancel(before.id, now)
-            if run is not None and state is not None:  # it may be pruned by now
-                if run.state == "pending" or (run.state == "running" and run.asked is None):
-                    action = "canceled" if run.state == "pending" else "cancel-asked"
-                    self._store.note(self._who, action, run.job, f"run {run.id}", now)
-                yield run, state
 
 
 def _wait(store: Store, settings: Settings, run: Run) -> State:
@@ -210,17 +170,22 @@ def _wait(store: Store, settings: Settings, run: Run) -> State:
         time.sleep(LOOK_EVERY)
 
 
-def _tell(ended: Sequence[tuple[Run, State]], deaf: Mapping[int, str], *, as_json: bool) -> None:
+def _tell(ended: Sequence[Canceled], deaf: Mapping[int, str], *, as_json: bool) -> None:
     if as_json:
-        out.json_document([_object(run, state) for run, state in ended])
+        out.json_document([_object(each) for each in ended])
         return
-    for run, state in ended:
-        said = one_line(deaf[run.id]) if run.id in deaf else _words(run, state)
+    for each in ended:
+        run = each.run
+        said = one_line(deaf[run.id]) if run.id in deaf else _words(run, each.state)
         out.line(f"run {run.id} of {one_line(run.job)}: {said}")
+        for call in each.calls:
+            out.line(f"run {call.id} of {one_line(call.job)}: canceled with it, before it started")
 
 
-def _object(run: Run, state: State) -> Object:
-    return {"id": run.id, "job": run.job, "was": run.state, "is": state}
+def _object(canceled: Canceled) -> Object:
+    run = canceled.run
+    calls = [call.id for call in canceled.calls]
+    return {"id": run.id, "job": run.job, "was": run.state, "is": canceled.state, "calls": calls}
 
 
 def _words(run: Run, state: State) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from jobrunner.added import is_added, shown
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import problem_object
@@ -65,7 +66,7 @@ def _look(
 ) -> tuple[Mapping[str, Job], list[Problem], list[Problem]]:
     """Return (jobs, problems, warnings); settings that cannot be used are a problem like any other."""
     try:
-        settings = asked.settings()
+        settings = asked.told()
     except ConfigError as error:
         if error.file is None:
             raise
@@ -136,12 +137,18 @@ def prove(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
     from jobrunner import probe
 
     found = services_problems(settings)  # what is wrong with them is said once, by no job again
-    asked = [job for job in jobs if job.path]
+    asked = [job for job in jobs if job.path or is_added(job)]
     answers = probe.ask_all([request(job, settings) for job in asked], settings.import_limit / SECOND)
     for job, answer in zip(asked, answers, strict=True):
         problems = [one for one in said(answer) if not _is_asked_for(one, job)]
-        found += [_problem(_advised(one), job.file, job.name, job.line) for one in problems]
+        found += [_of_job(_advised(one), job) for one in problems]
     return found
+
+
+def _of_job(said: Mapping[str, Any], job: Job) -> Problem:
+    if is_added(job):  # the line would be one of its module
+        return Problem(shown(job.name), None, str(said["message"]), said.get("hint"), job.name)
+    return _problem(said, job.file, job.name, job.line)
 
 
 def _is_asked_for(said: Mapping[str, Any], job: Job) -> bool:
@@ -151,6 +158,8 @@ def _is_asked_for(said: Mapping[str, Any], job: Job) -> bool:
     """
     if job.schedule is not None or said.get("source") != "missing" or said["near"]:
         return False
+    if job.parameters is None:  # nobody has read what the function of an added job takes
+        return is_added(job)
     return any(one.name == said["parameter"] and is_param(one) for one in job.parameters or ())
 
 

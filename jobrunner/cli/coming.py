@@ -12,7 +12,7 @@ import click
 
 from jobrunner import status
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
+from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import Object
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import local, many, relative
@@ -24,6 +24,7 @@ from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule, parse
 from jobrunner.settings import Settings
 from jobrunner.status import Known
+from jobrunner.stored import with_stored
 
 MINUS = re.compile(r"-[^A-Za-z-]\S* ")
 Coming = tuple[Instant, str]  # when, which job

@@ -56,7 +56,7 @@ def names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
     asked = ctx.find_object(Asked) or Asked()
     try:
-        known = report.names(asked.settings())
+        known = report.names(asked.told())
     except (JobrunnerError, OSError):
         return []
     wanted = incomplete.casefold()

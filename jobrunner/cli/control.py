@@ -7,15 +7,15 @@ import click
 from jobrunner import status
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
-from jobrunner.cli.desk import AS, JSON, REASON, Desk, Object, Target, because, desk
+from jobrunner.cli.desk import AS, JSON, REASON, Object, Target, desk
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.render import many, when
+from jobrunner.client import changes
 from jobrunner.clock import to_iso
 from jobrunner.errors import Refused
 from jobrunner.facts import JobFacts, Pause
 from jobrunner.log import one_line
 from jobrunner.registry import Registry
-from jobrunner.settings import Settings
 from jobrunner.store import exists
 
 NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...", type=JobName())
@@ -62,7 +62,7 @@ def _say_enabled(
     as_json: bool,
 ) -> None:
     with desk(asked, user, names) as at:
-        found = [_enable(at, target, reason, enabled=enabled) for target in at.targets(names)]
+        found = [changes.enable_one(at, target, reason, enabled=enabled) for target in at.targets(names)]
     if as_json:
         out.json_document(found)
         return
@@ -70,26 +70,6 @@ def _say_enabled(
         before, after = _words(each["was"]), _words(each["is"])
         was, now = ("is", " already") if before == after else (f"was {before}, is", "")
         out.line(one_line(f"{each['id']} {was} {after}{now}"))
-
-
-def _enable(at: Desk, target: Target, reason: str | None, *, enabled: bool) -> Object:
-    """Enable or disable one job; whoever says again what holds, without a reason, changes no reason."""
-    fact = target.fact
-    before = _enabled(target, fact, at.settings)
-    if fact.enabled_override is not enabled or reason or (enabled and fact.consecutive_failures):
-        at.store.set_enabled(fact.id, enabled, because(at.actor, reason), at.now)
-        at.note("enabled" if enabled else "disabled", target.name, reason or "")
-    return {
-        "id": target.name, "was": before, "is": _enabled(target, at.again(target.name), at.settings)
-    }  # fmt: skip
-
-
-def _enabled(target: Target, fact: JobFacts, settings: Settings) -> Object:
-    if target.job is not None:
-        enabled, reason = status.enablement(target.job, fact, settings)
-    else:
-        enabled, reason = fact.enabled_override is not False, fact.enabled_reason
-    return {"enabled": enabled, "enabledReason": reason}
 
 
 def _words(found: Object) -> str:
@@ -108,9 +88,7 @@ def pause(asked: Asked, reason: str | None, user: str | None, as_json: bool) -> 
     What is due is skipped, and recorded. Runs that are under way go on, and `run` works.
     """
     with desk(asked, user) as at:
-        changed = at.store.pause(at.actor, reason, at.now)
-        if changed:
-            at.note("paused", None, reason or "")
+        changed = changes.pause(at, reason)
         found, now = at.store.paused(), at.now
     assert found is not None
     if as_json:
@@ -136,9 +114,7 @@ def resume(asked: Asked, user: str | None, as_json: bool) -> None:
     settings = asked.settings()
     if exists(settings.state):  # without one there is nothing to make it for
         with desk(asked, user) as at:
-            before = at.store.paused()
-            if at.store.resume(at.now):
-                at.note("resumed", None, "")
+            before = changes.resume(at)
     if as_json:
         out.json_document({"paused": False, **_pause_object(before), "changed": before is not None})
     elif before is None:
@@ -208,10 +184,10 @@ def forget(asked: Asked, name: str, user: str | None, as_json: bool) -> None:
 
 def _refuse_defined(target: Target, registry: Registry) -> None:
     """Raise Refused while a file defines the job, were it a broken one."""
-    file = target.job.file if target.job is not None else None
+    file = (target.job.file or "code that has added it") if target.job is not None else None
     for problem in registry.problems:
         if problem.file == target.fact.file or (problem.name or "").casefold() == target.name.casefold():
             file = file or problem.file
     if file is not None:
-        hint = f"remove it from the file first; `jobrunner disable {target.name}` keeps it from running"
+        hint = f"remove it there first; `jobrunner disable {target.name}` keeps it from running"
         raise Refused(f"{target.name} cannot be forgotten: {file} defines it", hint=hint)

@@ -1,92 +1,25 @@
-"""Where people change what nodes go by: who asks, of which jobs, and what is told to whom afterwards."""
+"""Where commands change what nodes go by: the options that they share, and the open state."""
 
 from __future__ import annotations
 
-import getpass
-import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
 
 import click
 
-from jobrunner import presence
 from jobrunner.cli.asking import Asked, Text
-from jobrunner.clock import Instant, SystemClock
-from jobrunner.errors import ConfigError, UnknownJob
-from jobrunner.facts import JobFacts
-from jobrunner.log import one_line
-from jobrunner.model import Job
+from jobrunner.client.desk import Desk, Target, actor, because, read, ring, writing
+from jobrunner.record import Object
 from jobrunner.registry import Registry
-from jobrunner.settings import Settings
-from jobrunner.store.base import Store
+from jobrunner.stored import with_added
+
+__all__ = [
+    "AS", "JSON", "REASON", "Desk", "Object", "Target", "actor", "because", "desk", "ring",
+]  # fmt: skip
 
 AS = click.option("--as", "user", type=Text(), metavar="USER", help="Who asks, for the audit trail.")
 REASON = click.option("--reason", type=Text(), metavar="R", help="Why; ls and the audit trail show it.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what changed as JSON.")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A job that somebody wants to change; `job` is None when no file that can be used defines it."""
-
-    fact: JobFacts
-    job: Job | None
-
-    @property
-    def name(self) -> str:
-        """Its name, as the state has it."""
-        return self.fact.name
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """An open state, what the files say of jobs that were named, who asks, and when."""
-
-    settings: Settings
-    store: Store
-    registry: Registry | None
-    actor: str
-    now: Instant
-
-    @property
-    def files(self) -> Registry:
-        """Return what the files say, as read before the transaction: to read them may take seconds."""
-        assert self.registry is not None, "a desk that is asked for jobs is opened with their names"
-        return self.registry
-
-    def targets(self, names: Sequence[str]) -> list[Target]:
-        """Return the jobs of these names, each once; one that the state does not know yet is enrolled."""
-        once = {name.casefold(): name for name in names}
-        return [self._target(name) for name in once.values()]
-
-    def target(self, name: str) -> Target:
-        """Return one job."""
-        return self.targets([name])[0]
-
-    def _target(self, name: str) -> Target:
-        fact = self.store.job(name)
-        try:
-            job = self.files.find(name)
-        except (UnknownJob, ConfigError):
-            if fact is None:
-                raise
-            return Target(fact, None)
-        if fact is None:
-            self.store.enroll(job, self.now)
-        return Target(self.again(job.name), job)
-
-    def again(self, name: str) -> JobFacts:
-        """Return a job's facts as they are now."""
-        fact = self.store.job(name)
-        assert fact is not None  # it was enrolled, and our transaction is open
-        return fact
-
-    def note(self, action: str, job: str | None, detail: str) -> None:
-        """Write a line of the audit trail."""
-        self.store.note(self.actor, action, job, one_line(detail), self.now)
 
 
 @contextmanager
@@ -97,7 +30,8 @@ def desk(asked: Asked, user: str | None, names: Sequence[str] = ()) -> Iterator[
     are the jobs that the desk will be asked for.
     """
     settings = asked.settings()
-    registry = _read(settings, names) if names else None
+    with asked.look(settings) as seen:
+        registry = read(Registry.load(with_added(settings, seen)), names) if names else None
     store = asked.state(settings)
     if store is None:
         if registry is not None:
@@ -105,42 +39,7 @@ def desk(asked: Asked, user: str | None, names: Sequence[str] = ()) -> Iterator[
                 registry.summary(name)
         store = asked.open(settings)
     try:
-        with store.transaction():
-            yield Desk(settings, store, registry, actor(user), SystemClock().now())
-        ring(settings)
+        with writing(settings, store, user, registry) as at:
+            yield at
     finally:
         store.close()
-
-
-def _read(settings: Settings, names: Sequence[str]) -> Registry:
-    """Read all that may have to be executed to be read: nodes wait for whoever has the state's lock."""
-    registry = Registry.load(settings)
-    for name in names:
-        with suppress(UnknownJob, ConfigError):  # said when the state was asked, too
-            registry.find(name)
-    return registry
-
-
-def ring(settings: Settings) -> None:
-    """Wake all nodes: what they go by has changed."""
-    presence.ring(Path(settings.state_folder) / "nodes")
-
-
-def actor(user: str | None) -> str:
-    """Return who asks: as told, else user@host, whatever of it can be found out."""
-    return user or f"{_user()}@{platform.node() or 'localhost'}"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a user id without a name, as containers have them
-        return "unknown"
-
-
-def because(who: str, reason: str | None) -> str:
-    """Return who did something, and why: `by ana: too slow`."""
-    return f"by {who}" + (f": {reason}" if reason else "")
-
-
-Object = dict[str, Any]

@@ -9,7 +9,7 @@ import click
 from jobrunner import doctor as checks
 from jobrunner import vitals
 from jobrunner.cli import nodes, out, report
-from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
+from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.why import find, gathered
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.doctor import Finding
@@ -18,6 +18,7 @@ from jobrunner.log import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.stored import with_stored
 
 
 @click.command(cls=Verb, epilog="jobrunner doctor\njobrunner doctor report --json")

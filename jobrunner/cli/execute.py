@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli import params
-from jobrunner.cli.asking import Asked, Length, Text, with_stored
+from jobrunner.cli.asking import Asked, Length, Text
 from jobrunner.errors import BadArgument
+from jobrunner.stored import with_stored
 
 
 @click.command(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked
-from jobrunner.cli.board import Line
 from jobrunner.cli.byhand import EXIT
 from jobrunner.cli.past import (
     HEAD,
@@ -25,6 +24,7 @@ from jobrunner.cli.past import (
     why,
 )
 from jobrunner.cli.render import facts, facts_text, plain, progress_words
+from jobrunner.client.board import Line
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.model import ENDED, Run
 from jobrunner.settings import Settings

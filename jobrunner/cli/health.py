@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from jobrunner.cli import out
-from jobrunner.cli.asking import Asked, Length, Verb, with_stored
+from jobrunner.cli.asking import Asked, Length, Verb
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.render import many
 from jobrunner.clock import SECOND, SystemClock
 from jobrunner.errors import StateError
+from jobrunner.stored import with_stored
 
 PATIENCE = 2.0  # seconds that a locked state is waited for: a probe has a time-out of its own
 

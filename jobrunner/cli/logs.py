@@ -11,8 +11,8 @@ import click
 
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
-from jobrunner.cli.past import UnknownRun, find_run, is_run, newest_run, why
-from jobrunner.errors import BadRequest
+from jobrunner.cli.past import find_run, is_run, newest_run, why
+from jobrunner.errors import BadRequest, UnknownRun
 from jobrunner.log import printable
 from jobrunner.model import ENDED, Run
 from jobrunner.settings import Settings

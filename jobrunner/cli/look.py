@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
-from jobrunner.cli.board import Board, Line, job_object
+from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.render import Row, lasting, many, progress_words, relative, table
+from jobrunner.client.board import Board, Line, job_object
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import UnknownJob
 from jobrunner.housekeeping import is_ours
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.status import Known
+from jobrunner.stored import with_stored
 
 if TYPE_CHECKING:
     from jobrunner.store.base import Store

@@ -8,28 +8,22 @@ from typing import Any
 import click
 
 from jobrunner.cli import nodes, out, report
-from jobrunner.cli.asking import Asked, JobName, Text, Verb, with_stored
-from jobrunner.cli.board import Board, Line, job_object
+from jobrunner.cli.asking import Asked, JobName, Text, Verb
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import facts, many, progress_words, table, when
+from jobrunner.client.board import Board, Line, job_object
 from jobrunner.clock import Instant, SystemClock
-from jobrunner.errors import BadRequest, JobrunnerError, UnknownJob
+from jobrunner.errors import BadRequest, UnknownJob, UnknownRun
 from jobrunner.housekeeping import is_ours
 from jobrunner.log import brief, one_line, printable, reason
 from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
+from jobrunner.stored import with_stored
 
 HEAD = ("RUN", "JOB", "STATE", "TRIGGER", "SCHEDULED", "STARTED", "TOOK", "WHY")
-
-
-class UnknownRun(JobrunnerError):
-    """No run of that number: never there, or pruned."""
-
-    code = "unknown-run"
-    exit_code = 3
 
 
 @click.command(

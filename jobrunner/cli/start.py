@@ -14,7 +14,7 @@ from jobrunner import __version__, durations, status
 from jobrunner import events as e
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.app import not_yet
-from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb, with_stored
+from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb
 from jobrunner.cli.render import many, relative
 from jobrunner.clock import SystemClock, to_iso
 from jobrunner.definitions import Definitions, Filter, of_registry
@@ -25,6 +25,7 @@ from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.stored import with_stored
 
 NODE_PATIENCE = 1.0  # seconds: a node has time-outs to keep while somebody else holds the state
 

@@ -12,7 +12,7 @@ import click
 from jobrunner import stats as statistics
 from jobrunner import status, vitals
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
+from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import table, when
@@ -26,6 +26,7 @@ from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.stats import Spread, Stats
 from jobrunner.store.base import Figure, Store
+from jobrunner.stored import with_stored
 
 WINDOW = 30 * DAY
 HEAD = (

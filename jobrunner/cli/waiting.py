@@ -10,9 +10,10 @@ import click
 
 from jobrunner import status
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Verb, with_stored
+from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.render import table, when
+from jobrunner.client import orders
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import JobrunnerError
 from jobrunner.log import one_line
@@ -20,11 +21,12 @@ from jobrunner.model import Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.stored import with_stored
 
 if TYPE_CHECKING:
     from jobrunner.model import Job
 
-HEAD = ("RUN", "JOB", "TRIGGER", "DUE", "ATTEMPT", "PARAMS", "WAITS FOR")
+HEAD = ("RUN", "JOB", "TRIGGER", "DUE", "ATTEMPT", "PARAMS", "FROM", "WAITS FOR")
 
 
 @click.command(cls=Verb, epilog="jobrunner pending\njobrunner pending --job sync-orders --json")
@@ -38,10 +40,7 @@ def pending(asked: Asked, name: str | None, as_json: bool) -> None:
     if name is not None:
         name = report.real_name(settings, store, name)
     opened = store.open_runs() if store is not None else []
-    runs = sorted(
-        (run for run in opened if run.state == "pending" and name in (None, run.job)),
-        key=lambda run: (run.effective_at, run.id),
-    )
+    runs = orders.pending_runs(opened, name)
     if store is None or not runs:
         out.json_document([]) if as_json else out.talk("nothing is pending")
         return
@@ -61,6 +60,7 @@ def _row(run: Run, reasons: Reasons, now: Instant) -> tuple[str, ...]:
         when(run.effective_at, now),
         str(run.attempt),
         out.json_text(dict(run.params)) if run.params else "-",
+        f"run {run.parent_id}" if run.parent_id is not None else "-",
         one_line(reasons.of(run)),
     )
 

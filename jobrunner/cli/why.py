@@ -9,7 +9,7 @@ import click
 from jobrunner import vitals
 from jobrunner import why as reasons
 from jobrunner.cli import out, report
-from jobrunner.cli.asking import Asked, JobName, Text, Verb, with_stored
+from jobrunner.cli.asking import Asked, JobName, Text, Verb
 from jobrunner.cli.jsonout import iso, run_object
 from jobrunner.cli.moments import instant_in
 from jobrunner.clock import Instant, SystemClock
@@ -19,6 +19,7 @@ from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.stored import with_stored
 
 
 @click.command(cls=Verb, epilog="jobrunner why report\njobrunner why report --at 02:30")

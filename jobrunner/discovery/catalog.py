@@ -283,7 +283,13 @@ def _key(settings: Settings, folders: Sequence[str], code: list[int]) -> list[An
     lines = [[list(path), line] for path, line in settings.lines.items() if path[0] == "jobs"]
     stored = str(sorted((name, sorted(keys.items())) for name, keys in settings.stored.items()))
     said = [settings.project, settings.timezone, settings.env, str(settings.overrides), stored, lines]
-    return [sys.version, list(folders), said, code, services_look(settings)]
+    return [sys.version, list(folders), said, code, services_look(settings), _added(settings)]
+
+
+def _added(settings: Settings) -> list[str]:
+    """Return the added jobs that jobrunner.yaml overrides: without them these names would be unknown."""
+    wanted = {name.casefold() for name in settings.overrides}
+    return [each.name for each in settings.added if each.name.casefold() in wanted]
 
 
 def _code() -> list[int]:

@@ -44,7 +44,9 @@ def merge(entries: Sequence[Entry], settings: Settings) -> tuple[list[list[Any]]
     lost = {id(claim.job) for found in twice for claim in found}
     problems += [row for found in twice for row in _duplicates(found)]
     if not any(map(_hides_names, entries)):
-        problems += _unknown(entries, settings, set(claims) | {(row[4] or "").casefold() for row in problems})
+        names = {(row[4] or "").casefold() for row in problems}
+        names |= {each.name.casefold() for each in settings.added}
+        problems += _unknown(entries, settings, set(claims) | names)
     rows = [job["row"] for entry in entries for job in entry["jobs"] if id(job) not in lost]
     return sorted(rows, key=lambda row: row[0].casefold()), sorted(
         {_order(row): row for row in problems}.values(), key=_order

@@ -40,6 +40,7 @@ class Summary(NamedTuple):
     offset: int
     run_on_start: bool
     former: Sequence[str]  # names that it had
+    target: str  # the function of a job without a file
 
     @property
     def anchored(self) -> bool:
@@ -73,6 +74,7 @@ def summarize(job: Job) -> Summary:
         offset=job.offset,
         run_on_start=job.run_on_start,
         former=job.former_names,
+        target=job.target,
     )
 
 

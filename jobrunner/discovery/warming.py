@@ -28,6 +28,7 @@ from jobrunner.discovery.catalog import Around, Catalog, Gathered
 from jobrunner.discovery.entries import Entry, entries
 from jobrunner.discovery.files import Found
 from jobrunner.settings import Settings
+from jobrunner.store.values import AddedJob
 
 AT_ONCE = 8  # files executed at a time: most wait, for an import or for ever
 BATCH = 500  # entries in a frame
@@ -133,6 +134,7 @@ def _sent(settings: Settings) -> dict[str, Any]:
     """Return what entries depend on as JSON. Overrides may hold what YAML has and JSON has not: as YAML."""
     said: dict[str, Any] = {name: getattr(settings, name) for name in SENT}
     said["services"] = dict.fromkeys(settings.services)  # that there are any is what counts
+    said["added"] = [[each.name, each.target, each.config] for each in settings.added]
     said["lines"] = [[list(path), line] for path, line in settings.lines.items() if path[0] == "jobs"]
     if settings.overrides:
         import yaml
@@ -144,6 +146,7 @@ def _sent(settings: Settings) -> dict[str, Any]:
 def _received(said: Mapping[str, Any]) -> Settings:
     values = dict(said)
     values["folders"] = tuple(values["folders"])
+    values["added"] = [AddedJob(*each) for each in values["added"]]
     values["lines"] = {tuple(path): line for path, line in values["lines"]}
     if "overrides" in values:
         import yaml

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobrunner.clock import DAY, SECOND
 from jobrunner.errors import ConfigError
 from jobrunner.settings import readers
 from jobrunner.settings.readers import NOBODY, Names, shown
+
+if TYPE_CHECKING:
+    from jobrunner.store.values import AddedJob
 
 FILE = "jobrunner.yaml"
 LOCAL, ZONES = (
@@ -63,6 +66,7 @@ class Settings:
     stored: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict
     )  # the same, by `set`: from the state
+    added: Sequence[AddedJob] = ()  # jobs without a file: from the state, too
     file: str | None = None  # jobrunner.yaml, where there is one
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)  # path of keys in it -> line
     explicit: bool = False  # whether `folders` was asked for, or is the default

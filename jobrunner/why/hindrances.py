@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from jobrunner.added import is_added, module_file
 from jobrunner.clock import MINUTE, Instant, to_iso
 from jobrunner.facts import Note
 from jobrunner.pace import length
@@ -94,6 +95,9 @@ def _broken(facts: Facts) -> Hindrance | None:
 def _orphan(facts: Facts) -> Hindrance | None:
     if facts.job is not None or facts.problem is not None or facts.fact is None:
         return None
+    if not facts.fact.file:
+        words = "nothing defines it any more: code had added it, and it was removed"
+        return Hindrance("orphan", words, "add it again, or `jobrunner forget` the job", {"file": ""})
     words = f"no file defines it any more: it was {facts.fact.file}"
     return Hindrance(
         "orphan", words, "put the file back, or `jobrunner forget` the job", {"file": facts.fact.file}
@@ -202,8 +206,22 @@ def _unheld(facts: Facts) -> Hindrance | None:
         return Hindrance(
             "gate", f"no running node may run it: {', '.join(gates)}", "change that, or start another node"
         )
+    if (lost := _lost_module(facts)) is not None:
+        return lost
     words = "no running node holds it: it was left out there, or the node has not read the file yet"
     return Hindrance("not-held", words, "start a node without --only, --except, --tag; or start it again")
+
+
+def _lost_module(facts: Facts) -> Hindrance | None:
+    """Return why nodes like this process cannot hold an added job."""
+    if facts.job is None or not is_added(facts.job):
+        return None
+    module = facts.job.target.partition(":")[0]
+    if module_file(facts.job.target, facts.settings.project) is not None:
+        return None
+    words = f"no running node holds it: its module {module} cannot be found here"
+    hint = "put it in the project, or install it where a node runs; then start the node again"
+    return Hindrance("no-module", words, hint, {"module": module})
 
 
 def _roles(facts: Facts) -> Hindrance | None:

@@ -10,7 +10,17 @@ from jobrunner.why.facts import Facts
 from jobrunner.why.hindrances import hindrances
 
 Told = tuple[str, dict[str, Any]]
-SHUT = ("broken-file", "disabled", "paused", "environment", "gate", "not-held", "role", "no-node")
+SHUT = (
+    "broken-file",
+    "disabled",
+    "paused",
+    "environment",
+    "gate",
+    "not-held",
+    "no-module",
+    "role",
+    "no-node",
+)
 
 
 def waiting_for(facts: Facts, run: Run) -> Told:

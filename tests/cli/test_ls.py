@@ -17,7 +17,7 @@ from tests.cli.house import House, a_node
 
 JOB = {
     "id", "description", "file", "schedule", "scheduleDescription", "timezone", "tags", "hidden", "enabled",
-    "enabledReason", "state", "stateReason", "isRunning", "nextExecutionAt", "lastExecutedAt",
+    "target", "enabledReason", "state", "stateReason", "isRunning", "nextExecutionAt", "lastExecutedAt",
     "lastFinishedAt", "lastSuccessAt", "lastFailureAt", "lastStatus", "lastResult", "lastError", "executions",
     "numberOfExecutions", "consecutiveFailures", "problems", "paused", "overrides", "executionsByMachine",
 }  # fmt: skip

@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobrunner import status
-from jobrunner.cli import report
-from jobrunner.cli.jsonout import Object, iso, problem_object
+from jobrunner.client import finding
 from jobrunner.clock import MINUTE, Instant
 from jobrunner.discovery.summary import Summary
 from jobrunner.pace import Pace, overdue, too_long
+from jobrunner.record import Object, iso, problem_object
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.status import Known
@@ -68,7 +68,7 @@ class Line(NamedTuple):
 class Board:
     """Every job of a project, and of its state, at one moment. `facts` go by name, case folded."""
 
-    def __init__(self, registry: Registry, seen: report.Seen, settings: Settings, now: Instant) -> None:
+    def __init__(self, registry: Registry, seen: finding.Seen, settings: Settings, now: Instant) -> None:
         self._registry = registry
         self._facts = seen.facts
         self._pause = seen.pause
@@ -85,9 +85,9 @@ class Board:
             self._job(self._registry.summary(name)) for name in (self._registry.built_in if own else ())
         ]
         self._upcoming.save()
-        orphans = report.orphans(self._facts, self._registry) if self._facts else []
+        orphans = finding.orphans(self._facts, self._registry) if self._facts else []
         lines += [
-            Line(None, fact, (), "orphan", "no file defines it", None, *self._of_all(fact))
+            Line(None, fact, (), "orphan", _NOBODY[fact.file != ""], None, *self._of_all(fact))
             for fact in orphans
         ]
         return lines + list(self._broken())
@@ -113,7 +113,7 @@ class Board:
     def _lost(self) -> Mapping[str, list[Known]]:
         """What the state knows of jobs that no file defines, by the file that did."""
         found: dict[str, list[Known]] = {}
-        for fact in report.unplaced(self._facts, self._registry) if self._facts else ():
+        for fact in finding.unplaced(self._facts, self._registry) if self._facts else ():
             found.setdefault(fact.file, []).append(fact)
         return found
 
@@ -167,6 +167,9 @@ class Board:
         return [fact for fact in self._facts.values() if fact.consumed is not None and fact.consumed > limit]
 
 
+_NOBODY = ("it was removed", "no file defines it")  # of a job that code had added, and of others
+
+
 def _where(problem: Problem) -> str:
     return f"{problem.file}:{problem.line}: " if problem.line else f"{problem.file}: "
 
@@ -198,10 +201,11 @@ def _described(line: Line) -> Object:
     summary = line.summary
     if summary is None:
         unread = dict.fromkeys(("schedule", "scheduleDescription", "timezone"))
-        return {"description": None, "file": line.file, **unread, "tags": [], "hidden": False}
+        return {"description": None, "file": line.file, "target": None, **unread, "tags": [], "hidden": False}
     return {
         "description": summary.description,
         "file": summary.file,
+        "target": summary.target or None,
         "schedule": summary.schedule or None,
         "scheduleDescription": summary.words,
         "timezone": summary.timezone,

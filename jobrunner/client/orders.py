@@ -1,0 +1,216 @@
+"""WHAT IS ASKED FOR FROM OUTSIDE: runs, their end, and the end of a step that waits.
+
+The verbs behind the commands and the client. Those that write take a desk, in whose transaction they write
+their line of the audit trail, too. Params never stand in it: they may hold what is nobody's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from jobrunner import parameters, status, terms
+from jobrunner.client.desk import Desk, writing
+from jobrunner.client.finding import find
+from jobrunner.clock import Instant, to_iso
+from jobrunner.errors import JobrunnerError, Refused, UnknownJob, UnknownRun
+from jobrunner.joining import restored
+from jobrunner.model import ENDED, Job, Run, State
+from jobrunner.registry import Registry
+from jobrunner.settings import Settings
+from jobrunner.store.base import Call, Store
+
+BATCH = 500  # runs that are canceled in one transaction: nodes want the lock, too
+LONGEST_RESULT = 64 * 1024  # bytes of what a step is completed with, as JSON: as of any step
+
+
+# -- which job -------------------------------------------------------------------------------------------
+
+
+def wanted(settings: Settings, store: Store | None, files: Callable[[], Registry], name: str) -> Job:
+    """Return the definition that a run of this job would have.
+
+    What a node holds is what will run. Of a job that none holds the files decide, where there are some;
+    else the definition that was current last. Raises UnknownJob, naming near ones, and ConfigError.
+    """
+    fact = store.job(name) if store is not None else None
+    if store is not None and fact is not None and fact.id in store.holders():
+        held = restored(store, settings, name)
+        if held is not None:
+            return held
+    registry = files()
+    try:
+        return find(registry, name, lambda: store)
+    except UnknownJob:
+        known = restored(store, settings, name) if store is not None else None
+        if registry.missing_folder is None:
+            raise
+    if known is None:
+        raise _unknown(store, name)
+    return known
+
+
+def _unknown(store: Store | None, name: str) -> UnknownJob:
+    names = [each.name for each in store.definitions()] if store is not None else []
+    near = get_close_matches(name, names, n=3)
+    said = f"did you mean {' or '.join(near)}?" if near else "`jobrunner ls` shows all jobs"
+    return UnknownJob(f"there is no job {name!a:.150}", hint=said)
+
+
+def check_params(job: Job, params: Mapping[str, Any]) -> None:
+    """Raise BadArgument for a param that the job does not take, and for what cannot be kept as JSON."""
+    terms.params_text(params)
+    parameters.check(job.name, job.parameters, job.params, params)
+
+
+# -- runs ------------------------------------------------------------------------------------------------
+
+
+def call(at: Desk, job: Job, due: Instant, params: Mapping[str, Any], identity: str = "system") -> int:
+    """Have a job run once, when it is due; returns the run's id.
+
+    Raises BadArgument for a moment more than five years away; the past means now.
+    """
+    due = terms.within_reach(due, at.now)
+    run_id = at.store.call(Call(at=due, params=params, identity=identity), job, at.now)
+    at.note("called", job.name, f"run {run_id}, due {to_iso(due)}")
+    return run_id
+
+
+def trigger(at: Desk, job: Job, params: Mapping[str, Any], *, identity: str, force: bool, queue: bool) -> int:
+    """Ask the nodes to run a job at the soonest; returns the run's id.
+
+    Raises Refused, with the reason, while the job is disabled, paused or busy; `queue` lets it wait for a
+    busy one, `force` has it run in any case.
+    """
+    fact = at.store.job(job.name)
+    resting = None if force else _resting(at, job)
+    if resting is not None:
+        raise Refused(f"{job.name} is {resting}", hint="--force (force=True) runs it all the same")
+    job_id = fact.id if fact is not None else at.store.enroll(job, at.now)
+    run_id = at.store.trigger(job_id, job, params, identity=identity, force=force, queue=queue, now=at.now)
+    at.note("triggered", job.name, f"run {run_id}" + ", by force" * force)
+    return run_id
+
+
+def _resting(at: Desk, job: Job) -> str | None:
+    """Return why a job is not to run; where a job may run at all is a matter of nodes."""
+    enabled, reason = status.enablement(job, at.store.job(job.name), at.settings)
+    if not enabled:
+        return f"disabled {reason}" if reason else "disabled"
+    pause = at.store.paused()
+    return None if pause is None else status.paused(pause)
+
+
+def hindrance(store: Store, settings: Settings, run: Run) -> str | None:
+    """Return why nobody would start a run at present, however free they are; None: somebody may."""
+    from jobrunner import vitals
+
+    owners = {node.owner for node in vitals.nodes_of(store, settings).starts}
+    if not owners:
+        return "no `jobrunner start` is at work"
+    gates = [hold.gate for hold in store.holders().get(run.job_id, ()) if hold.owner in owners]
+    if not gates or None in gates:  # one that holds no definition yet may be about to read it
+        return None
+    return f"no node may run it at present ({', '.join(sorted(set(filter(None, gates))))})"
+
+
+def find_run(store: Store | None, run_id: int) -> Run:
+    """Return a run. Raises UnknownRun."""
+    run = store.run(run_id) if store is not None and 0 < run_id < 1 << 63 else None
+    if run is None:
+        raise UnknownRun(f"there is no run {run_id}", hint="`jobrunner history` lists the runs")
+    return run
+
+
+def chain_end(store: Store, run: Run) -> Run | None:
+    """Return the last attempt of a run's chain, once the whole chain has ended; else None."""
+    chain = store.chain(run.root_id)
+    last = chain[-1] if chain else run
+    return last if last.state in ENDED else None
+
+
+def pending_runs(opened: Iterable[Run], job: str | None = None) -> list[Run]:
+    """Return the runs among these that nobody has started, those of one job or all, the soonest first."""
+    found = [run for run in opened if run.state == "pending" and job in (None, run.job)]
+    return sorted(found, key=lambda run: (run.effective_at, run.id))
+
+
+# -- steps -----------------------------------------------------------------------------------------------
+
+
+def complete(at: Desk, run_id: int, step: str, result: Any, error: str | None) -> Run:
+    """End a step that waits for it, with a result or as failed with this message.
+
+    Returns the run that goes on. Raises UnknownRun; Refused, naming what the run waits for, when it does
+    not wait for that.
+    """
+    find_run(at.store, run_id)
+    failure = None
+    if error is not None:
+        failure = {"type": "EventFailed", "message": error, "traceback": "", "phase": "body"}
+    else:
+        result, _ = terms.plain(result, "result", LONGEST_RESULT)
+    run = at.store.complete(run_id, step, result=result, error=failure, now=at.now)
+    at.note("completed" if error is None else "step-failed", run.job, f"run {run_id}, step {step}")
+    return run
+
+
+# -- to end runs -----------------------------------------------------------------------------------------
+
+
+class Canceled(NamedTuple):
+    """A run as it was, the state that it is in now, and the pending calls that went with it."""
+
+    run: Run
+    state: State
+    calls: Sequence[Run]
+
+
+def cancel(settings: Settings, store: Store, user: str | None, runs: Sequence[Run]) -> list[Canceled]:
+    """Cancel runs, a batch in a transaction, and wake the nodes after each."""
+    found: list[Canceled] = []
+    for start in range(0, len(runs), BATCH):
+        with writing(settings, store, user) as at:
+            found += _canceled(at, runs[start : start + BATCH])
+    return found
+
+
+def _canceled(at: Desk, runs: Sequence[Run]) -> Iterator[Canceled]:
+    for before in runs:
+        run = at.store.run(before.id)
+        calls = pending_calls(at.store, before.id) if run is not None else []
+        state = at.store.cancel(before.id, at.now)
+        if run is None or state is None:  # pruned by now
+            continue
+        if run.state in ("pending", "waiting") or (run.state == "running" and run.asked is None):
+            action = "cancel-asked" if run.state == "running" else "canceled"
+            also = f", with {len(calls)} pending calls" if calls else ""
+            at.note(action, run.job, f"run {run.id}{also}")
+        yield Canceled(run, state, calls)
+
+
+def pending_calls(store: Store, run_id: int) -> list[Run]:
+    """Return the calls of a chain, and theirs, that have not started: canceling it cancels them."""
+    found, roots, seen = [], [run_id], set[int]()
+    while roots:
+        for child in store.children(roots.pop()):
+            if child.root_id not in seen:
+                seen.add(child.root_id)
+                roots.append(child.root_id)
+            if child.state == "pending" and child.is_new and not child.undo:
+                found.append(child)
+    return sorted(found, key=lambda run: run.id)
+
+
+def guarded(found: Sequence[Run], files: Callable[[], Registry], store: Store) -> set[int]:
+    """Return the jobs whose runs are not to be canceled: as registered, else as their files say."""
+    known = {each.job_id: each.config.get("cancellable", True) for each in store.definitions()}
+    for run in found:
+        if run.job_id not in known:
+            try:
+                known[run.job_id] = files().find(run.job).cancellable
+            except JobrunnerError:  # nobody says no
+                known[run.job_id] = True
+    return {job_id for job_id, may in known.items() if may is False}

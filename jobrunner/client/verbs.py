@@ -1,0 +1,292 @@
+"""For Python outside of jobs: look at what runs, ask for runs, change what nodes go by.
+
+    from jobrunner import connect
+
+    with connect("sqlite:////srv/shop/.jobrunner/state.db") as client:
+        run_id = client.trigger("report", month="2026-05")
+        print(client.wait(run_id, timeout=60).result)
+
+The verbs are those of the command line, and write the same lines into the audit trail. Everything here
+blocks for a short time, `wait` for a long one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from jobrunner import added, terms
+from jobrunner.client import changes, finding, orders
+from jobrunner.client.desk import Desk, Target, read, writing
+from jobrunner.client.infos import JobInfo, RunInfo, run_info
+from jobrunner.client.looking import Looking, Moment, name_of
+from jobrunner.clock import SECOND, Instant, SystemClock
+from jobrunner.errors import ConfigError, NotEnded, Refused, UnknownJob
+from jobrunner.model import OPEN, Job
+from jobrunner.registry import Registry
+from jobrunner.settings import load
+from jobrunner.store.base import Store
+from jobrunner.stored import with_added
+
+LOOK_EVERY = 0.1  # seconds, while a run is waited for
+LONGEST_IDENTITY = 512  # characters of whom a run is for
+LONGEST_STEP = 1024  # and of a step's path
+KEEP: Any = object()  # an argument that was not given
+
+Delay = float | timedelta | str
+
+
+def connect(url: str | None = None, *, project: str | os.PathLike[str] | None = None) -> Client:
+    """Return a client of the state that `url` names, or of a project's: a folder, or where we are.
+
+    A state in `<project>/.jobrunner` leads to its project, too. Without either it is looked for as by the
+    command line: JOBRUNNER_STATE, then jobrunner.yaml, then `.jobrunner` of the project around the working
+    folder. Opens nothing yet: a state that there is not is made when something is to be written.
+    Raises ConfigError for settings that cannot be used.
+    """
+    if url is not None and project is None and not os.environ.get("JOBRUNNER_PROJECT"):
+        project = _around(url)
+    options = {"state": url, "project": None if project is None else os.fspath(project)}
+    return Client(load(options, os.environ))
+
+
+def _around(url: str) -> str | None:
+    """Return the project that a state lies in, where it lies where it does by default."""
+    folder, name = os.path.split(os.path.dirname(url.removeprefix("sqlite://")))  # noqa: PTH120
+    return folder if name == ".jobrunner" and url.startswith("sqlite:///") and os.path.isdir(folder) else None  # noqa: PTH112
+
+
+class Client(Looking):
+    """A project, seen from Python. Threads may share it, and a process that was forked may go on with it.
+
+    Each bad argument is a BadArgument that names it, an unknown job UnknownJob, a run that there is not
+    UnknownRun, what the present state forbids Refused, a state that cannot be used StateError: all of them
+    are JobrunnerErrors.
+    """
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the state; the client cannot be used afterwards. Idempotent."""
+        self._connections.close()
+
+    # -- to ask for runs -----------------------------------------------------------------------------
+
+    def trigger(
+        self, name: str, /, *, params: Mapping[str, Any] | None = None, force: bool = False,
+        queue: bool = False, identity: str = "system", **more: Any,
+    ) -> int:  # fmt: skip
+        """Ask the nodes to run a job at the soonest; returns the run's id.
+
+        Its params are the other keyword arguments; those that are called like one of ours go into `params`.
+        Raises Refused while the job is disabled, paused or busy; `queue` lets it wait for a busy one, `force`
+        has it run in any case. Without a node it waits for one.
+        """
+        job, given = self._call_of(name, params, more)
+        terms.flag(force, "force")
+        terms.flag(queue, "queue")
+        terms.name_of(identity, "identity", LONGEST_IDENTITY)
+        with self._writing() as at:
+            return orders.trigger(at, job, given, identity=identity, force=force, queue=queue)
+
+    def run_after(
+        self, delay: Delay, name: str, /, *, params: Mapping[str, Any] | None = None, **more: Any
+    ) -> int:
+        """Have a job run after a delay: seconds, a timedelta, or text such as "1h30m"; returns the run's id.
+
+        Params are given as to `trigger`. The run waits while the job is busy, disabled or paused.
+        """
+        return self._call(partial(_later, terms.delay(delay)), name, params, more)
+
+    def run_at(
+        self, when: Moment, name: str, /, *, params: Mapping[str, Any] | None = None, **more: Any
+    ) -> int:
+        """Have a job run at an aware datetime, or so many seconds after 1970; returns the run's id.
+
+        The past means now. Else as `run_after`.
+        """
+        at = terms.moment(when)
+        return self._call(lambda _: at, name, params, more)
+
+    def _call(
+        self, due: Callable[[Instant], Instant], name: str, params: Mapping[str, Any] | None,
+        more: Mapping[str, Any],
+    ) -> int:  # fmt: skip
+        terms.within_reach(due(now := SystemClock().now()), now)  # before a state is made for it
+        job, given = self._call_of(name, params, more)
+        with self._writing() as at:
+            return orders.call(at, job, due(at.now), given)
+
+    def _call_of(
+        self, name: str, params: Mapping[str, Any] | None, more: Mapping[str, Any]
+    ) -> tuple[Job, dict[str, Any]]:
+        given, _ = terms.params_of(params, more)
+        job = self._wanted(name)
+        orders.check_params(job, given)
+        return job, given
+
+    def cancel(self, run_id: int, *, force: bool = False) -> str:
+        """Let a run end, and the calls that it has made and that have not started; returns its state now.
+
+        One that waits never starts; one that runs is asked to end, and is still "running". Raises Refused for
+        a job that says `cancellable: false`, unless `force`.
+        """
+        run, store = self._run(run_id), self._connections.store()
+        terms.flag(force, "force")
+        files = partial(self._files, store)
+        if not force and run.state in OPEN and orders.guarded([run], files, store):
+            raise Refused(f"{run.job} says cancellable: false", hint="force=True cancels it all the same")
+        ended = orders.cancel(self.settings, store, None, [run])
+        return ended[0].state if ended else run.state
+
+    def wait(self, run_id: int, timeout: Delay | None = None) -> RunInfo:
+        """Wait for the end of a run, retries included, and return the last attempt.
+
+        Raises NotEnded, which is a TimeoutError too, after `timeout`: seconds, a timedelta, or text. The run
+        goes on then.
+        """
+        clock, limit = SystemClock(), None if timeout is None else terms.length(timeout, "timeout") / SECOND
+        run, store, began = self._run(run_id), self._connections.store(), clock.monotonic()
+        while (ended := orders.chain_end(store, run)) is None:
+            left = LOOK_EVERY if limit is None else limit - (clock.monotonic() - began)
+            if left <= 0:
+                raise NotEnded(f"run {run_id} has not ended in {limit:g} s", hint="it goes on")
+            time.sleep(min(LOOK_EVERY, left))
+        return run_info(ended)
+
+    def complete(self, run_id: int, step: str, result: Any = None, error: str | None = None) -> RunInfo:
+        """End a step that a run waits for, with a JSON result or, with `error`, as failed; returns the run.
+
+        Raises Refused, naming what the run waits for, when it does not wait for that.
+        """
+        run = self._run(run_id)
+        terms.name_of(step, "step", LONGEST_STEP)
+        with self._writing() as at:
+            return run_info(orders.complete(at, run.id, step, result, error))
+
+    # -- to change what nodes go by ------------------------------------------------------------------
+
+    def update(
+        self, name: str, *, enabled: bool = KEEP, schedule: Any = KEEP, timezone: str = KEEP,
+        timeout: Any = KEEP, params: Mapping[str, Any] = KEEP, unset: Iterable[str] = (),
+        reason: str | None = None,
+    ) -> JobInfo:  # fmt: skip
+        """Override keys of a job for every node, as `enable`, `disable` and `set` do; its file stays.
+
+        A schedule is what a job file may have, `params` are laid over the file's, keys in `unset` are left to
+        the file again. `reason` is kept with `enabled`. Raises ConfigError for a value that the file could
+        not have either.
+        """
+        given = {"schedule": schedule, "timezone": timezone, "timeout": timeout, "params": params}
+        change = changes.asked({key: each for key, each in given.items() if each is not KEEP}, unset)
+        if enabled is not KEEP:
+            terms.flag(enabled, "enabled")
+        base = self._defined(name)
+        with self._writing() as at:
+            if change.given or change.dropped:
+                changes.overrule(at, base, change)
+            if enabled is not KEEP:
+                at.store.enroll(base, at.now)
+                changes.enable_one(at, Target(at.again(base.name), base), reason, enabled=enabled)
+        return self.job(base.name)
+
+    def get_or_add(self, name: str, /, target: str, **config: Any) -> JobInfo:
+        """Return a job; where there is none of that name, add one that calls `target`.
+
+        `target` is "package.module:function", which nodes must be able to import; `config` has the keys of a
+        job file. What is there is never changed (`update` does that). Raises ConfigError for a config that no
+        file could have either.
+        """
+        job = added.check(name, target, config)
+        if not self._is_there(job.name):
+            with self._writing() as at:
+                if at.store.add_job(job, at.now):
+                    at.note("added", job.name, job.target)
+        return self.job(job.name)
+
+    def _is_there(self, name: str) -> bool:
+        store = self._connections.existing()
+        try:
+            self._files(store).summary(name)
+        except ConfigError:  # its file is broken: it has the name all the same
+            return True
+        except UnknownJob:
+            return store is not None and self._held_file(store, name) is not None
+        return True
+
+    def _held_file(self, store: Store, name: str) -> str | None:
+        """Return the file of a job whose definition some node holds; None of one that code has added."""
+        held = store.holders()
+        for each in store.definitions():
+            if each.name.casefold() == name.casefold() and each.file and each.job_id in held:
+                return each.file
+        return None
+
+    def remove(self, name: str) -> bool:
+        """Take a job away that code has added; False where there is none. Its history stays.
+
+        Raises Refused for a job that a file defines, and names the file.
+        """
+        store = self._connections.existing()
+        if store is None:
+            return False
+        with self._writing() as at:
+            removed = at.store.remove_job(name_of(name))
+            if removed:
+                at.note("removed", name, "")
+        if not removed:
+            self._refuse_defined(store, name)
+        return removed
+
+    def _refuse_defined(self, store: Store, name: str) -> None:
+        try:
+            file = self._files(store).summary(name).file
+        except UnknownJob:
+            file = self._held_file(store, name) or ""
+        if file:
+            hint = f"remove the file; `jobrunner disable {name}` keeps it from running"
+            raise Refused(f"{name} cannot be removed: {file} defines it", hint=hint)
+
+    def pause(self, reason: str | None = None) -> bool:
+        """Let all schedules stand still, on every node, until `resume`; False when they do already."""
+        with self._writing() as at:
+            return changes.pause(at, reason)
+
+    def resume(self) -> bool:
+        """Let the schedules go on; False when they did."""
+        if self._connections.existing() is None:
+            return False
+        with self._writing() as at:
+            return changes.resume(at) is not None
+
+    # -- how -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[Desk]:
+        with writing(self.settings, self._connections.store(), None) as at:
+            yield at
+
+    def _wanted(self, name: str) -> Job:
+        store = self._connections.existing()
+        return orders.wanted(self.settings, store, partial(self._files, store), name_of(name))
+
+    def _defined(self, name: str) -> Job:
+        """Return a job as its file has it, before anything was laid over it; without files as it was last."""
+        store = self._connections.existing()
+        files = Registry.load(with_added(self.settings, store))
+        if files.missing_folder is not None:
+            return self._wanted(name)
+        return finding.find(read(files, [name_of(name)]), name, lambda: store)
+
+
+def _later(delay: int, now: Instant) -> Instant:
+    return now + delay
