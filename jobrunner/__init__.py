@@ -4,16 +4,10 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
 
     __main__    python -m jobrunner
     cli/        the commands: arguments in, text or JSON out
+    pytest_plugin  the fixtures, for whoever has pytest
     testing     for users' tests: a clock, simulate, the contract of stores
-    client      the same verbs for Python: connect(url)
-    looking     the half of the client that changes nothing
-    changes     what people change of a job, whatever its file says
-    orders      runs that people and programs ask for, and their end
-    desk        who asks for a change, of which jobs, and when
-    connections one store a thread, none carried over a fork
-    board       all jobs side by side
-    infos       jobs, runs and steps, as programs are told of them
-    finding     jobs by what they are called, in files and in the state
+    inline      one run in this process, for tests of jobs
+    client/     the verbs of the command line, for it and for Python: connect(url)
     simulation/ a node without processes, in a time of its own
     doctor      what keeps jobs, or one job, from running
     why         one sentence about any occurrence, and what it rests on

@@ -179,7 +179,7 @@ class Run:
     def _scheduler(self) -> Any:
         from jobrunner.calls import Scheduler
 
-        return Scheduler(self._line)
+        return Scheduler(self._line, at_once=self._spec["undo"] > 0)
 
     # -- steps ---------------------------------------------------------------------------------------
 

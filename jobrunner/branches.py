@@ -72,16 +72,12 @@ async def in_tasks(works: Sequence[Callable[[], Coroutine[Any, Any, Any]]], limi
 
     gate = asyncio.Semaphore(limit or max(1, len(works)))
 
-    async def attempt(work: Callable[[], Coroutine[Any, Any, Any]]) -> Ended:
+    async def attempt(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         async with gate:
-            try:
-                return Ended(await work())
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:
-                return Ended(error=error)
+            return await work()
 
-    return list(await asyncio.gather(*map(attempt, works)))
+    found = await asyncio.gather(*map(attempt, works), return_exceptions=True)
+    return [Ended(error=one) if isinstance(one, BaseException) else Ended(one) for one in found]
 
 
 def values(names: Sequence[str], ended: Sequence[Ended]) -> list[Any]:

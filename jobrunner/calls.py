@@ -24,8 +24,11 @@ class Scheduler:
     that names it, an unknown job UnknownJob.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, *, at_once: bool = False) -> None:
+        """With `at_once` all is immediate: of steps that are taken back each is noted for itself, so what
+        one has asked for must not hang on the others."""
         self._line = line
+        self._at_once = at_once
 
     def run_after(
         self, delay: float | timedelta | str, name: str, /, *,
@@ -58,7 +61,7 @@ class Scheduler:
         terms.flag(immediate, "immediate")
         if not isinstance(run_id, int) or isinstance(run_id, bool) or not 0 < run_id <= _LARGEST_ID:
             raise BadArgument(f"run_id is {run_id!r:.100}: it must be the id of a run", argument="run_id")
-        if not immediate:
+        if not (immediate or self._at_once):
             self._effects.cancel(run_id)
         elif self._line.request("call.cancel", {"id": run_id})["state"] is None:
             raise BadArgument(f"run_id is {run_id}: there is no such run", argument="run_id")
@@ -74,6 +77,7 @@ class Scheduler:
         self._line.check()
         terms.name_of(name, "name", LONGEST_NAME)
         terms.flag(immediate, "immediate")
+        immediate = immediate or self._at_once
         whole, size = terms.params_of(params, more)
         effects, booking = self._effects, object()
         self._book(booking, size)

@@ -129,7 +129,7 @@ class _Reload:
             jobs={**dict(sorted(jobs.items(), key=lambda pair: pair[0].casefold())), **_own(self._registry)},
             problems=self._problems,
             sources=_of(held.values(), before.texts or {}),
-            kept=tuple(name for name, job in held.items() if self._is_troubled(job.path)),
+            kept=tuple(name for name, job in held.items() if is_added(job) or self._is_troubled(job.path)),
             imported=tuple(self._registry.imported()),
             lost=self._registry.lost,
             settings=self._registry.settings,

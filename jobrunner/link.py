@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-from _thread import RLock
+from _thread import RLock, get_ident
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -36,9 +36,8 @@ class Link:
         self._decoder = Decoder()
         self._heard: deque[Frame] = deque()
         self._answers: dict[int, deque[Frame]] = {}  # to the requests that somebody waits for
-        self._unsent: deque[bytes] = deque()
         self._lock = RLock()
-        self._busy = False  # with a word; only a handler of the same thread ever finds it so
+        self._reading = 0  # the thread that reads
         self._asked = 0
         self._open = True
         self._ended = False
@@ -58,9 +57,8 @@ class Link:
             raise ValueError(f"a frame of {len(data)} bytes is over the limit of {LONGEST_WORD}")
         with self._lock:
             self._check()
-            self._unsent.append(data)
-            if not self._busy:  # else this is a signal's handler: the word that it interrupts goes first
-                self._send_all()
+            with Shield():
+                self._send_all(data)
 
     def ask(self, verb: str, payload: Mapping[str, Any]) -> int:
         """Ask the node for something without waiting; returns the number of the request."""
@@ -122,6 +120,8 @@ class Link:
     def _next(self, heard: deque[Frame], check: Callable[[], None]) -> Frame:
         while not heard:
             check()
+            if self._reading == get_ident():
+                raise OSError("a signal's handler cannot ask while the body it interrupts hears an answer")
             if self._arrived(_LOOK_AGAIN):
                 self._take_in()
             if self._ended and not heard:
@@ -138,16 +138,14 @@ class Link:
         """Read what is there, for whom it may concern; False when nothing is."""
         with self._lock:
             self._check()
-            if self._busy:
-                raise OSError("a signal's handler cannot ask in the middle of a word")
-            if not self._arrived(0):
+            if self._reading or not self._arrived(0):  # the former: in a handler, in the middle of a word
                 return False
             with Shield():
-                self._busy = True
+                self._reading = get_ident()
                 try:
                     return self._read()
                 finally:
-                    self._busy = False
+                    self._reading = 0
 
     def _read(self) -> bool:
         data = os.read(self._fd, _AT_ONCE)
@@ -162,16 +160,10 @@ class Link:
         self._ended = not data
         return bool(data)
 
-    def _send_all(self) -> None:
-        with Shield():
-            self._busy = True
-            try:
-                while self._unsent:
-                    rest = memoryview(self._unsent.popleft())
-                    while rest:
-                        rest = rest[os.write(self._fd, rest) :]
-            finally:
-                self._busy = False
+    def _send_all(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
 
     def _check(self) -> None:
         # The body may have closed every descriptor and opened a file that now has our number.

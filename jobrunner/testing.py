@@ -12,18 +12,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobrunner.inline import InlineRun, Runner, run_inline
+    from jobrunner.model import Outcome
     from jobrunner.simulation.clock import FakeClock
+    from jobrunner.simulation.inside import factory
     from jobrunner.simulation.run import simulate
     from jobrunner.simulation.timeline import Entry, Timeline
     from jobrunner.store.contract import StoreContract
 
-__all__ = ["Entry", "FakeClock", "StoreContract", "Timeline", "simulate"]
+__all__ = [
+    "Entry", "FakeClock", "InlineRun", "Outcome", "Runner", "StoreContract", "Timeline", "factory",
+    "run_inline", "simulate",
+]  # fmt: skip
 
 _HOMES = {
     "Entry": "simulation.timeline",
     "FakeClock": "simulation.clock",
+    "InlineRun": "inline",
+    "Outcome": "model",
+    "Runner": "inline",
     "StoreContract": "store.contract",
     "Timeline": "simulation.timeline",
+    "factory": "simulation.inside",
+    "run_inline": "inline",
     "simulate": "simulation.run",
 }
 

@@ -6,14 +6,16 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobrunner import added, presence, schedules, settings
+from jobrunner import added, definitions, presence, schedules, settings
 from jobrunner.clock import SECOND, SystemClock
+from jobrunner.discovery.catalog import Catalog, Gathered
 from jobrunner.errors import BadArgument, ConfigError, NotYetSupported, ScheduleError
 from jobrunner.registry import Registry
 from jobrunner.store import open_store
@@ -178,8 +180,6 @@ def test_modules_of_folders_without_init_and_those_of_python_are_found(tmp_path:
 
 
 def load(project: Project, *jobs: AddedJob, **more: Any) -> Registry:
-    from dataclasses import replace
-
     found = settings.load({"project": str(project.root), "timezone": "UTC"}, {})
     return Registry.load(replace(found, added=jobs, **more))
 
@@ -208,9 +208,17 @@ def test_overrides_reach_it_and_one_that_cannot_be_is_a_problem_of_its_name(proj
 def test_an_override_in_jobrunner_yaml_of_an_added_job_names_no_unknown_job(project: Project) -> None:
     (project.root / "jobrunner.yaml").write_text("jobs:\n  A:\n    timeout: 3s\n")
     (project.root / ".jobrunner").mkdir()  # so that there is a cache, with the opposite in it
-    assert len(load(project).problems) == 1
+    wait_until(lambda: _vouches(project), "a cache that vouches for the opposite")
     assert load(project, JOB).problems == []
+    wait_until(lambda: _vouches(project, JOB), "a cache that vouches for that")
     assert len(load(project).problems) == 1
+
+
+def _vouches(project: Project, *jobs: AddedJob) -> bool:
+    """Load, and say whether the stamps in the cache are old enough to be believed."""
+    load(project, *jobs)
+    entries = project.root / ".jobrunner" / "cache" / "entries.json"
+    return all(json.loads(entries.read_bytes()[9:])["stamps"])
 
 
 @pytest.mark.parametrize("config", [{}, {"name": "b", "formerNames": ["A"]}])
@@ -317,10 +325,11 @@ def test_a_job_whose_module_is_not_here_is_not_held_and_that_is_said(project: Pr
 
 
 def test_a_module_that_appears_later_is_found_by_a_watching_node(project: Project) -> None:
+    (project.root / "shop").mkdir()
     up_watching(project)
-    add(project, "soon")
+    add(project, "soon", "shop.tasks:work")
     wait_until(lambda: "soon is not held here" in project.words(), "a line of it")
-    module(project)
+    module(project, path="shop/tasks.py")
     ran(project)
 
 
@@ -330,11 +339,11 @@ def up_watching(project: Project) -> None:
 
 
 def test_an_edit_of_its_module_is_what_the_next_run_runs_and_a_new_definition(project: Project) -> None:
-    module(project)
+    module(project, path="shop/tasks.py")
     up_watching(project)
-    add(project, "edited")
+    add(project, "edited", "shop.tasks:work")
     ran(project)
-    module(project, "another text")
+    module(project, "another text", path="shop/tasks.py")
     ran(project, "another text")
     wait_until(lambda: "job-updated" in project.run("audit", "edited").stdout, "the node to notice")
 
@@ -418,3 +427,34 @@ def test_a_project_without_a_job_file_can_have_added_jobs_only(project: Project)
     add(project, "alone")
     project.start()
     ran(project)
+
+
+# --- while files are read -----------------------------------------------------------------------
+
+
+def test_a_wrong_override_leaves_the_job_that_a_node_holds_as_it_was(project: Project) -> None:
+    module(project)
+    before = definitions.of_registry(load(project, JOB))
+    (project.root / "jobrunner.yaml").write_text("jobs:\n  a:\n    timezone: Nowhere\n")
+    again = settings.load({"project": str(project.root), "timezone": "UTC"}, {})
+    after = definitions.reload(before, replace(again, added=[JOB]))
+    assert (after.jobs["a"], after.kept) == (before.jobs["a"], ("a",))
+    removed = definitions.reload(after, again)
+    assert "a" not in removed.jobs
+
+
+def test_while_a_file_is_unread_that_had_its_name_the_added_job_does_not_take_its_place(
+    project: Project,
+) -> None:
+    module(project)
+    (project.jobs / "a.py").write_text(
+        'NAME = "a"\nconfig = {"name": NAME + "", "schedule": "0 0 1 1 *"}\n\n\ndef default():\n    pass\n'
+    )
+    before = definitions.of_registry(load(project, JOB), keep_sources=True)
+    assert before.jobs["a"].file == "jobs/a.py"
+    with (project.jobs / "a.py").open("a") as file:
+        file.write("# edited\n")
+    unhurried = replace(before.settings, import_limit=0)
+    catalog = Catalog(unhurried, SystemClock())
+    after = definitions.renew(before, Gathered(before.settings, catalog.entries(), catalog.around))
+    assert after.jobs["a"].file == "jobs/a.py"

@@ -21,7 +21,8 @@ from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
 from jobrunner.stored import with_stored
 
-EXIT = {"succeeded": 0, "skipped": 0, "timed_out": 5, "canceled": 6}  # all else: the job failed
+# all else: the job failed; one that waits has done so far what it should
+EXIT = {"succeeded": 0, "skipped": 0, "waiting": 0, "timed_out": 5, "canceled": 6}
 INTERRUPTED = 130
 GRACE = 2 * SECOND  # unless somebody said how long: a person waits here
 ASKED = "info", "the job was asked to end; a second Ctrl-C kills it"
@@ -99,7 +100,7 @@ def run(
     would be refused.
 
     \b
-    Exit code: 0 it succeeded or skipped, 1 it failed, 2 usage, 3 unknown job, or a file or setting
+    Exit code: 0 it succeeded, skipped or waits, 1 it failed, 2 usage, 3 unknown job, or a file or setting
     that cannot be used, 4 it is running already, 5 it timed out, 6 it was canceled, 7 the state
     cannot be used, 130 interrupted.
     """
@@ -173,6 +174,10 @@ def tell(ended: Run, *, as_json: bool) -> None:
     traceback = str((ended.error or {}).get("traceback") or "").strip()
     if "\n" in traceback and ended.state != "canceled":  # one line is what the sentence said
         out.talk(printable(traceback))
+    if ended.state == "waiting":
+        out.talk(
+            f"note: after `jobrunner complete {ended.id} STEP` a running `jobrunner start` goes on with it"
+        )
     if ended.truncated:
         out.talk("warning: the result was no JSON, or too large: this is a shortened text of it")
     if as_json:

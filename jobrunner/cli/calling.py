@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from jobrunner import orders, terms
+from jobrunner import terms
 from jobrunner.cli import byhand, out, params
 from jobrunner.cli.asking import Asked, JobName, Length, Text
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.render import local, relative
+from jobrunner.client import orders
+from jobrunner.client.desk import Desk, writing
 from jobrunner.clock import SECOND, Instant, SystemClock, from_datetime, to_datetime, to_iso
-from jobrunner.desk import Desk, writing
 from jobrunner.errors import BadArgument, NotEnded
 from jobrunner.events import Finished
 from jobrunner.log import one_line, sentence

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import click
 
-from jobrunner import orders
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.app import say_error
 from jobrunner.cli.asking import Asked, JobName, Text, Verb
@@ -19,11 +18,12 @@ from jobrunner.cli.desk import AS, JSON, Object
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.past import find_run, is_run
 from jobrunner.cli.render import many
+from jobrunner.client import orders
+from jobrunner.client.orders import Canceled
 from jobrunner.clock import Instant
 from jobrunner.errors import BadRequest, Refused
 from jobrunner.log import one_line
 from jobrunner.model import OPEN, Run, State
-from jobrunner.orders import Canceled
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

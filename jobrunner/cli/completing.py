@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from jobrunner import orders
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, Text, Verb
 from jobrunner.cli.desk import AS
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.past import find_run
-from jobrunner.desk import writing
+from jobrunner.client import orders
+from jobrunner.client.desk import writing
 from jobrunner.errors import BadRequest
 from jobrunner.log import one_line
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from jobrunner import changes, status
+from jobrunner import status
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.desk import AS, JSON, REASON, Object, Target, desk
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.render import many, when
+from jobrunner.client import changes
 from jobrunner.clock import to_iso
 from jobrunner.errors import Refused
 from jobrunner.facts import JobFacts, Pause

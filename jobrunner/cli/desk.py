@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 
 from jobrunner.cli.asking import Asked, Text
-from jobrunner.desk import Desk, Target, actor, because, read, ring, writing
+from jobrunner.client.desk import Desk, Target, actor, because, read, ring, writing
 from jobrunner.record import Object
 from jobrunner.registry import Registry
 from jobrunner.stored import with_added

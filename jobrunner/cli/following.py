@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from jobrunner.board import Line
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked
 from jobrunner.cli.byhand import EXIT
@@ -25,6 +24,7 @@ from jobrunner.cli.past import (
     why,
 )
 from jobrunner.cli.render import facts, facts_text, plain, progress_words
+from jobrunner.client.board import Line
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.model import ENDED, Run
 from jobrunner.settings import Settings

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobrunner.board import Board, Line, job_object
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.render import Row, lasting, many, progress_words, relative, table
+from jobrunner.client.board import Board, Line, job_object
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import UnknownJob
 from jobrunner.housekeeping import is_ours

@@ -102,16 +102,15 @@ def _describe(name: str, ctx: click.Context, formatter: click.HelpFormatter) -> 
 
 
 def find(ctx: click.Context, name: str) -> Job:
-    """Return what a command line is about without what `set` has changed: a job, or for `exec` a file. Raises
-    JobrunnerError."""
-    settings = (ctx.find_object(Asked) or Asked()).told()
+    """Return what a command line is about: a job, or for `exec` a file. Raises JobrunnerError."""
+    asked = ctx.find_object(Asked) or Asked()
     if "file" in ctx.params:
         from jobrunner.housekeeping import exec_job
 
-        return exec_job(name, settings)
+        return exec_job(name, asked.settings())
     from jobrunner.registry import Registry
 
-    return Registry.load(settings).find(name)
+    return Registry.load(asked.told()).find(name)
 
 
 def listed(job: Job) -> list[Parameter]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from jobrunner.board import Board, Line, job_object
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.asking import Asked, JobName, Text, Verb
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import facts, many, progress_words, table, when
+from jobrunner.client.board import Board, Line, job_object
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import BadRequest, UnknownJob, UnknownRun
 from jobrunner.housekeeping import is_ours

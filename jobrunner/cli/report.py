@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from jobrunner.client.finding import Seen, by_name, fact, find, orphans, real_name, seen
 from jobrunner.errors import ConfigError
-from jobrunner.finding import Seen, by_name, fact, find, orphans, real_name, seen
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from jobrunner.changes import KEYS, PARAM, Change, overrule
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.desk import AS, JSON, Object, desk
 from jobrunner.cli.jsonout import iso
 from jobrunner.cli.render import when
+from jobrunner.client.changes import KEYS, PARAM, Change, overrule
 from jobrunner.clock import Instant
 from jobrunner.errors import BadRequest
 from jobrunner.log import one_line

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobrunner import orders, status
+from jobrunner import status
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.render import table, when
+from jobrunner.client import orders
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import JobrunnerError
 from jobrunner.log import one_line

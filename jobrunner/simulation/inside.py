@@ -37,9 +37,14 @@ TURNS = 20  # that a request may take to be answered; one is enough
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """A service that is made anew for each run; see `Container.register`."""
+    """A service that is made for each run."""
 
     make: Function
+
+
+def factory(make: Function) -> Factory:
+    """Mark an override as something that makes the service, not as the service itself."""
+    return Factory(make)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from jobrunner.facts import NodeFacts
 from jobrunner.handout import Executor
 from jobrunner.joining import Joining, restored
 from jobrunner.masking import Masker
+from jobrunner.model import Job
 from jobrunner.scheduler import Scheduler
 from jobrunner.store.base import Store
 
@@ -23,6 +24,7 @@ class SimulatedNode:
         self, store: Store, definitions: Definitions, executor: Executor, clock: Clock,
         emit: Callable[[Event], None], *, owner: str = "simulation", slots: int = 4,
         dead: Sequence[NodeFacts] = (), masker: Masker | None = None,
+        repeats: bool = True, restore: Callable[[str], Job | None] | None = None,
     ) -> None:  # fmt: skip
         self.settings = definitions.settings
         self.store = store
@@ -36,7 +38,8 @@ class SimulatedNode:
         self.joining = Joining(store, self.scheduler, self.me)
         self.dispatcher = Dispatcher(
             store, executor, self.scheduler, self.me, self.settings, clock, emit, masker=masker,
-            restore=lambda name: restored(store, self.settings, name),
+            repeats=repeats,
+            restore=restore or (lambda name: restored(store, self.settings, name)),
         )  # fmt: skip
         for event in self.joining.join(definitions, dead, clock.now()):
             emit(event)

@@ -76,7 +76,10 @@ def test_it_says_where_each_argument_comes_from_and_by_which_policy(sync: House)
     assert said["now"] == "it would run"
 
 
-def test_nothing_is_executed_or_written(sync: House) -> None:
+def test_nothing_is_executed_or_written(sync: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    sync.write("shop.py", "OPEN = True\n")
+    sync.write("services.py", "import shop\n" + SERVICES)
     before = sorted(path.name for path in sync.root.rglob("*"))
     assert sync.call("run", "sync", "-p", "since=1", "--dry-run").code == 0
     assert sorted(path.name for path in sync.root.rglob("*")) == before

@@ -275,3 +275,15 @@ def test_the_help_lists_every_exit_code(house: House) -> None:
 def test_the_reason_of_a_skip_is_told(house: House) -> None:
     house.job("a", "from jobrunner import Skip; raise Skip('bank closed')")
     assert "a #1 skipped (body: bank closed) after " in house.process("run", "a").err
+
+
+def test_a_run_that_waits_for_an_event_has_not_failed_and_says_how_it_goes_on(house: House) -> None:
+    house.write(
+        "jobs/a.py",
+        'config = {"name": "a", "schedule": None}\ndef default(ctx):\n    ctx.wait_for("approval")\n',
+    )
+    done = house.call("run", "a")
+    assert done.code == 0
+    assert "a #1 waits for approval" in done.err
+    assert "`jobrunner complete 1 STEP`" in done.err
+    assert house.call("history", "--json").json[0]["state"] == "waiting"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -123,6 +124,17 @@ def test_a_node_that_is_gone_is_an_error_and_no_endless_wait(node: FakeNode) -> 
         node.line.request("state.get", {"key": "a"})
 
 
+def test_a_node_that_goes_while_a_run_waits_is_an_error_too() -> None:
+    ours, theirs = pair()
+    link = Link(theirs.detach())
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(Line(link).request, "state.get", {"key": "a"})
+        ours.recv(100)
+        ours.close()
+        with pytest.raises(StateError, match=r"state\.get: the node is gone"):
+            asked.result(20)
+
+
 @pytest.mark.parametrize("payload", [{"key": object()}, {"key": float("nan")}, {"key": "x" * LONGEST_WORD}])
 def test_what_cannot_be_said_leaves_the_wire_as_it_was(node: FakeNode, payload: dict[str, Any]) -> None:
     with pytest.raises(BadRequest, match="cannot be asked for"):
@@ -171,18 +183,24 @@ def test_sigterm_at_any_moment_leaves_the_wire_whole(node: FakeNode, alarm: Alar
     """Words of many pieces, so that it strikes in the middle of some; other threads may take the signal."""
     state, rounds, struck = State(node.line, gathered=False), 150, 0
     filler = "x" * 300_000
-    chance = random.Random(4)
+    chance, over = random.Random(4), threading.Event()
+
+    def keep_ringing() -> None:
+        while not over.wait(chance.random() / 100):
+            ring()
+
+    ringer = threading.Thread(target=keep_ringing)
+    ringer.start()
     for n in range(rounds):
-        alarm.install()
-        timer = threading.Timer(chance.random() / 50, ring)
-        timer.start()
         try:
+            alarm.install()
             while True:
                 state.set("k", [n, filler])
                 assert state.get("k") == [n, filler]
         except Canceled:
             struck += 1
-        timer.join()
+    over.set()
+    ringer.join()
     assert struck == rounds
     state.set("k", "at last")
     assert state.get("k") == "at last"
@@ -313,3 +331,27 @@ def test_a_handler_of_the_bodys_own_may_tell_its_progress_in_the_middle_of_a_wor
     assert sorted(one["value"] for one in node.said("progress")) == list(range(1, told + 1))
     assert told
     assert node.documents["k"][0][0] == 39
+
+
+def test_a_handler_that_asks_in_the_middle_of_an_answer_is_told_so_and_harms_nobody(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caught: list[JobrunnerError] = []
+    feed = node.link._decoder.feed
+
+    def interrupted(data: bytes) -> Iterator[Any]:
+        if not caught:
+            node.say({"cancel": "later"})
+            until(lambda: select.select([node.link._fd], [], [], 0)[0])
+            node.line.poll()
+            assert node.line.canceled is None
+            try:
+                node.line.request("state.get", {"key": "inner"})
+            except StateError as error:
+                caught.append(error)
+        return feed(data)
+
+    monkeypatch.setattr(node.link._decoder, "feed", interrupted)
+    assert node.line.request("state.get", {"key": "a"})["version"] == 0
+    assert "handler" in caught[0].message
+    assert node.line.request("state.get", {"key": "b"})["version"] == 0

@@ -308,9 +308,9 @@ async def inner(ctx):
     return await ctx.step("inner", lambda: ctx.step_key)
 
 def default(ctx):
-    return ctx.step("outer", inner, ctx)
+    return [ctx.step(name, inner, ctx) for name in ("a", "b")]
 """
-    assert chain.attempt(body).result == "job#1/outer/inner"
+    assert chain.attempt(body).result == ["job#1/a/inner", "job#1/b/inner"]
 
 
 # -- several at the same time ----------------------------------------------------------------------------
@@ -401,6 +401,36 @@ def slow():
     assert outcome.error is not None
     assert "failed, too: two (ValueError: second)" in outcome.error["traceback"]
     assert chain.states() == {"slow": "done", "one": "failed", "two": "failed"}
+
+
+def test_an_async_run_that_is_asked_to_end_lets_its_parallel_steps_clean_up(chain: Chain) -> None:
+    body = (
+        NOTE
+        + """
+import asyncio
+
+async def hang(name):
+    note("began")
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.sleep(0.02 if name == "a" else 0)
+        note(f"cleaned {name}")
+
+async def default(ctx):
+    try:
+        await ctx.parallel(step("a", hang, "a"), step("b", hang, "b"))
+    finally:
+        note("body")
+"""
+    )
+    chain.write("from jobrunner.workflow import step\n" + body)
+    chain.more["grace"] = 20_000_000
+    run = chain.begin()
+    chain.until(lambda: chain.notes() == ["began", "began"])
+    chain.pool.stop(run, "canceled", None)
+    assert chain.finish(run).state == "canceled"
+    assert chain.notes()[2:] == ["cleaned b", "cleaned a", "body"]
 
 
 def test_parallel_takes_steps_that_are_yet_to_be_done(chain: Chain) -> None:

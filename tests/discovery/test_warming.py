@@ -92,6 +92,18 @@ def test_what_is_gathered_is_what_a_load_finds(project: Project, warmer: Warmer,
     assert list(found.jobs) == ["a", "b"]
 
 
+@pytest.mark.parametrize("services", [{}, {"db": "shop:connect"}])
+def test_what_a_job_takes_is_gathered_with_regard_to_the_services(
+    project: Project, warmer: Warmer, services: dict[str, str]
+) -> None:
+    project.write("a.py", PLAIN.format(name="a").replace("(container)", "(rows: int, since=None)"))
+    settings = replace(project.settings(), services=services)
+    found = Registry(settings, all_of(warmer, settings))
+    loaded = Registry.load(settings)
+    assert (found.summaries, found.find("a")) == (loaded.summaries, loaded.find("a"))
+    assert len(found.find("a").parameters or ()) == (3 if services else 2)
+
+
 def test_what_is_gathered_is_in_the_cache_afterwards(project: Project, warmer: Warmer) -> None:
     (project.root / ".jobrunner").mkdir()
     counter = project.root / "count"

@@ -271,7 +271,7 @@ class Stepping(Bench):
     # -- by its number -------------------------------------------------------------------------------
 
     def test_one_run_can_be_started_by_its_number_whoever_holds_its_job(self) -> None:
-        (run,) = self._undoing(make_job("x"))
+        (run,) = self._undoing(make_job("x", concurrency="allow"))
         self.register()
         node = make_node("b")
         self.store.join(node)

@@ -34,7 +34,7 @@ class Yielding(Waits):
 
     def test_nobody_slips_in_before_a_run_that_may_go_on(self) -> None:
         run = self._suspended(self.tick)
-        self.called(self.tick)
+        self.called(replace(self.tick, priority=9))
         self._trigger_queued(self.tick)
         self.consume(self.tick, run_at(1))
         self._complete(run, "approval")

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobrunner import finding, status
+from jobrunner import status
+from jobrunner.client import finding
 from jobrunner.clock import MINUTE, Instant
 from jobrunner.discovery.summary import Summary
 from jobrunner.pace import Pace, overdue, too_long

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from jobrunner import finding, orders, terms
-from jobrunner.board import Board, job_object
+from jobrunner import terms
+from jobrunner.client import finding, orders
+from jobrunner.client.board import Board, job_object
+from jobrunner.client.connections import Connections
+from jobrunner.client.infos import JobInfo, RunInfo, StepInfo, job_info, run_info, step_info
 from jobrunner.clock import SystemClock
-from jobrunner.connections import Connections
 from jobrunner.errors import BadArgument, UnknownJob
-from jobrunner.infos import JobInfo, RunInfo, StepInfo, job_info, run_info, step_info
 from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings

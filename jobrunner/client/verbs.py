@@ -20,12 +20,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from jobrunner import added, changes, finding, orders, terms
+from jobrunner import added, terms
+from jobrunner.client import changes, finding, orders
+from jobrunner.client.desk import Desk, Target, read, writing
+from jobrunner.client.infos import JobInfo, RunInfo, run_info
+from jobrunner.client.looking import Looking, Moment, name_of
 from jobrunner.clock import SECOND, Instant, SystemClock
-from jobrunner.desk import Desk, Target, read, writing
 from jobrunner.errors import ConfigError, NotEnded, Refused, UnknownJob
-from jobrunner.infos import JobInfo, RunInfo, run_info
-from jobrunner.looking import Looking, Moment, name_of
 from jobrunner.model import OPEN, Job
 from jobrunner.registry import Registry
 from jobrunner.settings import load

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from jobrunner import config, probe, status, terms
+from jobrunner.client.desk import Desk, Target, because
 from jobrunner.clock import Instant
 from jobrunner.config import Place, Written
 from jobrunner.config.keys import SETTABLE
-from jobrunner.desk import Desk, Target, because
 from jobrunner.errors import BadArgument, ConfigError
 from jobrunner.facts import JobFacts, Pause
 from jobrunner.model import Job

@@ -11,10 +11,10 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from jobrunner import parameters, status, terms
+from jobrunner.client.desk import Desk, writing
+from jobrunner.client.finding import find
 from jobrunner.clock import Instant, to_iso
-from jobrunner.desk import Desk, writing
 from jobrunner.errors import JobrunnerError, Refused, UnknownJob, UnknownRun
-from jobrunner.finding import find
 from jobrunner.joining import restored
 from jobrunner.model import ENDED, Job, Run, State
 from jobrunner.registry import Registry
