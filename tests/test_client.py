@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobrunner import Client, connect
-from jobrunner.connections import Connections
+from jobrunner.client.connections import Connections
 from jobrunner.errors import (
     BadArgument,
     ConfigError,
