@@ -64,6 +64,25 @@ def missing(takes: Takes, config_params: Mapping[str, Any], given: Mapping[str, 
     ]  # fmt: skip
 
 
+def lacking(takes: Takes, config_params: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Return those of `missing` that no class tells to be a service."""
+    names = missing(takes, config_params, given)
+    return [each.name for each in takes or () if each.name in names and is_param(each)]
+
+
+def refuse_missing(
+    job_name: str, takes: Takes, config_params: Mapping[str, Any], given: Mapping[str, Any],
+    how: str = "give it: {}=…",
+) -> None:  # fmt: skip
+    """Raise BadArgument for a parameter that nothing can bring; only for where there are no services.
+
+    `how` is the hint, with {} for the param.
+    """
+    for name in lacking(takes, config_params, given)[:1]:
+        said = f'{job_name} needs the param "{name}", which has no value and no default'
+        raise BadArgument(said, argument=name, hint=how.format(name))
+
+
 def is_param(parameter: Parameter) -> bool:
     """Say whether a parameter cannot be a service by its type: it has none, or a builtin one, or a date."""
     return parameter.kind.rstrip("?") in ANNOTATED | {""}

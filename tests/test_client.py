@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,35 @@ def test_a_param_that_the_function_does_not_take_is_refused(project: Project, cl
         client.run_after(1, "typed", odrer=1)
     with pytest.raises(BadArgument, match="is no int"):
         client.trigger("typed", order="x")
+
+
+def test_a_param_that_nothing_can_bring_is_asked_for(project: Project, client: Client) -> None:
+    text = 'config = {"name": "typed", "schedule": None}\ndef default(order: int):\n    return order\n'
+    (project.jobs / "typed.py").write_text(text)
+    for ask in (partial(client.trigger, "typed"), partial(client.run_after, 1, "typed")):
+        with pytest.raises(BadArgument, match='typed needs the param "order"') as caught:
+            ask()
+        assert (caught.value.argument, caught.value.hint) == ("order", "give it: order=…")
+    assert not state_of(project).exists()
+    (project.root / "services.py").write_text("def register(container): pass\n")
+    assert client.run(client.trigger("typed")).state == "pending"
+
+
+def test_an_added_job_takes_what_its_function_says_though_nobody_imports_it_here(
+    project: Project, client: Client
+) -> None:
+    (project.root / "tasks.py").write_text("raise SystemExit\ndef work(order: int): ...\n")
+    client.get_or_add("added", "tasks:work", schedule=None)
+    for given, said in (
+        ({"order": "x"}, "is no int"),
+        ({"odrer": 1}, 'no param "odrer"'),
+        ({}, 'needs the param "order"'),
+    ):
+        with pytest.raises(BadArgument, match=said):
+            client.trigger("added", params=given)
+    assert client.trigger("added", order=1)
+    (project.root / "tasks.py").write_text("work = lambda *args: None\n")
+    assert client.run_after(1, "added", anything=1)
 
 
 def test_a_trigger_is_refused_with_the_reason_unless_it_is_forced(project: Project, client: Client) -> None:

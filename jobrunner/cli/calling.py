@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -64,9 +63,7 @@ def asking(asked: Asked, name: str, pairs: tuple[str, ...], text: str | None) ->
         files = partial(Registry.load, with_stored(settings, seen))
         job = orders.wanted(settings, seen, files, name)
     given = typed.of(job.name, job.parameters, job.params)
-    orders.check_params(job, given)
-    if any(map(os.path.isdir, settings.folders)):  # else nobody can tell here which services there are
-        params.refuse_missing(job, given, settings)
+    orders.check_params(settings, job, given, params.HOW)
     store = asked.open(settings)
     try:
         yield Asking(settings, store, job, given)

@@ -6,14 +6,17 @@ their line of the audit trail, too. Params never stand in it: they may hold what
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobrunner import parameters, status, terms
 from jobrunner.client.desk import Desk, writing
 from jobrunner.client.finding import find
 from jobrunner.clock import Instant, to_iso
+from jobrunner.discovery.servicesfile import has_services
 from jobrunner.errors import JobrunnerError, Refused, UnknownJob, UnknownRun
 from jobrunner.joining import restored
 from jobrunner.model import ENDED, Job, Run, State
@@ -58,10 +61,21 @@ def _unknown(store: Store | None, name: str) -> UnknownJob:
     return UnknownJob(f"there is no job {name!a:.150}", hint=said)
 
 
-def check_params(job: Job, params: Mapping[str, Any]) -> None:
-    """Raise BadArgument for a param that the job does not take, and for what cannot be kept as JSON."""
+def check_params(settings: Settings, job: Job, params: Mapping[str, Any], how: str = "give it: {}=…") -> None:
+    """Raise BadArgument for a param that the job does not take, or that it lacks where no service can bring
+    it, and for what cannot be kept as JSON. `how` is the hint for one that lacks, with {} for its name.
+    """
     terms.params_text(params)
     parameters.check(job.name, job.parameters, job.params, params)
+    if _is_here(settings, job) and not has_services(settings):
+        parameters.refuse_missing(job.name, job.parameters, job.params, params, how)
+
+
+def _is_here(settings: Settings, job: Job) -> bool:
+    """Say whether a job is of this project; else nobody can tell here which services there are."""
+    if job.file:
+        return Path(settings.project, job.file).is_file()
+    return any(map(os.path.isdir, settings.folders))
 
 
 # -- runs ------------------------------------------------------------------------------------------------

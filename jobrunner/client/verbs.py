@@ -131,7 +131,7 @@ class Client(Looking):
     ) -> tuple[Job, dict[str, Any]]:
         given, _ = terms.params_of(params, more)
         job = self._wanted(name)
-        orders.check_params(job, given)
+        orders.check_params(self.settings, job, given)
         return job, given
 
     def cancel(self, run_id: int, *, force: bool = False) -> str:
