@@ -26,7 +26,6 @@ from jobrunner.discovery.servicesfile import services_look
 from jobrunner.discovery.walk import ProblemRow
 from jobrunner.errors import BadArgument, ConfigError
 from jobrunner.model import Job, Parameter, Problem
-
 from jobrunner.settings import Settings
 from jobrunner.store.values import AddedJob
 
