@@ -217,7 +217,9 @@ def is_run(text: str) -> bool:
 
 
 def find_run(store: Store | None, number: str) -> Run:
-    """Return a run by its number, as typed. Raises UnknownRun."""
+    """Return a run by its number, as typed. Raises UnknownRun, and BadRequest for what is no number."""
+    if not is_run(number):
+        raise BadRequest(f"{number!a:.150} is no number of a run", hint="jobrunner history lists the runs")
     run = store.run(int(number)) if store is not None and len(number) < 19 else None
     if run is None:
         raise UnknownRun(f"there is no run {number}", hint="jobrunner history lists the runs")
