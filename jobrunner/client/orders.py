@@ -19,7 +19,7 @@ from jobrunner.clock import Instant, to_iso
 from jobrunner.discovery.servicesfile import has_services
 from jobrunner.errors import JobrunnerError, Refused, UnknownJob, UnknownRun
 from jobrunner.joining import restored
-from jobrunner.model import ENDED, Job, Run, State
+from jobrunner.model import ENDED, Job, Run, State, Step
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Call, Store
@@ -146,12 +146,20 @@ def chain_end(store: Store, run: Run) -> Run | None:
 
 
 def pending_runs(opened: Iterable[Run], job: str | None = None) -> list[Run]:
-    """Return the runs among these that nobody has started, those of one job or all, the soonest first."""
-    found = [run for run in opened if run.state == "pending" and job in (None, run.job)]
+    """Return the runs among these that no process has, for they are not begun or wait for an event.
+
+    Those of one job or all, the soonest first.
+    """
+    found = [run for run in opened if run.state != "running" and job in (None, run.job)]
     return sorted(found, key=lambda run: (run.effective_at, run.id))
 
 
 # -- steps -----------------------------------------------------------------------------------------------
+
+
+def awaited(store: Store, run: Run) -> list[Step]:
+    """Return the steps of a run's chain that wait for an event."""
+    return [step for step in store.steps(run.root_id) if step.state == "waiting"]
 
 
 def complete(at: Desk, run_id: int, step: str, result: Any, error: str | None) -> Run:

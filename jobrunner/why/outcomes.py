@@ -9,6 +9,7 @@ from typing import Any
 
 from jobrunner.clock import SECOND, Instant, to_iso
 from jobrunner.facts import Note
+from jobrunner.masking import masker_of
 from jobrunner.model import Run
 from jobrunner.pace import length
 from jobrunner.why.facts import Answer, Facts
@@ -210,7 +211,15 @@ def _pending(facts: Facts, chain: Chain) -> Told:
 
 
 def _waiting(facts: Facts, chain: Chain) -> Told:
-    return f"{_ran(facts, chain)} and waits in one of its steps", {}
+    assert facts.store is not None
+    steps = [step for step in facts.store.steps(chain.last.root_id) if step.state == "waiting"]
+    paths = [masker_of(facts.settings).text(step.path) for step in steps]
+    names = " and ".join(paths) or "an event"
+    until = min((step.deadline for step in steps if step.deadline is not None), default=None)
+    since = f" since {facts.times.clock(max(step.started_at for step in steps))}" if steps else ""
+    ends = f", until {facts.times.clock(until)}" if until is not None else ""
+    evidence = {"waitsFor": "event", "steps": paths, "until": until and to_iso(until)}
+    return f"{_ran(facts, chain)} and waits for {names}{since}{ends}, as run {chain.last.id}", evidence
 
 
 def brief_error(run: Run) -> str:
