@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 EXAMPLE = "for example --params '{\"rows\": 100}'"
+TEXTS = {"date": "date, as text", "datetime": "datetime, as text"}
 HOW = "-p {}=…; --help lists what it takes"  # to give a param that lacks
 
 
@@ -136,11 +137,15 @@ def own_params(job: Job) -> Collection[str]:
 
 def type_words(one: Parameter, job: Job) -> str:
     """Return the type that a param is to have, as people are told it; "" for any."""
+    from jobrunner import parameters
+
     kind = one.kind.removesuffix("?")
     if not kind:
         value = job.params.get(one.name, one.default)
         return "" if value is None else type(value).__name__
-    return f"{kind} or null" if kind != one.kind else kind
+    allowed = " | ".join(json.dumps(each, ensure_ascii=False) for each in parameters.choices(kind))
+    words = allowed or TEXTS.get(kind, kind)
+    return f"{words} or null" if kind != one.kind else words
 
 
 def _origin(one: Parameter, job: Job) -> str:
