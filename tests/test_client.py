@@ -246,6 +246,13 @@ def test_an_added_job_takes_what_its_function_says_though_nobody_imports_it_here
     assert client.run_after(1, "added", anything=1)
 
 
+@pytest.mark.parametrize(("how", "said"), [("url", "url is"), ("project", "project is")])
+def test_what_connect_cannot_use_is_called_as_its_argument_is(how: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{said} ") as caught:
+        connect(**{how: "nonsense"})
+    assert "--" not in f"{caught.value} {caught.value.hint}"
+
+
 def test_a_trigger_is_refused_with_the_reason_unless_it_is_forced(project: Project, client: Client) -> None:
     on_demand(project)
     client.update("job", enabled=False, reason="the shop is down")
@@ -253,12 +260,14 @@ def test_a_trigger_is_refused_with_the_reason_unless_it_is_forced(project: Proje
         client.trigger("job")
     client.update("job", enabled=True)
     client.pause("moving")
-    with pytest.raises(Refused, match=r"job is paused by .*: moving"):
+    with pytest.raises(Refused, match=r"all is paused by .*: moving, job too") as caught:
         client.trigger("job", queue=True)
+    assert caught.value.hint == "force=True runs it all the same"
     assert client.resume()
     first = client.trigger("job")
-    with pytest.raises(Refused, match=f"job is busy: run {first} is pending"):
+    with pytest.raises(Refused, match=f"job is busy: run {first} is pending") as caught:
         client.trigger("job")
+    assert caught.value.hint == "queue=True lets it wait for the end of that, force=True runs it beside it"
     assert [
         client.run(client.trigger("job", queue=True)).state,
         client.run(client.trigger("job", force=True)).state,

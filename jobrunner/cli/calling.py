@@ -30,6 +30,7 @@ from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
 
+WAYS = orders.Ways("--force", "--queue")
 LOOK_EVERY = 0.1  # seconds, while a run is waited for
 MOMENTS = "2026-05-01T09:30, 2026-05-01T09:30Z, 09:30, or seconds since 1970"
 AS = click.option(
@@ -204,7 +205,7 @@ def trigger(
         run = it.order(
             identity,
             lambda at: orders.trigger(
-                at, it.job, it.params, identity=identity or "system", force=force, queue=queue
+                at, it.job, it.params, identity=identity or "system", force=force, queue=queue, ways=WAYS
             ),
         )
         with _going_on(run):

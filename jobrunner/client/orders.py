@@ -92,7 +92,20 @@ def call(at: Desk, job: Job, due: Instant, params: Mapping[str, Any], identity: 
     return run_id
 
 
-def trigger(at: Desk, job: Job, params: Mapping[str, Any], *, identity: str, force: bool, queue: bool) -> int:
+class Ways(NamedTuple):
+    """How whoever asks can have it all the same, in the words of the surface that is used."""
+
+    force: str
+    queue: str
+
+
+PYTHON = Ways("force=True", "queue=True")
+
+
+def trigger(
+    at: Desk, job: Job, params: Mapping[str, Any], *, identity: str, force: bool, queue: bool,
+    ways: Ways = PYTHON,
+) -> int:  # fmt: skip
     """Ask the nodes to run a job at the soonest; returns the run's id.
 
     Raises Refused, with the reason, while the job is disabled, paused or busy; `queue` lets it wait for a
@@ -101,9 +114,15 @@ def trigger(at: Desk, job: Job, params: Mapping[str, Any], *, identity: str, for
     fact = at.store.job(job.name)
     resting = None if force else _resting(at, job)
     if resting is not None:
-        raise Refused(f"{job.name} is {resting}", hint="--force (force=True) runs it all the same")
+        raise Refused(resting, hint=f"{ways.force} runs it all the same")
     job_id = fact.id if fact is not None else at.store.enroll(job, at.now)
-    run_id = at.store.trigger(job_id, job, params, identity=identity, force=force, queue=queue, now=at.now)
+    try:
+        run_id = at.store.trigger(
+            job_id, job, params, identity=identity, force=force, queue=queue, now=at.now
+        )
+    except Refused as error:
+        error.hint = f"{ways.queue} lets it wait for the end of that, {ways.force} runs it beside it"
+        raise
     at.note("triggered", job.name, f"run {run_id}" + ", by force" * force)
     return run_id
 
@@ -112,9 +131,9 @@ def _resting(at: Desk, job: Job) -> str | None:
     """Return why a job is not to run; where a job may run at all is a matter of nodes."""
     enabled, reason = status.enablement(job, at.store.job(job.name), at.settings)
     if not enabled:
-        return f"disabled {reason}" if reason else "disabled"
+        return f"{job.name} is disabled" + (f" {reason}" if reason else "")
     pause = at.store.paused()
-    return None if pause is None else status.paused(pause)
+    return None if pause is None else f"all is {status.paused(pause)}, {job.name} too"
 
 
 def hindrance(store: Store, settings: Settings, run: Run) -> str | None:
