@@ -127,11 +127,16 @@ class Verb(click.Command):
         own = {option for param in self.params for option in param.opts}
         self.params += [option for option in shared(hidden=True) if not own.intersection(option.opts)]
 
+    def examples(self, ctx: click.Context) -> str:
+        """Return the examples, a line each."""
+        return self.epilog or ""
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, then where to find the other options."""
-        if self.epilog:
+        examples = self.examples(ctx)
+        if examples:
             with formatter.section("Examples"):
-                formatter.write("".join(f"  {line.strip()}\n" for line in self.epilog.strip().splitlines()))
+                formatter.write("".join(f"  {line.strip()}\n" for line in examples.strip().splitlines()))
         formatter.write("\nOptions of `jobrunner --help` may follow the command, too.\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -102,9 +103,22 @@ def at(
     _call(asked, name, pairs, text, identity, lambda _: due, as_json=as_json)
 
 
-@click.command(
-    "in", cls=params.JobVerb, epilog="jobrunner in 2h remind -p order=17\njobrunner in 90s sync-orders"
-)
+class Later(params.JobVerb):
+    """`in`, which takes `-1h` for the delay that it is meant to be, and no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raise BadArgument for a delay below 0."""
+        words = [*args]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption:
+            for word in words:
+                if re.match(r"-[\d.]", word):
+                    terms.delay(word)
+            raise
+
+
+@click.command("in", cls=Later, epilog="jobrunner in 2h remind -p order=17\njobrunner in 90s sync-orders")
 @click.argument("delay", type=Text())
 @click.argument("name", type=JobName())
 @params.options

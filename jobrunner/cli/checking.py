@@ -95,7 +95,7 @@ def _of(
 ) -> tuple[Mapping[str, Job], list[Problem]]:
     """Return the jobs and problems that were asked about. Raises UnknownJob."""
     if name is None:
-        missing = known.missing_folder
+        missing = None if known.settings.added else known.missing_folder
         return known.jobs, [*known.problems, *([missing] if missing is not None else [])]
     wanted = name.casefold()
     mine = [one for one in known.problems if wanted in ((one.name or "").casefold(), one.file.casefold())]

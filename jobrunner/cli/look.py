@@ -175,7 +175,7 @@ def _plain(text: str) -> str:
 def _talk(lines: Sequence[Line], registry: Registry, now: Instant, ahead: Sequence[Known]) -> None:
     """Say what a table does not."""
     missing = registry.missing_folder
-    if missing is not None:
+    if missing is not None and not registry.settings.added:
         out.talk(f"{_plain(missing.message)}; {report.MISSING_HINT}")
     elif not lines:
         out.talk("no jobs; `jobrunner new NAME` writes one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 EXAMPLE = "for example --params '{\"rows\": 100}'"
+PAIRS = re.compile(r" -p \S+")
 TEXTS = {"date": "date, as text", "datetime": "datetime, as text"}
 HOW = "-p {}=…; --help lists what it takes"  # to give a param that lacks
 
@@ -68,16 +70,44 @@ class JobVerb(Verb):
             _describe(name, ctx, formatter)
         super().format_epilog(ctx, formatter)
 
+    def examples(self, ctx: click.Context) -> str:
+        """Return the examples, for the job where one is named."""
+        name = _named(self, ctx)
+        return _examples(name, self, ctx) if name else super().examples(ctx)
+
+
+def _examples(name: str, verb: click.Command, ctx: click.Context) -> str:
+    """Return the examples of a command for the job that is named, with the params that it wants."""
+    from jobrunner import parameters
+    from jobrunner.log import one_line
+
+    try:
+        job = find(ctx, name)
+    except (JobrunnerError, OSError):
+        return verb.epilog or ""
+    has = dict.fromkeys(own_params(job))
+    wanted = "".join(f" -p {each}=…" for each in parameters.lacking(job.parameters, job.params, has))
+    place = 2 + _place(verb)
+    lines = [PAIRS.sub("", line).split() for line in (verb.epilog or "").splitlines()]
+    said = [" ".join([*line[:place], f"{name}{wanted}", *line[place + 1 :]]) for line in lines]
+    return "\n".join(map(one_line, dict.fromkeys(said)))
+
 
 WORDS = "jobrunner.words"
 
 
 def named(ctx: click.Context) -> str | None:
     """Return the job, or file, that a command line names so far; it may break off behind a `-p`."""
+    place = _place(ctx.command)
     places = [each.name for each in ctx.command.params if isinstance(each, click.Argument)]
-    place = next(i for i, each in enumerate(places) if each in ("name", "file"))
     found = ctx.params.get(places[place] or "") or next(iter(ctx.args[place:]), None)
     return str(found) if found else None
+
+
+def _place(verb: click.Command) -> int:
+    """Return which argument of a command names the job, or file; 0 for the first."""
+    places = [each.name for each in verb.params if isinstance(each, click.Argument)]
+    return next(i for i, each in enumerate(places) if each in ("name", "file"))
 
 
 def _named(verb: click.Command, ctx: click.Context) -> str | None:

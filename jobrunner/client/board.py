@@ -128,6 +128,9 @@ class Board:
             note = "; ".join(filter(None, (note, self._unusual(summary, fact, state)))) or None
         if fact is not None and (fact.overrides or fact.enabled_override):
             note = "; ".join(filter(None, (note, status.overridden(summary, fact)))) or None
+        lost = self._registry.lost.get(summary.name)
+        if lost is not None:
+            note = "; ".join(filter(None, (note, f"its module {lost} cannot be found here")))
         return Line(summary, fact, (), state, note, self._coming(summary, fact, state), *self._of_all(fact))
 
     def _of_all(self, fact: Known | None) -> tuple[bool, Mapping[str, int] | None, Instant | None]:

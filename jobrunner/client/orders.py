@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jobrunner import parameters, status, terms
+from jobrunner import added, parameters, status, terms
 from jobrunner.client.desk import Desk, writing
 from jobrunner.client.finding import find
 from jobrunner.clock import Instant, to_iso
@@ -50,12 +50,13 @@ def wanted(settings: Settings, store: Store | None, files: Callable[[], Registry
         if registry.missing_folder is None:
             raise
     if known is None:
-        raise _unknown(store, name)
+        raise _unknown(registry, store, name)
     return known
 
 
-def _unknown(store: Store | None, name: str) -> UnknownJob:
-    names = [each.name for each in store.definitions()] if store is not None else []
+def _unknown(registry: Registry, store: Store | None, name: str) -> UnknownJob:
+    names = {each.name for each in registry.summaries}
+    names |= {each.name for each in store.definitions()} if store is not None else set()
     near = get_close_matches(name, names, n=3)
     said = f"did you mean {' or '.join(near)}?" if near else "`jobrunner ls` shows all jobs"
     return UnknownJob(f"there is no job {name!a:.150}", hint=said)
@@ -144,9 +145,20 @@ def hindrance(store: Store, settings: Settings, run: Run) -> str | None:
     if not owners:
         return "no `jobrunner start` is at work"
     gates = [hold.gate for hold in store.holders().get(run.job_id, ()) if hold.owner in owners]
+    lost = _lost_module(store, settings, run.job) if not gates else None
+    if lost is not None:
+        return f"no node holds it: its module {lost} cannot be found"
     if not gates or None in gates:  # one that holds no definition yet may be about to read it
         return None
     return f"no node may run it at present ({', '.join(sorted(set(filter(None, gates))))})"
+
+
+def _lost_module(store: Store, settings: Settings, name: str) -> str | None:
+    """Return the module of an added job that nobody finds here; None of any other job."""
+    for each in store.added_jobs():
+        if each.name == name and added.module_file(each.target, settings.project) is None:
+            return each.target.partition(":")[0]
+    return None
 
 
 def find_run(store: Store | None, run_id: int) -> Run:

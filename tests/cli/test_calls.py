@@ -81,6 +81,7 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
+        ("in -1h remind -p order=1", 2, "must be 0 or more"),
         ("in 2x remind -p order=1", 2, "delay is '2x'"),
         ("in 6000d remind -p order=1", 2, "more than five years"),
         ("at 2050-01-01 remind -p order=1", 2, "more than five years"),

@@ -116,6 +116,14 @@ def test_the_help_of_a_named_job_lists_what_it_takes(sync: House, args: list[str
     assert not (sync.root / ".jobrunner").exists()
 
 
+def test_the_examples_in_the_help_of_a_named_job_are_of_that_job(sync: House) -> None:
+    done = sync.call("run", "sync", "--help").out
+    assert "  jobrunner run sync -p since=…\n" in done
+    assert "report" not in done
+    assert "  jobrunner in 90s sync -p since=…\n" in sync.call("in", "2h", "sync", "--help").out
+    assert "jobrunner run report" in sync.call("run", "--help").out
+
+
 def test_the_help_of_a_call_lists_them_too(sync: House) -> None:
     assert "since   date" in sync.call("in", "2h", "sync", "--help").out
 
