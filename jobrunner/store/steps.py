@@ -46,7 +46,8 @@ class Steps(Protocol):
         """Let a running run go without an end: waiting while one of its steps does, else pending at once.
 
         `log_bytes` is how much it has written. Pending, too, when a step was ended from outside and the run
-        was not told of it yet, by a claim or by `wait_step`. One that was asked to end is canceled instead. False when it is no longer this claim's.
+        was not told of it yet, by a claim or by `wait_step`. One that was asked to end is canceled instead.
+        False when it is no longer this claim's.
         """
         ...
 
