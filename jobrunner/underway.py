@@ -9,7 +9,7 @@ from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import StateError
 from jobrunner.executor import LogWindow
 from jobrunner.masking import Masker, Stream
-from jobrunner.model import Claim, Job, Outcome, Run
+from jobrunner.model import Claim, Job, Outcome, Run, State
 from jobrunner.requests import Talk
 from jobrunner.store.base import LogChunk, Store
 
@@ -70,7 +70,9 @@ class Live:
         self.log, self.progress = LogWindow(log_limit), None
         if self.outcome is not None:
             told = {"type": "Unstorable", "message": error.message, "traceback": "", "phase": "result"}
-            self.outcome = Outcome(state=self.outcome.state, reason=self.outcome.reason, error=told)
+            state: State = "failed" if self.talk.told else self.outcome.state  # what it was to apply is not
+            self.outcome = Outcome(state=state, reason=self.outcome.reason, error=told)
+            self.talk.told.clear()
 
     def begin_again(self, monotonic: float) -> None:
         """Its commit met a conflict: nothing of what it asked for or did has been, but for its output."""

@@ -34,7 +34,8 @@ class Steps(Protocol):
         ...
 
     def redo_step(self, run: Run, path: str) -> bool:
-        """Let a done step be done again by the next attempt: what it has read has changed since."""
+        """Make a done step outdated: it is to be taken back and done again, for what it rests on has changed.
+        Its result stays, for whoever takes it back."""
         ...
 
     def wait_step(self, run: Run, path: str, deadline: Instant | None, now: Instant) -> Step | None:
