@@ -55,7 +55,7 @@ class State:
 
     def list(self, prefix: str = "") -> dict[str, Any]:
         """Return the documents whose keys begin so, by key, as of one moment; "" means all."""
-        if prefix:
+        if prefix != "":
             terms.name_of(prefix, "prefix", LONGEST_KEY)
         pages = self._line.request_all("state.list", {"prefix": prefix})
         rows = [row for page in pages for row in page["documents"]]

@@ -42,7 +42,9 @@ class Recorder:
         self._hear_who_shall_end(lives)
         for live in lives.values():
             try:
-                self._requests.write(live.talk, now)
+                if live.talk.asks:
+                    live.sign_of_life(self._store, self._me.owner, now)
+                    self._requests.write(live.talk, now)
                 if live.outcome is not None or (flush and live.dirty):
                     live.write(self._store, self._me.owner, now)
                 if live.outcome is not None:
@@ -89,7 +91,7 @@ class Recorder:
 
     def _suspend(self, live: Live) -> list[Event]:
         run = live.claim.run
-        if not self._store.suspend(run, live.ended_at):
+        if not self._store.suspend(run, live.log.total, live.ended_at):
             return [ClaimLost(run.id, run.job)]
         waiting = [step.path for step in self._store.steps(run.root_id) if step.state == "waiting"]
         return [Suspended(run.id, run.job, tuple(waiting))]

@@ -86,11 +86,15 @@ class Live:
         told = (self.began and not self.began_stored) or self.stalled != self.stalled_stored
         return told or self.progress is not None or self.log.pending > 0
 
+    def sign_of_life(self, store: Store, owner: str, now: Instant) -> None:
+        """Write down that the body has begun: whatever it has asked for is a sign of that."""
+        if self.began and not self.began_stored:
+            store.begun(self.claim.run.id, owner, self.pid, now)
+
     def write(self, store: Store, owner: str, now: Instant) -> None:
         """Put what is new into the store, inside the caller's transaction."""
         run = self.claim.run
-        if self.began and not self.began_stored:
-            store.begun(run.id, owner, self.pid, now)
+        self.sign_of_life(store, owner, now)
         if self.progress is not None:
             store.progress(run.id, owner, run.attempt, self.progress, now)
         if self.stalled != self.stalled_stored:

@@ -11,7 +11,7 @@ import pytest
 from jobrunner.clock import MINUTE, SECOND
 from jobrunner.errors import StateError
 from jobrunner.events import ChainEnded, Compensating, Conflicted, Suspended, WaitedInVain
-from jobrunner.executor import Asked
+from jobrunner.executor import Asked, Began, Output
 from jobrunner.model import Outcome, Retries, Run
 from jobrunner.recording import MOST_CONFLICTS
 from jobrunner.store.base import Write
@@ -336,6 +336,62 @@ def test_a_run_that_waits_to_run_again_can_be_canceled(office: Office) -> None:
     desk.dispatcher.heed()
     desk.turn()
     assert desk.ledger() == ["1 canceled"]
+
+
+def test_a_run_that_runs_again_takes_no_child_from_one_that_was_claimed_for_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobrunner.underway.back_off", lambda _: 0.0)
+    desk = office.work(a_job(**EXACTLY), a_job("other", "* * * * *", offset=30 * SECOND), slots=2)
+    body = office.begin()
+    given: list[int] = []
+    spares = [7]
+    monkeypatch.setattr(
+        type(desk.executor), "ready", property(lambda _: [n for n in spares if n not in given])
+    )
+    hand_over = desk.executor.run
+
+    def run(spec: Any, pid: int, timeout: Any, serves: int) -> int:
+        assert pid in spares and pid not in given, f"no child in hand for {spec['job']}"
+        given.append(pid)
+        return hand_over(spec, pid, timeout, serves)
+
+    monkeypatch.setattr(desk.executor, "run", run)
+    _meet(office, body, 1)
+    body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+    desk.executor.end(body.id, GOOD)
+    desk.turn(30 * SECOND)  # the conflict is recorded, and the only child goes to the other job
+    assert [spec["job"] for spec in desk.executor.specs.values()] == ["other"]
+    spares.append(8)
+    assert desk.dispatcher.must_turn(office.clock.now())
+    desk.turn()
+    assert body.id in desk.executor.specs
+
+
+def test_what_a_body_has_asked_for_is_a_sign_that_it_began(office: Office) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+    desk.executor.happen(Began(body.id, 7))
+    body.told("step.begin", path="one", undo=None)
+    dead = office.kill(desk)
+    desk = office.work(a_job(), dead=[dead])
+    desk.turn(dead=(dead,))
+    assert str((_run(desk, body).error or {})["message"]).startswith("began")
+
+
+def test_the_log_of_a_run_that_goes_on_comes_behind_what_it_wrote_before_it_waited(office: Office) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+    desk.executor.happen(Output(body.id, b"before\n"))
+    body.told("step.wait", path="approval", timeout=None)
+    body.end(WAITING)
+    desk.store.complete(body.id, "approval", result=1, error=None, now=office.clock.now())
+    desk.look()
+    desk.turn()
+    desk.executor.happen(Output(body.id, b"after\n"))
+    body.end()
+    assert b"".join(chunk.data for chunk in desk.store.read_log(body.id)) == b"before\nafter\n"
+    assert _run(desk, body).log_bytes == len(b"before\nafter\n")
 
 
 def test_a_step_that_rests_on_what_is_no_longer_so_is_done_again(office: Office) -> None:

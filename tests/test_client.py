@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from jobrunner import Client, connect
+from jobrunner.client.connections import Connections
 from jobrunner.errors import (
     BadArgument,
     ConfigError,
@@ -81,7 +82,7 @@ def test_the_project_is_the_one_around_the_working_folder_or_that_the_state_lies
         run_id = client.trigger("job")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     with connect(f"sqlite:///{state_of(project)}") as client:
-        assert [job.name for job in client.jobs()] == ["job"]
+        assert [(job.name, job.state) for job in client.jobs()] == [("job", "on-demand")]
         assert client.run(run_id).job == "job"
     monkeypatch.setenv("JOBRUNNER_STATE", f"sqlite:///{state_of(project)}")
     with connect() as client:
@@ -98,7 +99,8 @@ def test_without_job_files_a_client_goes_by_what_nodes_have_registered(
     project.start()
     monkeypatch.chdir(away)
     with connect(state) as client:
-        wait_until(lambda: [job.name for job in client.jobs()] == ["far"], "the job to be registered")
+        wait_until(client.jobs, "the job to be registered")
+        assert [(job.name, job.state) for job in client.jobs()] == [("far", "on-demand")]
         assert client.wait(client.trigger("far", n=7), timeout="60s").state == "succeeded"
         assert project.notes() == ["7"]
         with pytest.raises(UnknownJob, match="there is no job 'fra'") as caught:
@@ -139,6 +141,21 @@ def test_a_forked_process_goes_on_with_a_connection_of_its_own(project: Project,
     assert os.waitpid(child, 0)[1] == 0
     assert len(client.pending()) == 2
     open_store(client.settings.state).healthy()
+
+
+def test_a_store_is_shared_neither_by_threads_nor_by_processes(project: Project, client: Client) -> None:
+    connections = Connections(client.settings)
+    mine, others = connections.store(), list[object]()
+    assert connections.store() is mine
+    thread = threading.Thread(target=lambda: others.append(connections.store()))
+    thread.start()
+    thread.join()
+    assert others != [mine]
+    child = os.fork()
+    if child == 0:
+        os._exit(int(connections.store() is mine))
+    assert os.waitpid(child, 0)[1] == 0
+    connections.close()
 
 
 # -- calls and triggers ------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_states_and_moments_choose_among_all(house: House) -> None:
 def test_many_are_canceled_in_batches_and_each_leaves_a_line_in_the_trail(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobrunner.orders.BATCH", 2)
+    monkeypatch.setattr("jobrunner.client.orders.BATCH", 2)
     house.job("a")
     runs = [house.ran("a", "running") for _ in range(5)]
     assert len(house.call("cancel", "--all", "--as", "ana", "--json").json) == 5

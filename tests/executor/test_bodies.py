@@ -411,6 +411,8 @@ def test_a_no_op_run_has_none_of_the_nodes_libraries_in_its_process(zygote_house
     assert isinstance(loaded.result, list)
     heavy = {"apsw", "click", "croniter", "rich", "yaml", "filelock", "asyncio", "dataclasses", "sqlite3"}
     assert not heavy & set(loaded.result)
+    asking = {"calls", "documents", "stepping", "terms", "workflow"}
+    assert not {f"jobrunner.{name}" for name in asking} & set(loaded.result)
 
 
 @pytest.mark.skipif(not LINUX, reason="/proc")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobrunner.executor.ending import Asked, by_exit, by_reply, exit_words
+from jobrunner.executor import happened
+from jobrunner.executor.ending import Asked, acceptable, by_exit, by_reply, exit_words
 from jobrunner.executor.stopping import Escalation
 from jobrunner.wire import Decoder, WireError, encode
 
@@ -36,6 +37,31 @@ def test_canceled_is_called_what_was_asked() -> None:
     assert by_reply(CANCELED, Asked("canceled", "shutdown")).reason == "shutdown"
     assert by_reply(CANCELED, Asked("timed_out", None, 1_500_000)).state == "timed_out"
     assert by_reply(CANCELED, None).state == "failed"
+
+
+def test_a_run_that_goes_until_an_event_comes_is_waiting_unless_it_was_asked_to_end() -> None:
+    reply = {"state": "waiting", "result": 5, "truncated": False, "error": None, "fileHash": "a" * 64}
+    outcome = by_reply(reply, None)
+    assert (outcome.state, outcome.result, outcome.file_hash) == ("waiting", None, "a" * 64)
+    assert by_reply(reply, Asked("canceled", "shutdown")).reason == "shutdown"
+    assert by_reply(reply, Asked("timed_out", None, 1_500_000)).state == "timed_out"
+
+
+@pytest.mark.parametrize(
+    ("verb", "size", "passes"),
+    [("progress", 100, True), ("progress", 20_000, False), ("heartbeat", 20_000, False),
+     ("state.write", 5_000_000, True), ("effects", 5_000_000, True), ("anything", 20_000, True)],
+)  # fmt: skip
+def test_what_is_kept_in_each_runs_row_is_bounded_and_what_is_asked_for_by_its_frame(
+    verb: str, size: int, passes: bool
+) -> None:
+    assert acceptable(happened.Asked(1, 1, verb, {"message": "x" * size})) is passes
+
+
+@pytest.mark.parametrize("request_", [("1", "call", {}), (1, 5, {}), (1, "call", [])])
+def test_a_request_of_another_shape_breaks_the_wire(request_: Any) -> None:
+    with pytest.raises(WireError):
+        acceptable(happened.Asked(1, *request_))
 
 
 def test_an_exit_without_a_reply_is_what_was_asked_or_a_crash() -> None:

@@ -317,7 +317,7 @@ class Stepping(Bench):
         assert not self.store.undone(run, "a", None, at(9))
         assert not self.store.redo_step(run, "a")
         assert self.store.wait_step(run, "w", None, at(9)) is None
-        assert not self.store.suspend(run, at(9))
+        assert not self.store.suspend(run, 0, at(9))
         assert self.store.repeat(run, at(9)) is None
 
     def _again(self, claim: Claim) -> Claim:

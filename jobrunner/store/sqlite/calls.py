@@ -72,8 +72,8 @@ class Calls(Claims, Jobs):
 
     # -- what cannot be made -------------------------------------------------------------------------
 
-    # From the jobs that nobody holds, which are few, to their calls: there may be thousands of others. One that
-    # was only enrolled is not meant: no node has read its file yet.
+    # From the jobs that nobody holds, which are few, to their calls: there may be thousands of others. One
+    # that was only enrolled is not meant: no node has read its file yet.
     ORPHANED = f"""
         SELECT {COLUMNS} FROM runs INDEXED BY runs_open
         WHERE job_id IN (
