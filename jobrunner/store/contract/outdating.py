@@ -1,5 +1,7 @@
 """Promises about steps that rest on what has changed: they are taken back, and done again."""
 
+# ruff: noqa: D102  (the titles are the promises)
+
 from __future__ import annotations
 
 from jobrunner.store.contract.things import Bench, at
