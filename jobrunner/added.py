@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -105,8 +106,9 @@ def merged(settings: Settings, summaries: Iterable[Summary], broken: Iterable[Pr
     files |= {name.casefold(): each.file for each in summaries for name in (each.name, *each.former)}
     added = Added({}, [], {}, [])
     overrides, formers = Overrides(settings), _formers(settings.added)
+    files_of = cache(lambda module: module_file(module, settings.project))  # many jobs share few modules
     for each in settings.added:
-        file = module_file(each.target, settings.project)
+        file = files_of(each.target.partition(":")[0])
         added.files.extend(_in_project(each.target, file, settings.project))
         clash = next(_clashes(each, files, formers), None)
         job, errors = (None, [clash]) if clash is not None else _build(each, file, settings, overrides)

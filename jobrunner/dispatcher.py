@@ -244,9 +244,9 @@ class Dispatcher:
         for claim in claims:
             self.hand_out(claim)
         self.hooks.pump()
-        if self._scheduler.replaced:
+        if self._scheduler.replaced or self._requests.canceled:
             self.heed()
-            self._scheduler.replaced = False
+            self._scheduler.replaced = self._requests.canceled = False
 
     def _sign(self, now: Instant, *, quiet: bool) -> None:
         """Note that we live, unless nothing else is written: idle nodes would wake each other for ever."""

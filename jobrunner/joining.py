@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from jobrunner.clock import Instant
+from jobrunner.clock import SECOND, Instant
 from jobrunner.definitions import Definitions, restore
 from jobrunner.errors import Refused, StateError
 from jobrunner.events import (
@@ -28,6 +28,8 @@ from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Registration, Store
 
+CALLS_EVERY = 10 * SECOND
+
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
@@ -46,6 +48,7 @@ class Joining:
         self._store = store
         self._scheduler = scheduler
         self._me = me
+        self._sought_at: Instant = 0  # when we last looked for calls of jobs that are no more
 
     def join(self, definitions: Definitions, dead: Sequence[NodeFacts], now: Instant) -> list[Event]:
         """Become one of the living. Raises Refused or StateError where others do not let us."""
@@ -141,9 +144,12 @@ class Joining:
         return events
 
     def fail_calls(self, definitions: Definitions, now: Instant) -> list[Event]:
-        """Let calls fail that are due and whose job is no more, anywhere."""
+        """Let calls fail that are due and whose job is no more, anywhere; looks now and then only."""
+        if definitions.only is not None or 0 <= now - self._sought_at < CALLS_EVERY:
+            return []
+        self._sought_at = now
         events: list[Event] = []
-        runs = self._store.orphaned_calls(now) if definitions.only is None else []
+        runs = self._store.orphaned_calls(now)
         for run in self._undefined(runs):
             said = f"nothing defines the job {run.job} any more: its file is gone, or it was removed"
             error = {"type": "UnknownJob", "message": said, "traceback": "", "phase": "import"}

@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -184,7 +184,7 @@ class _Resolved:
     """Where each argument of a function would come from, with the project's services rehearsed."""
 
     def __init__(self, function: Callable[..., Any], spec: Any) -> None:
-        container, complete = _project(spec)
+        container, self.error, complete = _project(spec)
         rehearsal = Rehearsal(container)
         self.run = rehearsal.open_run()
         self.found = injection.plan(function, self.run, spec["params"])
@@ -207,14 +207,15 @@ class _Resolved:
         ] + [{"message": text, "source": "service"} for text in self.run.lacking if self.complete]
 
 
-def _project(spec: Any) -> tuple[Container, bool]:
-    """Return a container with the project's services, and whether it has all that a run's would have."""
+def _project(spec: Any) -> tuple[Container, BaseException | None, bool]:
+    """Return a container with the project's services, what kept them from being registered, or None, and
+    whether it has all that a run's would have."""
     root = body.Workshop().root
     try:
         provision.Project(root, spec)
-    except BaseException:
-        return root, False
-    return root, not hasattr(sys.modules.get("services"), "virtualize")
+    except BaseException as error:
+        return root, error, False
+    return root, None, not hasattr(sys.modules.get("services"), "virtualize")
 
 
 # -- one run, rehearsed ------------------------------------------------------------------------------
@@ -234,8 +235,21 @@ def planned(request: Answer) -> Answer:
         "function": str(getattr(function, "__qualname__", type(function).__qualname__)),
         "line": _line_of(function),
         "arguments": [_argument(one, resolved, function) for one in resolved.found],
-        "problems": _problems(function, spec, resolved),
+        "problems": [*_problems(function, spec, resolved), *_broken_services(spec, resolved)],
     }
+
+
+def _broken_services(spec: Any, resolved: _Resolved) -> Iterator[Answer]:
+    """Yield what keeps the services from being registered, and those that the run needs from being made."""
+    path = os.path.join(spec["root"], provision.SERVICES)
+    if resolved.error is not None:
+        said = f"services cannot be registered: {failure.in_short(resolved.error)}"
+        line = failure.line_in(resolved.error, path)
+        yield {"message": said, "hint": None, "line": line, "file": provision.SERVICES if line else None}
+    needed = {one.key for one in resolved.found if one.source == "service"}
+    for key in needed.intersection(resolved.run.broken):
+        told = _broken(key, resolved.run.broken[key], resolved.run.known()[key], path)
+        yield {**told, "file": provision.SERVICES if told["line"] else None}
 
 
 def _argument(one: Resolution, resolved: _Resolved, function: Callable[..., Any]) -> Answer:

@@ -69,6 +69,7 @@ class Requests:
         self._answer = answer
         self._ids: deque[int] = deque()
         self._reserved: list[int] = []  # in the open transaction
+        self.canceled = False  # runs were asked to end, perhaps some of this node
         self._reads: dict[str, Callable[[Talk, Payload], Sequence[Answer] | None]] = {
             "state.get": self._get,
             "state.list": self._list,
@@ -147,6 +148,7 @@ class Requests:
     def effects(self, talk: Talk) -> Effects:
         """Return what a run has told. Raises JobrunnerError for a call of a job that is no more."""
         told = talk.told
+        self.canceled = self.canceled or any(each.get("cancels") for each in told)
         return Effects(
             reads={key: version for each in told for key, version in each.get("reads", {}).items()},
             prefixes={key: digest for each in told for key, digest in each.get("prefixes", {}).items()},
@@ -223,6 +225,7 @@ class Requests:
         return self._ids.popleft() if self._ids else self._reserved.pop(0)
 
     def _cancel(self, _: Talk, payload: Payload, now: Instant) -> Answer:
+        self.canceled = True
         return {"state": self._store.cancel(payload["id"], now)}
 
     # -- steps ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -347,3 +348,11 @@ def test_nothing_is_left_in_the_project(project: Path) -> None:
     before = {path for path in project.rglob("*") if "__pycache__" not in str(path)}
     run_inline("mail", project=project, overrides={"mailer": FakeMailer()})
     assert {path for path in project.rglob("*") if "__pycache__" not in str(path)} == before
+
+
+def test_a_step_that_takes_too_long_is_timed_out() -> None:
+    def body(ctx: Any) -> None:
+        ctx.step("wait", lambda: Event().wait(30), timeout=0.05)
+
+    run = run_inline(body, raises=False)
+    assert (run.state, run.failure and run.failure["type"]) == ("failed", "TimeoutError")

@@ -77,6 +77,15 @@ def test_an_after_end_schedule_counts_from_the_end_of_its_runs() -> None:
     assert starts == [f"{hour:02}:00" for hour in range(2, 24, 3)]
 
 
+def test_an_after_end_schedule_is_on_time_after_short_runs_and_after_long_ones() -> None:
+    for takes, expected in (("200ms", [10, 20.2, 30.4]), ("10500ms", [10, 30.5, 51])):
+        timeline = simulate(
+            [job("every 10s after end")], takes=takes, start="2026-01-01", end="2026-01-01T00:01"
+        )
+        starts = [(entry.began or 0) - from_iso("2026-01-01T00:00:00Z") for entry in timeline]
+        assert [start / SECOND for start in starts][:3] == expected
+
+
 def test_a_number_of_executions_is_the_end_of_a_job() -> None:
     timeline = simulate([job(numberOfExecutions=3)], **DAY)
     assert lines(timeline) == ["00:00 succeeded", "01:00 succeeded", "02:00 succeeded"]
@@ -192,6 +201,15 @@ def test_schedules_stand_still_in_a_pause_and_nothing_is_made_up_for() -> None:
     ]  # fmt: skip
 
 
+def test_what_waits_when_a_pause_begins_is_given_up_then() -> None:
+    jobs = [{**job("0 0 * * *"), "name": "long"}, job("0 0 * * *", priority="low")]
+    pause = ("2026-01-01T00:20", "2026-01-01T00:30")
+    timeline = simulate(jobs, slots=1, takes="1h", pauses=[pause], **DAY)
+    (entry,) = timeline.of("job")
+    assert (entry.state, entry.reason) == ("skipped", "paused")
+    assert entry.ended == from_iso("2026-01-01T00:20:00Z")
+
+
 # --- bodies -------------------------------------------------------------------------------------
 
 
@@ -274,7 +292,8 @@ def test_time_goes_from_event_to_event_and_never_second_by_second(monkeypatch: p
         {**job("0 0 * * *", retries={"max": 1, "delay": "6h"}), "name": "again"},
     ]
     bodies = {"again": Outcome(state="failed")}
-    timeline = simulate(jobs, start="2026-01-01", end="2026-02-01", takes="2h", bodies=bodies, slots=2)
+    how: dict[str, Any] = {"takes": {"job": "4h", "limited": "2h"}, "bodies": bodies, "slots": 2}
+    timeline = simulate(jobs, start="2026-01-01", end="2026-02-01", **how)
     assert len(turns) < 4 * len(timeline)
 
 
@@ -534,3 +553,34 @@ def test_real_bodies_need_a_project_and_their_processes_know_no_stubs(tmp_path: 
         simulate([job()], run=True, **DAY)
     with pytest.raises(BadArgument, match="run=True"):
         simulate(tmp_path, run=True, overrides={"mailer": 1}, **DAY)
+
+
+def test_what_is_meant_for_the_test_and_not_for_the_run_goes_through() -> None:
+    for stop in (KeyboardInterrupt, pytest.fail.Exception):
+
+        def body(stop: type[BaseException] = stop) -> None:
+            raise stop("enough")
+
+        with pytest.raises(stop):
+            simulate([job("0 0 * * *")], bodies={"job": body}, **DAY)
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+def test_a_run_of_the_same_node_that_another_cancels_ends_then(immediate: bool) -> None:
+    def stop(scheduler: Any) -> None:
+        scheduler.cancel(1, immediate=immediate)
+
+    jobs = [job("0 0 * * *"), {"name": "stop", "schedule": "30 0 * * *"}]
+    timeline = simulate(jobs, bodies={"stop": stop}, takes={"job": "2h"}, **DAY)
+    (long,) = timeline.of("job")
+    assert (long.state, long.ended) == ("canceled", from_iso("2026-01-01T00:30:00Z"))
+
+
+def test_a_long_run_overlaps_all_that_comes_while_it_lasts_whatever_ended_meanwhile() -> None:
+    """The second ends before the first, which is still there when the third comes."""
+    entries = [
+        Entry("job", due, "succeeded", began=due, ended=end, run_id=due + 1, root_id=due + 1)
+        for due, end in ((0, 100), (10, 20), (30, 40), (100, 110))
+    ]
+    timeline = Timeline(0, 200, "UTC", tuple(entries))
+    assert [entry.due for entry in timeline.overlaps] == [10, 30]

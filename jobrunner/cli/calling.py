@@ -210,11 +210,12 @@ def trigger(
                 at, it.job, it.params, identity=identity or "system", force=force, queue=queue
             ),
         )
-        said = orders.hindrance(it.store, it.settings, run)
-        if said is not None:
-            out.talk(f"note: {one_line(said)}; run {run.id} waits for one")
-        if wait:
-            return _see_through(it.store, run, timeout, as_json=as_json)
+        with _going_on(run):
+            said = orders.hindrance(it.store, it.settings, run)
+            if said is not None:
+                out.talk(f"note: {one_line(said)}; run {run.id} waits for one")
+            if wait:
+                return _see_through(it.store, run, timeout, as_json=as_json)
     if as_json:
         out.json_document(run_object(run))
     else:
@@ -222,13 +223,19 @@ def trigger(
     return 0
 
 
-def _see_through(store: Store, run: Run, timeout: int | None, *, as_json: bool) -> int:
-    """Wait for the end of a run, tell it, and return the exit code that `run` would have."""
+@contextmanager
+def _going_on(run: Run) -> Iterator[None]:
+    """Say, when Ctrl-C ends what we do here, that it ends no run."""
     try:
-        ended = _end(store, run, timeout)
+        yield
     except KeyboardInterrupt:
         out.talk(f"run {run.id} of {one_line(run.job)} goes on: jobrunner cancel {run.id} ends it")
         raise
+
+
+def _see_through(store: Store, run: Run, timeout: int | None, *, as_json: bool) -> int:
+    """Wait for the end of a run, tell it, and return the exit code that `run` would have."""
+    ended = _end(store, run, timeout)
     outcome = Outcome(
         state=ended.state, reason=ended.reason, result=ended.result, truncated=ended.truncated,
         error=ended.error,

@@ -127,7 +127,7 @@ def _sentence(problem: Problem) -> str:
 
 def check_services(settings: Settings) -> None:
     """Execute the project's services in a child. Raises ConfigError when they cannot be used."""
-    problem = next(iter(services_problems(settings)), None)
+    problem = next(iter(_services(settings)), None)
     if problem is not None:
         raise ConfigError(problem.message, hint=problem.hint, file=problem.file, line=problem.line)
 
@@ -136,7 +136,7 @@ def prove(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
     """Return why services, or jobs with their parameters, could not run."""
     from jobrunner import probe
 
-    found = services_problems(settings)  # what is wrong with them is said once, by no job again
+    found = _services(settings)  # what is wrong with them is said once, by no job again
     asked = [job for job in jobs if job.path or is_added(job)]
     answers = probe.ask_all([request(job, settings) for job in asked], settings.import_limit / SECOND)
     for job, answer in zip(asked, answers, strict=True):
@@ -163,25 +163,14 @@ def _is_asked_for(said: Mapping[str, Any], job: Job) -> bool:
     return any(one.name == said["parameter"] and is_param(one) for one in job.parameters or ())
 
 
-def services_problems(settings: Settings) -> list[Problem]:
-    """Return why the project's services cannot be used, found out in a child."""
+def _services(settings: Settings) -> list[Problem]:
     from jobrunner import probe
 
-    if not has_services(settings):
+    there = Path(settings.project, SERVICES).is_file()
+    if not there and not settings.services:
         return []
     answer = probe.ask(request(None, settings), settings.import_limit / SECOND)
-    return [of_services(one, settings) for one in said(answer)]
-
-
-def of_services(said: Mapping[str, Any], settings: Settings) -> Problem:
-    """Return a problem that a child found in the services."""
-    there = Path(settings.project, SERVICES).is_file()
-    return _problem(said, SERVICES if there else "jobrunner.yaml", None, None)
-
-
-def has_services(settings: Settings) -> bool:
-    """Say whether the project brings services of its own."""
-    return bool(settings.services) or Path(settings.project, SERVICES).is_file()
+    return [_problem(one, SERVICES if there else "jobrunner.yaml", None, None) for one in said(answer)]
 
 
 def request(job: Job | None, settings: Settings) -> dict[str, Any]:

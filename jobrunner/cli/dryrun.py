@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobrunner import status
 from jobrunner.cli import checking, nodes, out
-from jobrunner.cli.jsonout import Object, problem_object
+from jobrunner.cli.jsonout import Object
 from jobrunner.cli.render import facts, plain
 from jobrunner.clock import SECOND, to_iso
 from jobrunner.log import brief, one_line
@@ -72,14 +72,13 @@ def _rehearsed(job: Job, given: Mapping[str, Any], settings: Settings) -> Object
     from jobrunner import probe
 
     asked = checking.request(job, settings)
-    requests = [{**asked, "verb": "plan", "params": {**job.params, **given}}]
-    if checking.has_services(settings):
-        requests.append(checking.request(None, settings))
-    answer, *others = probe.ask_all(requests, settings.import_limit / SECOND, workers=2)
-    services = [checking.of_services(each, settings) for other in others for each in checking.said(other)]
-    mine = [{**each, "file": job.file, "hint": each["hint"] or _hint(each)} for each in checking.said(answer)]
-    found = [problem_object(each) for each in services] or mine  # the job's, too, if they cannot be executed
-    return {**answer, "problems": [{key: one.get(key) for key in KEYS} for one in found]}
+    request = {**asked, "verb": "plan", "params": {**job.params, **given}}
+    answer = probe.ask(request, settings.import_limit / SECOND)
+    problems = [
+        {**each, "file": each.get("file") or job.file, "hint": each["hint"] or _hint(each)}
+        for each in checking.said(answer)
+    ]
+    return {**answer, "problems": [{key: one.get(key) for key in KEYS} for one in problems]}
 
 
 def _hint(said: Mapping[str, Any]) -> str | None:

@@ -72,8 +72,10 @@ WORDS = "jobrunner.words"
 
 def named(ctx: click.Context) -> str | None:
     """Return the job, or file, that a command line names so far; it may break off behind a `-p`."""
-    name = ctx.params.get("name") or ctx.params.get("file") or next(iter(ctx.args), None)
-    return str(name) if name else None
+    places = [each.name for each in ctx.command.params if isinstance(each, click.Argument)]
+    place = next(i for i, each in enumerate(places) if each in ("name", "file"))
+    found = ctx.params.get(places[place] or "") or next(iter(ctx.args[place:]), None)
+    return str(found) if found else None
 
 
 def _named(verb: click.Command, ctx: click.Context) -> str | None:

@@ -83,6 +83,13 @@ def asked(given: Mapping[str, Any], unset: Iterable[str]) -> Change:
     return Change(plain, dropped)
 
 
+def check(base: Job, change: Change, settings: Settings) -> None:
+    """Raise ConfigError for a value that the job's file could not have either."""
+    job, errors = _job(base, overlaid({}, change), settings.timezone)
+    if job is None:
+        raise _named(errors[0], base.name)
+
+
 def overrule(at: Desk, base: Job, change: Change) -> Object:
     """Override keys of a job, and say what they were and are.
 

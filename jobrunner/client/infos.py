@@ -18,7 +18,7 @@ class JobInfo:
 
     `name` is None for a file that cannot be read, and so names none. `schedule` is None for a job on demand;
     `state` one of active, disabled, finished, error, orphan, excluded, paused, on-demand, and `state_reason`
-    why. `overrides` is what `update` has changed, by the file's keys; `file` is "" for one that code has
+    why. `overrides` is what `update` has changed, by the file's keys. `file` is "" for a job that code has
     added, whose function is `target`.
     """
 

@@ -191,6 +191,7 @@ class Client(Looking):
         if enabled is not KEEP:
             terms.flag(enabled, "enabled")
         base = self._defined(name)
+        changes.check(base, change, self.settings)
         with self._writing() as at:
             if change.given or change.dropped:
                 changes.overrule(at, base, change)
@@ -220,13 +221,13 @@ class Client(Looking):
         except ConfigError:  # its file is broken: it has the name all the same
             return True
         except UnknownJob:
-            return store is not None and self._held_file(store, name) is not None
+            return self._held_file(store, name) is not None
         return True
 
-    def _held_file(self, store: Store, name: str) -> str | None:
+    def _held_file(self, store: Store | None, name: str) -> str | None:
         """Return the file of a job whose definition some node holds; None of one that code has added."""
-        held = store.holders()
-        for each in store.definitions():
+        held = store.holders() if store is not None else {}
+        for each in store.definitions() if store is not None else ():
             if each.name.casefold() == name.casefold() and each.file and each.job_id in held:
                 return each.file
         return None
@@ -236,18 +237,17 @@ class Client(Looking):
 
         Raises Refused for a job that a file defines, and names the file.
         """
-        store = self._connections.existing()
-        if store is None:
-            return False
-        with self._writing() as at:
-            removed = at.store.remove_job(name_of(name))
-            if removed:
-                at.note("removed", name, "")
+        store, removed = self._connections.existing(), False
+        if store is not None:
+            with self._writing() as at:
+                removed = at.store.remove_job(name_of(name))
+                if removed:
+                    at.note("removed", name, "")
         if not removed:
             self._refuse_defined(store, name)
         return removed
 
-    def _refuse_defined(self, store: Store, name: str) -> None:
+    def _refuse_defined(self, store: Store | None, name: str) -> None:
         try:
             file = self._files(store).summary(name).file
         except UnknownJob:

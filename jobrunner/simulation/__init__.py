@@ -7,7 +7,10 @@ goes from one event to the next, and the bodies: they take as long as they are s
     jobs        of a project, or of configs alone: what to simulate, and where it stands
     node        one node: a store, a scheduler, a dispatcher, an executor
     standins    bodies that do nothing, for as long as they are said to take
+    run         what is asked for, and what it comes to
     engine      from event to event
+    inside      bodies in this very process
+    children    bodies in processes of their own
     preview     the schedule alone: no store, no runs
     timeline    what came of it
 """

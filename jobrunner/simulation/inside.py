@@ -19,19 +19,18 @@ from jobrunner.body import Run, Workshop
 from jobrunner.child import Surroundings
 from jobrunner.container import Container
 from jobrunner.errors import BadRequest, StateError
-from jobrunner.eventloop import Alarm, EventLoop
+from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
 from jobrunner.executor import Asked, Output
 from jobrunner.executor.ending import by_reply
-from jobrunner.failure import describe
 from jobrunner.link import Link, refusal
 from jobrunner.model import Outcome
+from jobrunner.outcomes import Suspended
 from jobrunner.provision import Project
 from jobrunner.simulation.node import SimulatedNode
 from jobrunner.simulation.standins import StandIns
 from jobrunner.wire import Decoder, Frame, Reply, RunSpec, encode
 
 Function = Callable[..., Any]
-NOT_OURS = KeyboardInterrupt
 TURNS = 20  # that a request may take to be answered; one is enough
 
 
@@ -82,7 +81,7 @@ class Inside:
         with surroundings(), captured(show=not self._quiet) as said:
             run = _Run(spec, link, shop)
             reply = run.perform()
-        if isinstance(run.raised, NOT_OURS):
+        if run.raised is not None and not is_the_runs(run.raised):
             raise run.raised
         if said.text:
             self._bodies.happen(Output(spec["runId"], said.text.encode("utf-8", "backslashreplace")))
@@ -300,6 +299,8 @@ def _plain(payload: Mapping[str, Any]) -> Frame:
     return frame
 
 
-def failed(error: BaseException) -> Outcome:
-    """Return how a run ends whose body raises this."""
-    return Outcome(state="failed", error=describe(error, "body"))
+def is_the_runs(error: BaseException) -> bool:
+    """Say whether an exception is one that ends a run, not one that is meant for whoever runs it: Ctrl-C, or
+    a test framework's own."""
+    ends = Exception, SystemExit, GeneratorExit, BaseExceptionGroup, Suspended
+    return isinstance(error, ends) or is_cancellation(error)

@@ -109,7 +109,9 @@ def test_all_runs_of_a_job_are_canceled_and_no_others(house: House) -> None:
     house.job("b")
     ours, theirs = [house.ran("a", "running") for _ in range(3)], house.ran("b", "running")
     found = house.call("cancel", "--job", "A", "--json").json
-    assert found == [{"id": run.id, "job": "a", "was": "running", "is": "running"} for run in ours]
+    assert found == [
+        {"id": run.id, "job": "a", "was": "running", "is": "running", "calls": []} for run in ours
+    ]
     assert run_of(house, theirs).asked is None
 
 
@@ -134,7 +136,7 @@ def test_states_and_moments_choose_among_all(house: House) -> None:
 def test_many_are_canceled_in_batches_and_each_leaves_a_line_in_the_trail(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobrunner.cli.cancel.BATCH", 2)
+    monkeypatch.setattr("jobrunner.client.orders.BATCH", 2)
     house.job("a")
     runs = [house.ran("a", "running") for _ in range(5)]
     assert len(house.call("cancel", "--all", "--as", "ana", "--json").json) == 5
@@ -278,7 +280,7 @@ def test_of_a_run_whose_node_is_dead_it_is_said_and_wait_is_refused(house: House
     assert f"error: run {run.id} cannot be waited for: {DEAD}" in done.err
     done = house.process("cancel", str(run.id), "--wait", "--json")
     assert (done.code, done.error["code"]) == (4, "refused")
-    assert done.json == [{"id": run.id, "job": "a", "was": "running", "is": "running"}]
+    assert done.json == [{"id": run.id, "job": "a", "was": "running", "is": "running", "calls": []}]
 
 
 def test_a_run_that_no_known_node_owns_is_not_waited_for(house: House) -> None:

@@ -111,7 +111,7 @@ def test_each_parameter_is_proved_to_resolve(house: House, signature: str, compl
     [
         ("order, rows: int, day: 'date'", None),
         ("dbb", "did you mean 'db'?"),
-        ("store: Store", "nor of type Store"),
+        ("wanted: Store", "nor of type Store"),
     ],
 )
 def test_what_a_job_on_demand_takes_may_be_given_when_it_is_called(

@@ -142,6 +142,27 @@ def test_what_cannot_be_loaded_is_code_3_with_the_reason(
     assert "Traceback" not in done.out + done.err
 
 
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ("db: nowhere:connect", "nowhere:connect cannot be loaded"),
+        ("db: {factory: 'shop:connect', args: {size: 1}}", "its args do not fit"),
+        ("db: shop:one\n  two: shop:two", "db -> two -> db"),
+    ],
+)
+def test_a_service_that_cannot_be_made_is_missing_for_whoever_needs_it(
+    house: House, services: str, said: str
+) -> None:
+    house.write("jobrunner.yaml", f"services:\n  {services}\n")
+    house.write("shop.py", "def connect(): pass\ndef one(two): pass\ndef two(db): pass\n")
+    house.write("jobs/a.py", "config = {'name': 'a', 'schedule': None}\ndef default(db): pass\n")
+    house.job("b")
+    done = house.call("run", "a", "--dry-run")
+    assert done.code == 3
+    assert said in told(done)["problem"]
+    assert house.call("run", "b", "--dry-run").code == 0
+
+
 def test_an_endless_import_is_given_up(sync: House) -> None:
     sync.write("jobs/sync.py", JOB + "\nimport time\ntime.sleep(600)\n")
     sync.write("jobrunner.yaml", "import_limit: 1s\n")
@@ -238,3 +259,12 @@ def test_an_unknown_job_and_a_misspelt_param_are_refused_as_by_a_run(sync: House
     done = sync.call("run", "sync", "-p", "sinc=1", "--dry-run")
     assert (done.code, done.out) == (2, "")
     assert "did you mean since?" in done.err
+
+
+def test_services_that_cannot_be_registered_fail_every_run(house: House) -> None:
+    house.job("b")
+    house.write("services.py", "def register(container):\n    1 / 0\n")
+    done = house.call("run", "b", "--dry-run")
+    assert done.code == 3
+    assert "services.py:2: services cannot be registered: ZeroDivisionError" in told(done)["problem"]
+    assert house.process("run", "b").code == 1  # and so it is

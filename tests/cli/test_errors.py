@@ -111,7 +111,7 @@ def test_what_is_like_no_command_is_taken_for_none(house: House, typed: str) -> 
     assert done.err.startswith(f'error: there is no command "{typed}"\n')
 
 
-PROMISED = """trigger simulate ui top nodes complete state at in"""
+PROMISED = """ui top nodes state"""
 
 
 @pytest.mark.parametrize("typed", PROMISED.split())

@@ -116,6 +116,10 @@ def test_the_help_of_a_named_job_lists_what_it_takes(sync: House, args: list[str
     assert not (sync.root / ".jobrunner").exists()
 
 
+def test_the_help_of_a_call_lists_them_too(sync: House) -> None:
+    assert "since   date" in sync.call("in", "2h", "sync", "--help").out
+
+
 def test_the_help_without_a_job_and_of_no_job_is_help_all_the_same(sync: House) -> None:
     assert "Its params" not in sync.call("run", "--help").out
     done = sync.call("run", "snyc", "--help")
@@ -126,11 +130,12 @@ def test_the_help_without_a_job_and_of_no_job_is_help_all_the_same(sync: House) 
 def test_the_help_executes_nothing_and_escapes_what_it_shows(house: House) -> None:
     house.write(
         "jobs/a.py",
-        'open("ran", "w")\nconfig = {"name": "a", "schedule": None, "params": {"x": "\\x1b[2J"}}\n'
+        'open("ran", "w")\nconfig = {"name": "a", "schedule": None, "params": {"x": "\\x1b[2J\\u202e"}}\n'
         "def default(x): pass\n",
     )
     done = house.call("run", "a", "--help")
     assert "\x1b" not in done.out
+    assert "\u202e" not in done.out
     assert "x  str  [params:" in done.out
     assert not (house.root / "ran").exists()
 
@@ -158,6 +163,8 @@ def test_params_of_the_named_job_are_completed_each_once(sync: House) -> None:
         each for each in every if "rows" not in each
     ]
     assert completed(sync, "jobrunner run SYNC -p si", 4, "zsh") == ["since="]
+    assert completed(sync, "jobrunner in 2h sync -p si", 5) == ["plain,since="]
+    assert completed(sync, "jobrunner in 2h sync -p rows = 1 -p si", 9) == ["plain,since="]
     assert completed(sync, "jobrunner run -p ", 3) == []
     assert completed(sync, "jobrunner run nosuch -p ", 4) == []
 

@@ -88,7 +88,7 @@ def test_runs_come_the_soonest_first_with_when_and_with_what(house: House) -> No
     planned(house, "a", "b", in_=HOUR)
     rewrite(house, "UPDATE runs SET effective_at = effective_at - 60000000 WHERE id = 2")
     head, first, second = house.call("pending").out.splitlines()
-    assert head.split() == ["RUN", "JOB", "TRIGGER", "DUE", "ATTEMPT", "PARAMS", "WAITS", "FOR"]
+    assert head.split() == ["RUN", "JOB", "TRIGGER", "DUE", "ATTEMPT", "PARAMS", "FROM", "WAITS", "FOR"]
     assert first.split()[:3] == ["2", "b", "schedule"]
     assert second.split()[:3] == ["1", "a", "schedule"]
     runs = house.call("pending", "--json").json

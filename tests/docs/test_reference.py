@@ -126,7 +126,7 @@ def test_reasons() -> None:
 
 
 def test_job_states() -> None:
-    texts = [(ROOT / "jobrunner" / each).read_text("utf-8") for each in ("status.py", "board.py")]
+    texts = [(ROOT / "jobrunner" / each).read_text("utf-8") for each in ("status.py", "client/board.py")]
     nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
     literals = {node.value for node in nodes if isinstance(node, ast.Constant)}
     said = first_words("docs/states.md", "Jobs")

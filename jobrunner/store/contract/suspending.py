@@ -52,6 +52,7 @@ class Suspending(Waits):
     def test_a_run_that_waits_for_nothing_any_more_goes_on_at_once(self) -> None:
         claim = self._waiting(self.tick)
         self._complete(claim.run, "approval")
+        self.store.wait_step(claim.run, "approval", None, at(55))
         assert self.store.suspend(claim.run, at(60))
         assert self.states(claim.run) == ["pending"]
         assert [again.run.id for again in self.claim()] == [claim.run.id]
@@ -150,12 +151,13 @@ class Suspending(Waits):
         assert len(self.store.claim(one, [1], at(60))) == 1
 
     def test_any_attempt_names_the_chain_that_is_to_go_on(self) -> None:
-        first = self._waiting(self.tick).run
+        first = self._waiting(self.tick, "one", "other").run
         self.store.finish(first, Outcome(state="failed"), 0, at(20))
         second = self.found(self.store.again(first, at(20), at(20)))
-        assert self._complete(first, "approval").id == second.id
+        assert self._complete(first, "one").id == second.id
+        assert self._complete(second, "other").id == second.id
         (claim,) = self.claim()
-        assert [step.state for step in claim.steps] == ["done"]
+        assert [step.state for step in claim.steps] == ["done", "done"]
 
     def test_what_does_not_wait_cannot_be_completed_and_what_waits_is_named(self) -> None:
         run = self._suspend_one(self._waiting(self.tick, "b", "a"))

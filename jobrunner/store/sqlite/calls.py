@@ -72,11 +72,12 @@ class Calls(Claims, Jobs):
 
     # -- what cannot be made -------------------------------------------------------------------------
 
-    # from the jobs that nobody holds, which are few, to their calls: there may be thousands of others
+    # From the jobs that nobody holds, which are few, to their calls: there may be thousands of others. One
+    # that was only enrolled is not meant: no node has read its file yet.
     ORPHANED = f"""
         SELECT {COLUMNS} FROM runs INDEXED BY runs_open
         WHERE job_id IN (
-            SELECT j.id FROM jobs j WHERE NOT EXISTS (
+            SELECT j.id FROM jobs j WHERE j.definition_hash != '' AND NOT EXISTS (
                 SELECT 1 FROM holdings h WHERE h.job_id = j.id AND h.hash = j.definition_hash))
           AND state IN ('pending', 'running', 'waiting')
           AND state = 'pending' AND trigger = 'call' AND effective_at <= ?

@@ -237,7 +237,8 @@ def _use_wal(connection: apsw.Connection, patience: float) -> None:
 def _make(real: str) -> None:
     """Make a new state beside its place and move it there finished."""
     place.prepare_folder(Path(real).parent)
-    if os.path.lexists(real + "-wal"):  # SQLite would take the journal of a file that is gone for ours
+    left = os.path.lexists(real + "-wal")  # SQLite would take the journal of a file that is gone for ours
+    if left and not os.path.exists(real):  # else somebody has just made the state, and works in it
         raise fault(
             "foreign-journal",
             f"{real}-wal is left of a state file that is gone",
