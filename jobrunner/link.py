@@ -236,12 +236,16 @@ class Line:
     def close(self, *, well: bool | None = None) -> None:
         """The run has ended: nothing can be asked for from now on.
 
-        If it would change something the node is told what it has read, for a run that has gone by what is
-        no longer so is repeated; and, where it has ended `well`, what its commit is to change. None: nothing.
+        If it would change something, or has failed, the node is told what it has read, for a run that has
+        gone by what is no longer so is repeated; and, where it has ended `well`, what its commit is to
+        change. None: nothing.
         """
         self._over, self.closed = True, self.closed or "the run is over"
-        if well is not None and self._effects is not None and self._effects.changes:
-            for piece in self._effects.pieces(well=well):
+        effects = self._effects
+        if well is None or effects is None:
+            return
+        if effects.changes or (not well and (effects.reads or effects.prefixes)):
+            for piece in effects.pieces(well=well):
                 self._link.ask("effects", piece)
 
 

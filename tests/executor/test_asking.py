@@ -72,7 +72,7 @@ CALL = [77, "other", 9, {"n": 1}, "system"]
     [
         (CHANGES, "exactly-once", ({"reads", "prefixes", "writes", "calls"}, {"reads", "prefixes"})),
         (CHANGES, "at-least-once", ({"calls"}, set())),
-        (READS, "exactly-once", (set(), set())),
+        (READS, "exactly-once", (set(), {"reads"})),
         (READS, "at-most-once", (set(), set())),
     ],
 )
