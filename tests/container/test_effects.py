@@ -77,6 +77,21 @@ def test_a_document_that_was_read_in_two_versions_is_of_none() -> None:
     assert run.prefixes == {"p": "one", "q": ""}
 
 
+def test_what_is_kept_of_a_step_has_the_reads_of_all_around_it_and_only_its_own_changes() -> None:
+    run = Effects()
+    fill(run, 1)
+    with layer(run) as step:
+        fill(step, 2)
+        step.reads["r1"] = 7  # as if another thread had read it for the run meanwhile
+        step.prefixes["p1"] = "another"
+        kept = step.kept()
+    assert kept["reads"] == {"r1": TWICE, "r2": 2}
+    assert kept["prefixes"] == {"p1": "", "p2": "d"}
+    assert (kept["writes"], kept["cancels"]) == ([["w2", 2, False]], [902])
+    assert [call[0] for call in kept["calls"]] == [2]
+    assert run.reads == {"r1": TWICE, "r2": 2}
+
+
 def test_a_call_is_not_made_when_its_own_layer_cancels_it() -> None:
     run = Effects()
     run.call(1, "job", 5, {}, "system")
