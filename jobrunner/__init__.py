@@ -34,6 +34,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     handout     what a child is told
     aftermath   what follows when an attempt has ended
     requests    what runs ask for, and what they are told
+    shapes      what requests must look like
     compensation  when the steps of a chain are taken back
     scheduler   which occurrences are due, a heap of instants
     log         events as sentences

@@ -16,22 +16,23 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 from jobrunner import loading, processes
 from jobrunner.container import Container
 from jobrunner.context import Context, Facts
-from jobrunner.errors import ConfigError, JobrunnerError
+from jobrunner.errors import BadRequest, ConfigError, JobrunnerError
 from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
 from jobrunner.failure import LONGEST_TRACEBACK, describe, shorten
 from jobrunner.fingerprint import sha256
 from jobrunner.link import Line, Link
 from jobrunner.masking import Masker
-from jobrunner.outcomes import Skip, Suspended
+from jobrunner.outcomes import Canceled, Skip, is_suspension
 from jobrunner.provider import Target
 from jobrunner.provision import Project
 from jobrunner.results import kept_cursor, to_json
-from jobrunner.wire import ErrorInfo, HookCall, Reply, RunSpec
+from jobrunner.wire import ErrorInfo, Reply, RunSpec, WireStep
 
 
 class Workshop:
@@ -47,7 +48,7 @@ class Workshop:
     def function(self, spec: RunSpec) -> tuple[Callable[..., Any], str]:
         """Return (the function, the hash of the file it came from), loaded once a process."""
         if spec["hook"] is not None:
-            return load_hook(spec, spec["hook"]), ""
+            return loading.load_hook(spec, spec["hook"]), ""
         key = spec["file"], spec["target"]
         if key not in self._functions:
             self._functions[key] = load_function(spec, spec["source"])
@@ -74,9 +75,12 @@ class Run:
         self._masker = Masker(spec["secrets"])
         self._line = Line(link, _NO_HOOK if spec["hook"] is not None else "")
         self._steps: Any = None
-        self._context = Context(
-            spec, self._line, mask=self._masker.text, loop=shop.loop, workflow=self._workflow
-        )
+        self._undoing = spec["undo"] > 0
+        self._context = self._make_context()
+
+    def _make_context(self) -> Context:
+        mask, loop = self._masker.text, self._shop.loop
+        return Context(self._spec, self._line, mask=mask, loop=loop, workflow=self._workflow)
 
     def perform(self) -> Reply:
         """Go through the phases and return the reply."""
@@ -101,15 +105,13 @@ class Run:
     @property
     def _gathered(self) -> bool:
         """Whether what the run writes takes effect with its success, and only if what it read is still so."""
-        return self._spec["delivery"] == "exactly-once" and not self._spec["undo"]
+        return self._spec["delivery"] == "exactly-once" and not self._undoing
 
     def _hand_in(self, reply: Reply) -> None:
         """Tell the node what it is to commit together with the reply; nothing more can be asked then."""
-        if reply["state"] not in ("succeeded", "failed"):
-            self._line.close()
-            return
+        well = {"succeeded": True, "failed": False}.get(reply["state"])
         with contextlib.suppress(OSError):  # the reply finds it out
-            self._line.close(well=reply["state"] == "succeeded", reads=self._gathered)
+            self._line.close(well=well)
 
     def _work(self) -> Reply:
         spec = self._spec
@@ -118,6 +120,7 @@ class Run:
         if spec["undo"]:
             return self._take_back()
         function, self._hash = self._shop.function(spec)
+        self._take_back_outdated()
         self._phase = "services"
         params = self._open_container() | self._told()
         self._phase = "resolve"
@@ -179,12 +182,14 @@ class Run:
     def _scheduler(self) -> Any:
         from jobrunner.calls import Scheduler
 
-        return Scheduler(self._line, at_once=self._spec["undo"] > 0)
+        return Scheduler(self._line, at_once=self._undoing)
 
     # -- steps ---------------------------------------------------------------------------------------
 
     def _workflow(self) -> Any:
         """Return the steps of this run; a body without any does not pay for them."""
+        if self._undoing:
+            raise BadRequest("there are no steps while steps are being taken back")
         if self._steps is None:
             from jobrunner.stepping import Steps
 
@@ -193,20 +198,44 @@ class Run:
 
     def _take_back(self) -> Reply:
         """Undo the steps of the chain; its body is not called."""
-        from jobrunner.undoing import Undoing
-
         spec, module = self._spec, None
         if spec["file"]:
             module = loading.load(spec["folder"], spec["file"], spec["root"], spec["source"])
             self._hash = sha256(loading.source(module))
-        self._phase = "services"
-        params = self._open_container()
-        self._phase = "undo"
-        Undoing(module, self._open(), params, self._line, self._described, self._shop.loop.drive).take_back(
-            spec["steps"]
-        )
+        self._undo(module, spec["steps"])
         self._shop.alarm.armed = False
         return self._reply("succeeded")
+
+    def _take_back_outdated(self) -> None:
+        """Undo what rests on what is no longer so: the body does that anew, with services of its own."""
+        outdated = [
+            step
+            for step in self._spec["steps"]
+            if step["state"] == "outdated" and step["undo"] is not None and step["undone"] != "done"
+        ]
+        if not outdated:
+            return
+        from jobrunner.undoing import module_of
+
+        self._undoing = True
+        self._undo(module_of(self._spec["file"]), outdated)
+        self._phase = "cleanup"
+        self._shop.alarm.armed = False
+        raised = self._close(None)
+        self._shop.alarm.armed = True
+        if raised or self._shop.alarm.rung:
+            raise raised[0] if raised else Canceled("asked to end by SIGTERM")
+        self._context.flush()
+        self._context = self._make_context()
+        self._undoing = False
+
+    def _undo(self, module: ModuleType | None, steps: list[WireStep]) -> None:
+        from jobrunner.undoing import Undoing
+
+        self._phase = "services"
+        params, drive = self._open_container(), self._shop.loop.drive
+        self._phase = "undo"
+        Undoing(module, self._open(), params, self._line, self._described, drive).take_back(steps)
 
     def _give_up(self, said: str, thread: int) -> NoReturn:
         """End the run in the middle: one of its steps goes on after it was told to end."""
@@ -222,19 +251,25 @@ class Run:
         os._exit(0)
 
     def _clean_up(self, reply: Reply, error: BaseException | None) -> Reply:
-        raised = self._container.close(error) if self._container is not None else []
+        raised = self._close(error)
         if self._last:
-            raised += self._shop.close()
-        for one in raised:
-            print("Clean-up failed:", self._described(one, "cleanup")["traceback"], file=sys.stderr)
+            raised += self._told_of(self._shop.close())
         if raised and reply["state"] in ("succeeded", "skipped", "waiting"):
             return self._reply("failed", error=self._described(raised[0], "cleanup"))
         return reply
 
+    def _close(self, error: BaseException | None) -> list[BaseException]:
+        return self._told_of(self._container.close(error)) if self._container is not None else []
+
+    def _told_of(self, raised: list[BaseException]) -> list[BaseException]:
+        for one in raised:
+            print("Clean-up failed:", self._described(one, "cleanup")["traceback"], file=sys.stderr)
+        return raised
+
     def _verdict(self, error: BaseException) -> Reply:
         if isinstance(error, Skip) and self._phase in ("resolve", "body"):
             return self._reply("skipped", shorten(self._masker.text(str(error)), 1000) or None)
-        if is_suspension(error):
+        if is_suspension(error) and self._steps is not None and self._steps.waiting:
             return self._reply("waiting")
         if isinstance(error, JobrunnerError) and self._phase != "body":
             info = self._described(error, self._phase)
@@ -243,9 +278,11 @@ class Run:
         asked = self._shop.alarm.rung or self._link.canceled is not None
         state = "canceled" if asked and is_cancellation(error) else "failed"
         info = self._described(error, self._phase)
+        if is_suspension(error):
+            info["message"] = _NOT_WAITING
         limit = self._spec["memoryLimit"]
         if isinstance(error, MemoryError) and limit is not None:
-            info["message"] = "; ".join(filter(None, (info["message"], limit_words(limit))))
+            info["message"] = "; ".join(filter(None, (info["message"], processes.limit_words(limit))))
         return self._reply(state, error=info)
 
     def _described(self, error: BaseException, phase: str) -> ErrorInfo:
@@ -259,14 +296,8 @@ class Run:
 
 _NO_HOOK = "a hook has neither state nor scheduler: its run is over, and what that did is committed"
 _RETURN = "use return instead of yield"
+_NOT_WAITING = "the body raised Suspended, and there is nothing that it waits for: leave it to ctx.wait_for"
 _RUN = "add one: def run(self): ..."
-
-
-def is_suspension(error: BaseException) -> bool:
-    """Say whether the run goes until an event comes: also where tasks have put that into a group."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(is_suspension, error.exceptions))
-    return isinstance(error, Suspended)
 
 
 def load_function(spec: RunSpec, source: str | None = None) -> tuple[Callable[..., Any], str]:
@@ -285,25 +316,6 @@ def load_function(spec: RunSpec, source: str | None = None) -> tuple[Callable[..
     name = spec["target"].rpartition(":")[2]
     found: Callable[..., Any] = getattr(module, name)
     return found, digest
-
-
-def load_hook(spec: RunSpec, hook: HookCall) -> Callable[..., Any]:
-    """Return the function of a hook. Raises ConfigError when there is none, else what the file raises."""
-    if spec["root"] not in sys.path:
-        sys.path.append(spec["root"])
-    file, _, name = hook["target"].partition(":")
-    if file and name:
-        return Target(hook["target"]).load()
-    if not file and not spec["file"]:
-        return Target(spec["target"].partition(":")[0] + hook["target"]).load()
-    if file:
-        module = loading.load_root_file(spec["root"], file)
-    else:
-        module = loading.load(spec["folder"], spec["file"], spec["root"], spec["source"])
-    function = getattr(module, name or hook["name"], None)
-    if not callable(function):
-        raise ConfigError(f"{module.__file__} has no function {name or hook['name']}")
-    return function  # type: ignore[no-any-return]
 
 
 def refuse_generator(function: Callable[..., Any]) -> None:
@@ -329,8 +341,3 @@ def leave_fork(error: BaseException | None) -> NoReturn:
     if error is not None:
         print(describe(error, "body")["traceback"], file=sys.stderr, flush=True)
     os._exit(0 if error is None else 1)
-
-
-def limit_words(limit: int) -> str:
-    """Return a memoryLimit in bytes as errors name it."""
-    return f"memoryLimit is {f'{limit / 1e6:.1f}'.removesuffix('.0')} MB"

@@ -227,7 +227,7 @@ class Dispatcher:
                 failpoints.reach("before-plan")
                 events += self._scheduler.turn(now) if self.claiming else []
                 failpoints.reach("after-enqueue")
-                ready, claims = self._claim(now)
+                again, ready, claims = self._claim(now)
                 self._look_ahead(now)
                 if any(live.talk.answers for live in self._live.values()):
                     failpoints.reach("asked")
@@ -243,7 +243,7 @@ class Dispatcher:
             failpoints.reach("after-commit")
         self.backlog = len(claims) == len(ready)
         self._forget_recorded(flush)
-        self._starter.run_again()
+        self._starter.run_again(again)
         for event in events:
             self.tell(event)
         for claim in claims:
@@ -263,13 +263,15 @@ class Dispatcher:
         if not known:
             raise given_up(self._me)
 
-    def _claim(self, now: Instant) -> tuple[Sequence[int], list[Claim]]:
-        ready = self._executor.ready[len(self._starter.repeats()) :] if self.claiming else []
+    def _claim(self, now: Instant) -> tuple[list[tuple[Live, int]], Sequence[int], list[Claim]]:
+        """Return which child each run gets that is to run again, and what the other children may claim."""
+        again = list(zip(self._starter.repeats(), self._executor.ready, strict=False))
+        ready = self._executor.ready[len(again) :] if self.claiming else []
         failpoints.reach("before-claim")
         claims = self._store.claim(self._me, ready, now) if ready else []
         if claims:
             failpoints.reach("after-claim")
-        return ready, claims
+        return again, ready, claims
 
     def hand_out(self, claim: Claim) -> None:
         """Give a committed claim to its child."""

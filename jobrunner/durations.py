@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import timedelta
 
@@ -31,7 +30,7 @@ def _micros(value: object) -> int | None:
     if isinstance(value, timedelta):
         return value // timedelta(microseconds=1)
     if isinstance(value, int | float):
-        return round(value * MICROS["s"]) if math.isfinite(value) else None
+        return round(value * MICROS["s"]) if abs(value) <= LONGEST else None  # which no NaN is
     if isinstance(value, str):
         return _text_micros("".join(value.split()).lower())
     return None

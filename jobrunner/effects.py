@@ -2,7 +2,8 @@
 
 A step gathers its own: what it has changed joins the run's when it ends well, and is saved with its result,
 so that a run that goes on without repeating the step takes it over (`take`). What was read counts in any
-case: whatever the body has decided by it must still be true when the run commits.
+case: whatever the body has decided by it must still be true when the run commits. And a step rests on all
+that was read before its end, wherever in the run: so that is saved with it, too (`kept`).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from _thread import RLock
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from jobrunner.wire import WireEffects
 
 PIECE = 4 * 1024 * 1024  # characters of JSON, about, that go as one frame
 TWICE = -1  # the version of what was read in two: no document ever has it
+T = TypeVar("T")
 _innermost: ContextVar[Effects | None] = ContextVar("effects", default=None)
 
 
@@ -100,20 +102,14 @@ class Effects:
         """Note what was read. What is no longer so when the run commits, or was not when it was read again,
         repeats the run."""
         with self.lock:
-            for layer in self.layers():
-                if key in layer.reads:
-                    layer.reads[key] = version if layer.reads[key] == version else TWICE
-                    return
-            self.reads[key] = version
+            reads = next((layer.reads for layer in self.layers() if key in layer.reads), self.reads)
+            _agree(reads, key, version, TWICE)
 
     def listed(self, prefix: str, digest: str) -> None:
         """Note which keys, and in which versions, began so."""
         with self.lock:
-            for layer in self.layers():
-                if prefix in layer.prefixes:
-                    layer.prefixes[prefix] = digest if layer.prefixes[prefix] == digest else ""
-                    return
-            self.prefixes[prefix] = digest
+            known = (layer.prefixes for layer in self.layers() if prefix in layer.prefixes)
+            _agree(next(known, self.prefixes), prefix, digest, "")
 
     # -- what is to be ------------------------------------------------------------------------------
 
@@ -121,13 +117,13 @@ class Effects:
         """Have a document written, or deleted; `size` is that of the value as JSON, where it is known."""
         with self.lock:
             self.writes[key] = Written(value, deleted)
-            self.documents.put((self, key), _size(value) if size is None else size)
+            self.documents.put((self, key), size_of(value) if size is None else size)
 
     def call(self, number: int, *call: Any) -> None:
         """Have a call made: (job, at, params, identity), under the id that was reserved for it."""
         with self.lock:
             self.calls[number] = [number, *call]
-            self.called.put((self, number), _size(call[2]))
+            self.called.put((self, number), size_of(call[2]))
 
     def cancel(self, number: int) -> None:
         """Have a run canceled; a call of this layer is then not made at all."""
@@ -140,12 +136,8 @@ class Effects:
 
     def told(self) -> WireEffects:
         """Return all of it as JSON; what is empty is left out."""
-        told = WireEffects()
         with self.lock:
-            if self.reads:
-                told["reads"] = dict(self.reads)
-            if self.prefixes:
-                told["prefixes"] = dict(self.prefixes)
+            told = _read(self.reads, self.prefixes)
             if self.writes:
                 told["writes"] = [[key, one.value, one.deleted] for key, one in self.writes.items()]
             if self.calls:
@@ -154,18 +146,27 @@ class Effects:
                 told["cancels"] = list(self.cancels)
         return told
 
-    def pieces(self, *, well: bool, reads: bool) -> Iterator[WireEffects]:
-        """Yield what `told` returns in pieces fit for a frame; without what is not wanted."""
+    def kept(self) -> WireEffects:
+        """Return what a step keeps: its own changes, and all that it rests on, read here or around it."""
+        reads: dict[str, int] = {}
+        prefixes: dict[str, str] = {}
+        with self.lock:
+            for layer in self.layers():
+                for key, version in layer.reads.items():
+                    _agree(reads, key, version, TWICE)
+                for prefix, digest in layer.prefixes.items():
+                    _agree(prefixes, prefix, digest, "")
+            return self.told() | _read(reads, prefixes)
+
+    def pieces(self, *, well: bool) -> Iterator[WireEffects]:
+        """Yield what `told` returns in pieces fit for a frame; only what was read, unless it ended `well`."""
         told: Mapping[str, Any] = self.told()
-        wanted = [
-            *(("reads", "prefixes") if reads else ()),
-            *(("writes", "calls", "cancels") if well else ()),
-        ]
+        wanted = ("reads", "prefixes", "writes", "calls", "cancels") if well else ("reads", "prefixes")
         piece: dict[str, Any] = {}
         room = PIECE
         for part in (part for part in wanted if part in told):
             for one in told[part].items() if isinstance(told[part], dict) else told[part]:
-                size = _size(one)
+                size = size_of(one)
                 if piece and size > room:
                     yield _piece(piece)
                     piece, room = {}, PIECE
@@ -175,7 +176,8 @@ class Effects:
             yield _piece(piece)
 
     def take(self, told: WireEffects) -> None:
-        """Take over what a step has told before."""
+        """Take over what a step has told before. What it has read in one version and this run in another
+        is then of none: such a run can never be committed, and its node has the step done again."""
         with self.lock:
             for key, version in told.get("reads", {}).items():
                 self.read(key, version)
@@ -198,7 +200,13 @@ class Effects:
                 self.documents.drop((self, key))
             for number in self.calls:
                 self.called.drop((self, number))
-            self.around.take(told if well else WireEffects(reads=self.reads, prefixes=self.prefixes))
+            self.around.take(told if well else _read(self.reads, self.prefixes))
+
+
+def size_of(value: Any) -> int:
+    """Return how many bytes of a frame a value takes."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return len(text.encode("utf-8", "backslashreplace"))
 
 
 def innermost() -> Effects | None:
@@ -242,5 +250,15 @@ def _piece(lists: Mapping[str, list[Any]]) -> WireEffects:
     return cast("WireEffects", piece)
 
 
-def _size(value: Any) -> int:
-    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+def _read(reads: Mapping[str, int], prefixes: Mapping[str, str]) -> WireEffects:
+    told = WireEffects()
+    if reads:
+        told["reads"] = dict(reads)
+    if prefixes:
+        told["prefixes"] = dict(prefixes)
+    return told
+
+
+def _agree(known: dict[str, T], name: str, found: T, neither: T) -> None:
+    """Note what was found, or `neither` where something else was known."""
+    known[name] = found if known.get(name, found) == found else neither

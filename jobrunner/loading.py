@@ -17,9 +17,13 @@ from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobrunner.errors import ConfigError
+from jobrunner.provider import Target
+
+if TYPE_CHECKING:
+    from jobrunner.wire import HookCall, RunSpec
 
 PREFIX = "_jobrunner_jobs_"
 
@@ -54,6 +58,25 @@ def load_root_file(root: str, name: str) -> ModuleType:
     if known is not None and getattr(known, "__file__", None) == path:
         return known  # somebody has imported it already: one module, one set of classes
     return _execute(name.removesuffix(".py"), path)
+
+
+def load_hook(spec: RunSpec, hook: HookCall) -> Callable[..., Any]:
+    """Return the function of a hook. Raises ConfigError when there is none, else what the file raises."""
+    if spec["root"] not in sys.path:
+        sys.path.append(spec["root"])
+    file, _, name = hook["target"].partition(":")
+    if file and name:
+        return Target(hook["target"]).load()
+    if not file and not spec["file"]:
+        return Target(spec["target"].partition(":")[0] + hook["target"]).load()
+    if file:
+        module = load_root_file(spec["root"], file)
+    else:
+        module = load(spec["folder"], spec["file"], spec["root"], spec["source"])
+    function = getattr(module, name or hook["name"], None)
+    if not callable(function):
+        raise ConfigError(f"{module.__file__} has no function {name or hook['name']}")
+    return function  # type: ignore[no-any-return]
 
 
 def source(module: ModuleType) -> bytes:

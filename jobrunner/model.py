@@ -231,12 +231,15 @@ class Run:
         return self.attempt == 1 and self.started_at is None
 
 
-StepState = Literal["running", "waiting", "done", "failed"]
+StepState = Literal["running", "waiting", "done", "failed", "outdated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """A step of a chain. `path` is its name below those of the steps around it, as in `ship/label`.
+
+    One that is outdated was done, and rests on what was read and has changed since: it is to be taken back,
+    if it can be, and done again.
 
     `effects` is what a done step would have the run's commit apply. `undo` says how to take it back:
     {"target": "module:function" or ":function" of the job's file, "args": JSON, "given": whether the args

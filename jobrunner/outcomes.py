@@ -17,3 +17,10 @@ class Canceled(BaseException):
 
 class Suspended(BaseException):
     """The run goes until a waiting step of it is completed. No Exception: let it pass through."""
+
+
+def is_suspension(error: BaseException) -> bool:
+    """Say whether an exception is `Suspended` and nothing else: also where tasks have put it into a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_suspension, error.exceptions))
+    return isinstance(error, Suspended)

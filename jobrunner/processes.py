@@ -230,3 +230,8 @@ def _stat(pid: int | str) -> list[str]:
     """Return state, parent, group, session ... of a process."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
         return file.read().rpartition(")")[2].split()
+
+
+def limit_words(limit: int) -> str:
+    """Return a memoryLimit in bytes as errors name it."""
+    return f"memoryLimit is {f'{limit / 1e6:.1f}'.removesuffix('.0')} MB"

@@ -8,15 +8,16 @@ from dataclasses import replace
 from jobrunner import compensation
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import Instant
-from jobrunner.errors import JobrunnerError, StateError
-from jobrunner.events import ClaimLost, Conflicted, Event, Finished, Suspended
+from jobrunner.errors import BadRequest, JobrunnerError, StateError
+from jobrunner.events import ChainEnded, ClaimLost, Conflicted, Event, Finished, Suspended
 from jobrunner.facts import NodeFacts
-from jobrunner.model import Claim, Outcome, Run
+from jobrunner.model import OPEN, Claim, Outcome, Run
 from jobrunner.requests import POISON, Requests
 from jobrunner.store.base import Effects, Store
 from jobrunner.underway import Live
 
 MOST_CONFLICTS = 20
+NOTHING = Effects()
 
 
 class Recorder:
@@ -42,7 +43,9 @@ class Recorder:
         self._hear_who_shall_end(lives)
         for live in lives.values():
             try:
-                self._requests.write(live.talk, now)
+                if live.talk.asks:
+                    live.sign_of_life(self._store, self._me.owner, now)
+                    self._requests.write(live.talk, now)
                 if live.outcome is not None or (flush and live.dirty):
                     live.write(self._store, self._me.owner, now)
                 if live.outcome is not None:
@@ -68,19 +71,29 @@ class Recorder:
             return self._suspend(live)
         try:
             effects = self._requests.effects(live.talk) if live.talk.told else Effects()
-        except (JobrunnerError, KeyError, TypeError, ValueError, AttributeError) as error:
-            return self._finish(live, unfit(error), Effects())
-        if effects.changes and not live.stopped and self._store.stale(effects):
-            return self._conflict(live, outcome, now)
-        return self._finish(live, outcome, effects)
+        except Exception as error:  # what a run has said must not end its node
+            return self._finish(live, unfit(error))
+        counts = (
+            effects.changes or outcome.state == "failed"
+        )  # who has only read, and done well, meets nobody
+        if not counts or not self._store.stale(effects):
+            return self._finish(live, outcome, effects)
+        if live.stopped:  # it was asked to end, and cannot be repeated: nothing of it has happened
+            return self._finish(live, Outcome(state="canceled", file_hash=outcome.file_hash))
+        return self._conflict(live, outcome, now)
 
-    def _finish(self, live: Live, said: Outcome, effects: Effects) -> list[Event]:
-        run = live.claim.run
+    def _finish(
+        self, live: Live, said: Outcome, effects: Effects = NOTHING, run: Run | None = None
+    ) -> list[Event]:
+        """End a run; `run` is it with its newest fence, where that is not in memory yet."""
+        run = run or live.claim.run
         outcome = compensation.verdict(self._store, run, said) if run.undo else said
         if not self._store.finish(run, outcome, live.log.total, live.ended_at):
             return [ClaimLost(run.id, run.job)]
-        if effects.changes and said.state == "succeeded":
-            self._store.commit_effects(run, effects, live.ended_at)
+        if said.state == "succeeded" and not self._store.commit_effects(run, effects, live.ended_at):
+            raise StateError("what a run has read has changed within one transaction")
+        if live.stopped and outcome.state == "canceled":
+            self._store.cancel(run.id, live.ended_at)  # the calls, too, that it has made since it was asked
         took = live.ended_at - (run.started_at or live.ended_at)
         ended: Event = Finished(run.id, run.job, outcome, took)
         last = live.stopped or not self._repeats
@@ -89,10 +102,24 @@ class Recorder:
 
     def _suspend(self, live: Live) -> list[Event]:
         run = live.claim.run
-        if not self._store.suspend(run, live.ended_at):
+        steps = self._store.steps(run.root_id)
+        if not any(step.state == "waiting" or step.run_id == 0 for step in steps):
+            return self._finish(live, unfit(BadRequest("it went to wait, and there is nothing to wait for")))
+        if not self._store.suspend(run, live.log.total, live.ended_at):
             return [ClaimLost(run.id, run.job)]
-        waiting = [step.path for step in self._store.steps(run.root_id) if step.state == "waiting"]
+        if live.stopped:
+            return self._ended_instead(live)
+        waiting = [step.path for step in steps if step.state == "waiting"]
         return [Suspended(run.id, run.job, tuple(waiting))]
+
+    def _ended_instead(self, live: Live) -> list[Event]:
+        """Return what is to be said of a run that was asked to end when it went to wait: it was canceled."""
+        rows = self._store.chain(live.claim.run.root_id)
+        outcome = Outcome(state="canceled")
+        events: list[Event] = [Finished(live.claim.run.id, live.claim.run.job, outcome, 0)]
+        if not any(row.state in OPEN for row in rows):
+            events.append(ChainEnded(replace(live.claim.run, finished_at=live.ended_at), outcome))
+        return events
 
     def _conflict(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:
         """Let the body run once more: what it has decided rests on what is no longer so."""
@@ -100,15 +127,14 @@ class Recorder:
         if run is None:
             return [ClaimLost(live.claim.run.id, live.claim.run.job)]
         if run.conflicts >= MOST_CONFLICTS:
-            live.claim = replace(live.claim, run=run)
-            return self._finish(live, given_up(outcome), Effects())
+            return self._finish(live, given_up(outcome), run=run)
         self._redo_outdated(run)
         steps = tuple(self._store.steps(run.root_id))
         live.repeat = Claim(run, live.claim.is_last, live.claim.last, live.claim.cursor, steps)
         return [Conflicted(run.id, run.job, run.conflicts)]
 
     def _redo_outdated(self, run: Run) -> None:
-        """A step whose reads have changed would meet the same conflict for ever if it stayed done."""
+        """A step that rests on what has changed since, read in it or before it, must not be handed back."""
         for step in self._store.steps(run.root_id):
             told = step.effects or {}
             read = Effects(reads=told.get("reads", {}), prefixes=told.get("prefixes", {}))

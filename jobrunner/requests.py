@@ -6,12 +6,13 @@ body in its own process alike.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from jobrunner import parameters, terms
+from jobrunner import parameters, shapes, terms
 from jobrunner.clock import Clock, Instant
 from jobrunner.errors import BadRequest, JobrunnerError, StateError
 from jobrunner.model import Job, Run
@@ -20,6 +21,8 @@ from jobrunner.wire import WireEffects
 
 POISON = frozenset({"rule", "unstorable"})  # what no later try can store
 RESERVE = 100  # ids for calls, reserved at once: a commit for each would cost more than the call
+MOST_TOLD = 48 * 1024 * 1024  # characters of what one commit is to apply: calls and documents of 16 MiB each
+MOST_LISTED = 24 * 1024 * 1024  # characters of documents that one `state.list` answers with
 PAGE = 500  # documents in one answer
 ROOM = 4 * 1024 * 1024  # characters of documents in one answer, or one more document
 
@@ -44,6 +47,7 @@ class Talk:
     asks: list[Ask] = field(default_factory=list)
     answers: list[tuple[int, Answer]] = field(default_factory=list)  # true once the transaction is
     told: list[WireEffects] = field(default_factory=list)
+    size: int = 0  # characters of what was told
 
     def settled(self) -> list[tuple[int, Answer]]:
         """The transaction is committed: return the answers to send."""
@@ -98,18 +102,25 @@ class Requests:
     def hear(self, talk: Talk, number: int, verb: str, payload: Payload) -> None:
         """Take in a request: answer it, or keep it for `write`."""
         if verb == "effects":
-            talk.told.append(payload)  # type: ignore[arg-type]  # looked at when it is applied
+            self._told(talk, payload)
             return
         try:
+            shapes.check(verb, payload)
             answers = self._reads[verb](talk, payload) if verb in self._reads else None
         except JobrunnerError as error:
             answers = None if isinstance(error, StateError) and verb in self._writes else [refusal(error)]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # what a run has said must not end its node
             answers = [misshapen(verb, error)]
         if answers is None:
             talk.asks.append(Ask(number, verb, payload))
         for answer in answers or ():
             self._answer(talk.run.id, number, answer)
+
+    def _told(self, talk: Talk, payload: Payload) -> None:
+        """Keep a part of what the commit is to apply; what goes beyond the limit is refused then."""
+        talk.size += len(json.dumps(payload, ensure_ascii=False))
+        if talk.size <= MOST_TOLD:
+            talk.told.append(payload)  # type: ignore[arg-type]  # looked at when it is applied
 
     # -- in the transaction --------------------------------------------------------------------------
 
@@ -123,6 +134,9 @@ class Requests:
                 if error.code in POISON:  # else this one would fail every transaction to come
                     talk.asks[at] = ask._replace(refusal=refusal(error))
                 raise
+            except Exception as error:  # likewise: the transaction that it broke is rolled back
+                talk.asks[at] = ask._replace(refusal=misshapen(ask.verb, error))
+                raise StateError(f"a request {ask.verb} of run {talk.run.id} cannot be granted") from error
             talk.answers.append((ask.number, answer))
 
     def _done(self, talk: Talk, ask: Ask, now: Instant) -> Answer:
@@ -132,8 +146,6 @@ class Requests:
             raise
         except JobrunnerError as error:
             return refusal(error)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            return misshapen(ask.verb, error)
         return SUPERSEDED if answer is None else answer
 
     def committed(self) -> None:
@@ -150,6 +162,10 @@ class Requests:
     def effects(self, talk: Talk) -> Effects:
         """Return what a run has told. Raises JobrunnerError for a call of a job that is no more."""
         told = talk.told
+        if talk.size > MOST_TOLD:
+            raise BadRequest(f"what its commit is to apply has more than {MOST_TOLD:,} characters as JSON")
+        for each in told:
+            shapes.check_effects(each)
         self.canceled = self.canceled or any(each.get("cancels") for each in told)
         return Effects(
             reads={key: version for each in told for key, version in each.get("reads", {}).items()},
@@ -173,13 +189,17 @@ class Requests:
 
     def _list(self, _: Talk, payload: Payload) -> Sequence[Answer]:
         pages = [[]]  # type: list[list[list[Any]]]
-        room = ROOM
+        room, whole = ROOM, 0
         for found in self._store.documents(payload["prefix"]):
             if room < 0 or len(pages[-1]) >= PAGE:
                 pages.append([])
                 room = ROOM
             pages[-1].append([found.key, found.value, found.version])
-            room -= len(str(found.value))
+            size = len(json.dumps(found.value, ensure_ascii=False)) + len(found.key)
+            room, whole = room - size, whole + size
+            if whole > MOST_LISTED:
+                said = f"what begins with {payload['prefix']!r:.100} has more than {MOST_LISTED:,} characters"
+                raise BadRequest(said, hint="list it in parts, by longer prefixes")
         last = len(pages) - 1
         return [{"documents": page, "more": at < last} for at, page in enumerate(pages)]
 
@@ -205,7 +225,9 @@ class Requests:
             return None
         return [{"id": self._ids.popleft(), "at": at}]
 
-    def _call(self, talk: Talk, payload: Payload, now: Instant) -> Answer:
+    def _call(self, talk: Talk, payload: Payload, now: Instant) -> Answer | None:
+        if not self._is_ours(talk):
+            return None
         at, job = self._checked(payload, now)
         if not payload["immediate"]:
             return {"id": self._next_id(), "at": at}
@@ -228,9 +250,16 @@ class Requests:
             self._reserved += range(first, first + RESERVE)
         return self._ids.popleft() if self._ids else self._reserved.pop(0)
 
-    def _cancel(self, _: Talk, payload: Payload, now: Instant) -> Answer:
+    def _cancel(self, talk: Talk, payload: Payload, now: Instant) -> Answer | None:
+        if not self._is_ours(talk):
+            return None
         self.canceled = True
         return {"state": self._store.cancel(payload["id"], now)}
+
+    def _is_ours(self, talk: Talk) -> bool:
+        """Say whether a run is still running, and by the claim that we know of."""
+        run = self._store.run(talk.run.id)
+        return run is not None and (run.state, run.fence) == ("running", talk.run.fence)
 
     # -- steps ---------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from jobrunner import failpoints
 from jobrunner.clock import SECOND, Clock, Instant
@@ -37,7 +37,7 @@ class Starter:
     def start(self, claim: Claim, job: Job) -> None:
         """Give a committed claim to its child."""
         run = claim.run
-        log = LogWindow(self.settings.log_limit)
+        log = LogWindow(self.settings.log_limit, run.log_bytes)
         live = Live(claim, job, log, self.masker.stream(), self._clock.monotonic(), Talk(run))
         self._lives[run.id] = live
         failpoints.reach("after-claim-commit")
@@ -49,8 +49,9 @@ class Starter:
     def _tell(self, claim: Claim, job: Job, run: Run) -> None:
         late = None if run.scheduled_for is None else (run.started_at or 0) - run.effective_at
         self._emit(Started(run.id, run.job, run.attempt, late))
-        if not claim.steps:  # else it goes on
-            self._hooks.started(run, job)
+        if run.began_at is not None:  # before it waited: it goes on
+            return
+        self._hooks.started(run, job)
         if claim.is_last and run.trigger == "schedule" and run.attempt == 1:
             self._emit(JobFinished(run.job, job.number_of_executions or 0))
 
@@ -75,9 +76,9 @@ class Starter:
         waits = [live.repeat_at - monotonic for live in self._waiting() if live.repeat_at > monotonic]
         return self._clock.now() + round(min(waits) * SECOND) if waits else None
 
-    def run_again(self) -> None:
-        """Start bodies again, as far as there are children; the runs themselves have never ended."""
-        for live, pid in zip(self.repeats(), self._executor.ready, strict=False):
+    def run_again(self, chosen: Iterable[tuple[Live, int]]) -> None:
+        """Start bodies again, each in the child that was chosen for it; the runs have never ended."""
+        for live, pid in chosen:
             live.repeat = None
             live.sign(self._clock.monotonic())
             self._hand_over(live, pid)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobrunner import effects, terms, ways
 from jobrunner.durations import MICROS
-from jobrunner.effects import Effects
+from jobrunner.effects import Effects, Load, size_of
 from jobrunner.errors import BadArgument, BadRequest, StateError
 from jobrunner.failure import describe
 from jobrunner.outcomes import PermanentFailure, Skip, Suspended
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from jobrunner.wire import ErrorInfo, Frame, RunSpec, WireEffects
 
 LONGEST_RESULT = 64 * 1024  # bytes as JSON
-LONGEST_EFFECTS = 5 * 1024 * 1024  # characters of JSON that one step may have gathered
+LONGEST_EFFECTS = 5 * 1024 * 1024  # bytes as JSON that one step may have gathered
+LONGEST_CHAIN = 24 * 1024 * 1024  # of all that steps keep: a process is handed it in one frame, with params
 
 
 class Line(Protocol):
@@ -59,7 +60,6 @@ class Steps:
     ) -> None:  # fmt: skip
         self._file = spec["file"]
         self._salt = f"{spec['job']}/{spec['rootId']}"
-        self._undo = spec["undo"]
         self._known = {step["path"]: step for step in spec["steps"]}
         self._line = line
         self._loop = loop
@@ -68,11 +68,19 @@ class Steps:
         self._outermost = Place()
         self._promised: dict[str, Coroutine[Any, Any, Any]] = {}  # made, and not awaited
         self._waiting: set[str] = set()
+        self._amount = Load()
+        for step in spec["steps"]:
+            self._amount.put(step["path"], size_of(step))
 
     @property
     def path(self) -> str:
         """The step that this code is in; "" outside of any."""
         return self._here().path
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a step waits for an event."""
+        return bool(self._waiting)
 
     def step(self, one: Step) -> Any:
         """Do a step, or return what it has returned before; something to await where a loop runs."""
@@ -155,6 +163,7 @@ class Steps:
         except BadArgument as error:
             said = f"step {path!r}: {error.message}"
             raise BadArgument(said, argument=error.argument, hint=error.hint) from None
+        self._make_room(path, path, size_of([path, undo]))
         if undo is not None:
             self._line.request("step.begin", {"path": path, "undo": undo})
             return
@@ -166,8 +175,9 @@ class Steps:
     def _keep(self, path: str, tries: int, result: Any, layer: Effects) -> Any:
         """Have a result kept; returns it as it will be handed back."""
         try:
-            plain, _ = terms.plain(result, f"the result of step {path!r}", LONGEST_RESULT)
-            told = _bounded(path, layer)
+            plain, size = terms.plain(result, f"the result of step {path!r}", LONGEST_RESULT)
+            told, more = _bounded(path, layer)
+            self._make_room(path, _end_of(path), size + more)
         except BadArgument as error:
             layer.close(well=False)
             self._end(path, tries, error=describe(error, "result", self._mask))
@@ -176,11 +186,25 @@ class Steps:
         layer.close(well=True)
         return plain
 
+    def _make_room(self, path: str, what: Hashable, size: int) -> None:
+        """Count what a step keeps. Raises BadArgument where all steps would keep too much together."""
+        with self._line.effects.lock:
+            _, together = self._amount.would_be(what, size)
+            if together > LONGEST_CHAIN:
+                said = (
+                    f"step {path!r}: the steps of this run would keep {together:,} bytes; 24 MiB is the most"
+                )
+                raise BadArgument(said, argument="fn", hint="let steps return, read and write less")
+            self._amount.put(what, size)
+
     def _end(
         self, path: str, tries: int, *, result: Any = None, told: WireEffects | None = None,
         error: ErrorInfo | None = None,
     ) -> None:  # fmt: skip
         ended = {"path": path, "tries": tries, "result": result, "effects": told or None, "error": error}
+        if error is not None:
+            with self._line.effects.lock:
+                self._amount.put(_end_of(path), size_of(error))
         self._line.request("step.end", ended)
 
     # -- several, and those that wait ----------------------------------------------------------------
@@ -231,10 +255,8 @@ class Steps:
         return await work(ways.Awaited())
 
     def _check(self) -> Place:
-        """Return where we are. Raises where there can be no steps."""
+        """Return where we are. Raises where nothing can be asked for."""
         self._line.check()
-        if self._undo:
-            raise BadRequest("there are no steps while steps are being taken back")
         return self._here()
 
     def _here(self) -> Place:
@@ -261,13 +283,19 @@ def _came(path: str, state: str, result: Any, failure: Mapping[str, Any] | None)
     raise kind(str(told.get("message") or f"{path!r} did not come"))
 
 
-def _bounded(path: str, layer: Effects) -> WireEffects:
-    told = layer.told()
-    size = len(json.dumps(told, ensure_ascii=False)) if told else 0
+def _bounded(path: str, layer: Effects) -> tuple[WireEffects, int]:
+    """Return (what a step is to keep, its size as JSON). Raises BadArgument for too much."""
+    told = layer.kept()
+    size = size_of(told)
     if size > LONGEST_EFFECTS:
-        said = f"step {path!r} would keep {size:,} bytes of writes and calls; one step may have 5 MiB"
+        said = f"step {path!r} would keep {size:,} bytes of reads, writes and calls; one step may have 5 MiB"
         raise BadArgument(said, argument="fn", hint="make several steps of it")
-    return told
+    return told, size
+
+
+def _end_of(path: str) -> Hashable:
+    """Return what the end of a step is counted under; its beginning is under its path."""
+    return path, "end"
 
 
 def _copy(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,6 +18,7 @@ LONGEST_PARAM = 512  # characters of a param's name
 LONGEST_PARAMS = 4 * 1024 * 1024  # bytes of one call's params, as JSON
 DEEPEST = 100  # levels of lists and dicts in a value
 MOST_BYTES = 16 * 1024 * 1024  # of the params of all calls of one run
+_MOST_SECONDS = (1 << 63) // SECOND  # before or after 1970, as an instant can be
 
 
 def delay(value: object) -> int:
@@ -65,7 +65,7 @@ def moment(value: object, argument: str = "when") -> Instant:
             said = f"{argument} is {value.isoformat()}, which has no time zone and so names no moment"
             hint = "datetime.now(UTC), or .replace(tzinfo=…)"
             raise BadArgument(said, argument=argument, hint=hint) from None
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST_SECONDS:
         return round(value * SECOND)
     said = f"{argument} is {value!r:.100}: it must be an aware datetime, or seconds since 1970"
     raise BadArgument(said, argument=argument)
@@ -76,7 +76,7 @@ def within_reach(at: Instant, now: Instant) -> Instant:
     if abs(at - now) > FARTHEST:
         try:
             said = to_iso(at)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, OSError):
             said = f"{at / SECOND:g} s after 1970"
         raise BadArgument(f"when is {said}: that is more than five years from now", argument="when")
     return max(at, now)

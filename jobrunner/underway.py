@@ -9,7 +9,7 @@ from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import StateError
 from jobrunner.executor import LogWindow
 from jobrunner.masking import Masker, Stream
-from jobrunner.model import Claim, Job, Outcome, Run
+from jobrunner.model import Claim, Job, Outcome, Run, State
 from jobrunner.requests import Talk
 from jobrunner.store.base import LogChunk, Store
 
@@ -70,7 +70,9 @@ class Live:
         self.log, self.progress = LogWindow(log_limit), None
         if self.outcome is not None:
             told = {"type": "Unstorable", "message": error.message, "traceback": "", "phase": "result"}
-            self.outcome = Outcome(state=self.outcome.state, reason=self.outcome.reason, error=told)
+            state: State = "failed" if self.talk.told else self.outcome.state  # what it was to apply is not
+            self.outcome = Outcome(state=state, reason=self.outcome.reason, error=told)
+            self.talk.told.clear()
 
     def begin_again(self, monotonic: float) -> None:
         """Its commit met a conflict: nothing of what it asked for or did has been, but for its output."""
@@ -78,6 +80,7 @@ class Live:
         self.claim = self.repeat
         self.talk = Talk(self.repeat.run)
         self.outcome, self.progress, self.asked = None, None, []
+        self.began = self.began_stored = False  # another process is to be known by
         self.repeat_at = monotonic + back_off(self.claim.run)
 
     @property
@@ -86,11 +89,15 @@ class Live:
         told = (self.began and not self.began_stored) or self.stalled != self.stalled_stored
         return told or self.progress is not None or self.log.pending > 0
 
+    def sign_of_life(self, store: Store, owner: str, now: Instant) -> None:
+        """Write down that the body has begun: whatever it has asked for is a sign of that."""
+        if self.began and not self.began_stored:
+            store.begun(self.claim.run.id, owner, self.pid, now)
+
     def write(self, store: Store, owner: str, now: Instant) -> None:
         """Put what is new into the store, inside the caller's transaction."""
         run = self.claim.run
-        if self.began and not self.began_stored:
-            store.begun(run.id, owner, self.pid, now)
+        self.sign_of_life(store, owner, now)
         if self.progress is not None:
             store.progress(run.id, owner, run.attempt, self.progress, now)
         if self.stalled != self.stalled_stored:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from jobrunner import terms
 from jobrunner.container import Container
 from jobrunner.errors import BadArgument, ConfigError, JobrunnerError
+from jobrunner.eventloop import is_cancellation
 from jobrunner.failure import in_short
 from jobrunner.loading import PREFIX
 from jobrunner.provider import Target
@@ -21,6 +22,11 @@ from jobrunner.workflow import Undo
 
 LONGEST_ARGS = 64 * 1024  # bytes as JSON
 _DEF = "define it with def at the top of a file, and give it what it needs: undo(refund, order_id)"
+
+
+_UNFINISHED = ErrorInfo(
+    type="Unfinished", message="taking it back has begun and not ended", traceback="", phase="undo"
+)
 
 
 class UndoFailed(JobrunnerError):
@@ -108,17 +114,25 @@ def _is_same(found: Any, fn: Callable[..., Any]) -> bool:
 
 
 def remaining(steps: list[WireStep]) -> list[WireStep]:
-    """Return the steps that are to be taken back, in the order in which to do so: the last begun first.
+    """Return the steps that are to be taken back, in the order in which to do so: the last begun first, but
+    those that could not be before when all others had their turn.
 
     A step that did not end well only where its function knows what to do without a result.
     """
-    return [
+    found = [
         step
         for step in reversed(steps)
         if step["undo"] is not None
         and step["undone"] != "done"
-        and (step["state"] == "done" or step["undo"]["given"])
+        and (step["state"] in ("done", "outdated") or step["undo"]["given"])
     ]
+    return sorted(found, key=lambda step: step["undone"] == "failed")
+
+
+def module_of(file: str) -> ModuleType | None:
+    """Return the module of a job file that was loaded already."""
+    ours = [module for name, module in sys.modules.items() if name.startswith(PREFIX)]
+    return next((module for module in ours if getattr(module, "__file__", None) == file), None)
 
 
 class Undoing:
@@ -136,19 +150,28 @@ class Undoing:
         self._drive = drive
 
     def take_back(self, steps: list[WireStep]) -> None:
-        """Try each, and have noted how it went. Raises UndoFailed, with all that could not be taken back."""
-        failed: dict[str, Exception] = {}
+        """Try each, and have noted how it went. Raises UndoFailed, with all that could not be taken back.
+
+        That one begins is noted, too: it may end this process, and the others shall have their turn then.
+        """
+        failed: dict[str, BaseException] = {}
         for step in remaining(steps):
             error: ErrorInfo | None = None
+            self._note(step, _UNFINISHED)
             try:
                 self._call(step)
-            except Exception as raised:
+            except BaseException as raised:
+                if isinstance(raised, KeyboardInterrupt) or is_cancellation(raised):
+                    raise
                 failed[step["path"]] = raised
                 error = self._describe(raised, "undo")
-            self._wire.request("step.undone", {"path": step["path"], "error": error})
+            self._note(step, error)
         if failed:
             told = "; ".join(f"{path}: {in_short(error)}" for path, error in failed.items())
             raise UndoFailed(f"could not take back {told}") from next(iter(failed.values()))
+
+    def _note(self, step: WireStep, error: ErrorInfo | None) -> None:
+        self._wire.request("step.undone", {"path": step["path"], "error": error})
 
     def _call(self, step: WireStep) -> None:
         undo = step["undo"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobrunner.clock import MINUTE, SECOND
+from jobrunner.compensation import MOST_LOST
 from jobrunner.errors import StateError
-from jobrunner.events import ChainEnded, Compensating, Conflicted, Suspended, WaitedInVain
-from jobrunner.executor import Asked
+from jobrunner.events import ChainEnded, Compensating, Conflicted, JobFinished, Suspended, WaitedInVain
+from jobrunner.executor import Asked, Began, Output
 from jobrunner.model import Outcome, Parameter, Retries, Run
 from jobrunner.recording import MOST_CONFLICTS
 from jobrunner.store.base import Write
@@ -328,14 +330,102 @@ def test_a_run_that_failed_on_what_is_no_longer_so_runs_again_and_one_that_did_n
     desk = office.work(a_job(**EXACTLY))
     body = office.begin()
     _meet(office, body, 1)
-    body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+    body.effects(reads={"key": 0})
     body.end(BAD)
     assert _run(desk, body).state == "running"
     desk.turn(SECOND)
-    body.effects(reads={"own": 0}, writes=[["own", 1, False]])
+    body.effects(reads={"own": 0})
     body.end(BAD)
     assert _run(desk, body).state == "failed"
-    assert _value(desk, "own") is None
+
+
+def test_a_last_conflict_whose_transaction_fails_is_recorded_by_the_next(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = office.work(a_job(**EXACTLY))
+    body = office.begin()
+    for number in range(MOST_CONFLICTS):
+        _meet(office, body, number)
+        body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+        if number == MOST_CONFLICTS - 1:
+            with monkeypatch.context() as patch:
+                patch.setattr(desk.store, "seen", _refuse)
+                patch.setattr(desk.store, "knows", _refuse)
+                desk.executor.end(body.id, GOOD)
+                with pytest.raises(StateError):
+                    desk.turn()
+            desk.turn()
+        else:
+            body.end()
+        desk.turn(SECOND)
+    assert (_run(desk, body).state, _run(desk, body).reason) == ("failed", "conflict")
+
+
+def _refuse(*_: object) -> bool:
+    raise StateError("the disk is full")
+
+
+def test_a_run_that_runs_again_is_known_by_its_new_process(office: Office) -> None:
+    desk = office.work(a_job(**EXACTLY))
+    body = office.begin()
+    desk.executor.happen(Began(body.id, 111))
+    _meet(office, body, 1)
+    body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+    body.end()
+    desk.turn(SECOND)
+    desk.executor.happen(Began(body.id, 222))
+    body.told("state.write", writes=[["x", 1, False]])
+    assert _run(desk, body).pid == 222
+
+
+def test_calls_that_a_run_makes_after_it_was_asked_to_end_are_canceled_with_it(office: Office) -> None:
+    desk = office.work(a_job(), ON_DEMAND, slots=1)
+    body = office.begin()
+    desk.store.cancel(body.id, office.clock.now())
+    desk.dispatcher.heed()
+    made = _call(body, immediate=True)
+    body.end(Outcome(state="canceled"))
+    (run,) = desk.runs(job="other")
+    assert (run.id, run.state) == (made, "canceled")
+
+
+def test_a_run_that_is_asked_to_end_while_it_goes_to_wait_is_told_of_as_canceled(office: Office) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+    body.told("step.wait", path="approval", timeout=None)
+    desk.store.cancel(body.id, office.clock.now())
+    body.end(WAITING)
+    assert desk.ledger() == ["1 canceled"]
+    assert not desk.said(Suspended)
+    assert len(desk.said(ChainEnded)) == 1
+
+
+def test_a_run_that_goes_on_after_a_wait_starts_no_hook_and_is_the_last_of_its_job_once(
+    office: Office,
+) -> None:
+    desk = office.work(a_job(number_of_executions=1))
+    body = office.begin()
+    desk.executor.happen(Began(body.id, 7))
+    body.told("step.wait", path="approval", timeout=None)
+    body.end(WAITING)
+    desk.store.complete(body.id, "approval", result=1, error=None, now=office.clock.now())
+    desk.look()
+    desk.turn()
+    assert body.id in desk.executor.specs
+    assert len(desk.said(JobFinished)) == 1
+
+
+def test_an_attempt_at_taking_back_that_kills_its_node_each_time_comes_to_an_end(office: Office) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+    _step(body, "one")
+    body.end(BAD)
+    for _ in range(MOST_LOST):
+        dead = office.kill(desk)
+        desk = office.work(a_job(), dead=[dead])
+        desk.turn(dead=(dead,))
+    assert desk.executor.specs == {}
+    assert desk.ledger()[-1].startswith("1 lost") or "lost" in desk.runs()[-1].state
 
 
 def test_a_run_that_waits_to_run_again_can_be_canceled(office: Office) -> None:
@@ -351,6 +441,62 @@ def test_a_run_that_waits_to_run_again_can_be_canceled(office: Office) -> None:
     assert desk.ledger() == ["1 canceled"]
 
 
+def test_a_run_that_runs_again_takes_no_child_from_one_that_was_claimed_for_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobrunner.underway.back_off", lambda _: 0.0)
+    desk = office.work(a_job(**EXACTLY), a_job("other", "* * * * *", offset=30 * SECOND), slots=2)
+    body = office.begin()
+    given: list[int] = []
+    spares = [7]
+    monkeypatch.setattr(
+        type(desk.executor), "ready", property(lambda _: [n for n in spares if n not in given])
+    )
+    hand_over = desk.executor.run
+
+    def run(spec: Any, pid: int, timeout: Any, serves: int) -> int:
+        assert pid in spares and pid not in given, f"no child in hand for {spec['job']}"
+        given.append(pid)
+        return hand_over(spec, pid, timeout, serves)
+
+    monkeypatch.setattr(desk.executor, "run", run)
+    _meet(office, body, 1)
+    body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+    desk.executor.end(body.id, GOOD)
+    desk.turn(30 * SECOND)  # the conflict is recorded, and the only child goes to the other job
+    assert [spec["job"] for spec in desk.executor.specs.values()] == ["other"]
+    spares.append(8)
+    assert desk.dispatcher.must_turn(office.clock.now())
+    desk.turn()
+    assert body.id in desk.executor.specs
+
+
+def test_what_a_body_has_asked_for_is_a_sign_that_it_began(office: Office) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+    desk.executor.happen(Began(body.id, 7))
+    body.told("step.begin", path="one", undo=None)
+    dead = office.kill(desk)
+    desk = office.work(a_job(), dead=[dead])
+    desk.turn(dead=(dead,))
+    assert str((_run(desk, body).error or {})["message"]).startswith("began")
+
+
+def test_the_log_of_a_run_that_goes_on_comes_behind_what_it_wrote_before_it_waited(office: Office) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+    desk.executor.happen(Output(body.id, b"before\n"))
+    body.told("step.wait", path="approval", timeout=None)
+    body.end(WAITING)
+    desk.store.complete(body.id, "approval", result=1, error=None, now=office.clock.now())
+    desk.look()
+    desk.turn()
+    desk.executor.happen(Output(body.id, b"after\n"))
+    body.end()
+    assert b"".join(chunk.data for chunk in desk.store.read_log(body.id)) == b"before\nafter\n"
+    assert _run(desk, body).log_bytes == len(b"before\nafter\n")
+
+
 def test_a_step_that_rests_on_what_is_no_longer_so_is_done_again(office: Office) -> None:
     desk = office.work(a_job(**EXACTLY))
     body = office.begin()
@@ -362,7 +508,125 @@ def test_a_step_that_rests_on_what_is_no_longer_so_is_done_again(office: Office)
     body.end()
     desk.turn(SECOND)
     handed = {step["path"]: step["state"] for step in desk.executor.specs[body.id]["steps"]}
-    assert handed == {"stale": "running", "fresh": "done"}
+    assert handed == {"stale": "outdated", "fresh": "done"}
+
+
+def test_a_step_that_is_outdated_is_taken_back_when_its_run_fails_without_doing_it_again(
+    office: Office,
+) -> None:
+    desk = office.work(a_job(**EXACTLY))
+    body = office.begin()
+    body.told("step.begin", path="charge", undo={"target": ":refund", "args": None, "given": False})
+    body.told("step.end", path="charge", tries=1, result=7, effects={"reads": {"key": 0}}, error=None)
+    _meet(office, body, 1)
+    body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+    body.end()
+    desk.turn(SECOND)
+    body.end(BAD)
+    (spec,) = desk.executor.specs.values()
+    assert spec["undo"] == 1
+    assert [(step["state"], step["result"]) for step in spec["steps"]] == [("outdated", 7)]
+
+
+def test_a_run_that_was_asked_to_end_and_met_a_conflict_is_canceled_and_not_a_success_of_nothing(
+    office: Office,
+) -> None:
+    desk = office.work(a_job(**EXACTLY))
+    body = office.begin()
+    _meet(office, body, 1)
+    body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+    desk.store.cancel(body.id, office.clock.now())
+    desk.dispatcher.heed()
+    body.end()
+    assert desk.ledger() == ["1 canceled"]
+    assert _value(desk, "own") is None
+
+
+FAR = 10**18
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"writes": [[["a"], 1, False]]},
+        {"writes": [["a", 1]]},
+        {"cancels": [10**30]},
+        {"cancels": ["x"]},
+        {"calls": [[1, "other", None, {}, "system"]]},
+        {"calls": [[0, "other", 1, {}, "system"]]},
+        {"calls": [[10**30, "other", 1, {}, "system"]]},
+        {"calls": [[5000, "other", 1, {}, ["x"]]]},
+        {"calls": [[5000, "nobody", 1, {}, "x"]]},
+        {"calls": [[1, "other", 1, {}, "system"]]},  # the number of a run that there is
+        {"reads": {"k": "x"}, "writes": [["a", 1, False]]},
+        {"nonsense": 1},
+    ],
+)
+def test_effects_that_cannot_be_applied_fail_their_run_and_harm_nobody(
+    office: Office, told: dict[str, Any]
+) -> None:
+    desk = office.work(a_job(), ON_DEMAND)
+    body = office.begin()
+    body.effects(**told)
+    desk.executor.end(body.id, GOOD)
+    for _ in range(3):
+        with suppress(StateError):
+            desk.turn()
+    assert desk.ledger("job") == ["1 failed"]
+    assert desk.runs(job="other") == []
+    desk.turn(MINUTE)
+    assert len(desk.executor.specs) == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "payload"),
+    [
+        ("state.write", {"writes": [[["a"], 1, False]]}),
+        ("once.set", {"key": ["a"], "result": 1}),
+        ("step.begin", {"path": ["a"], "undo": None}),
+        ("step.wait", {"path": "a", "timeout": 10**40}),
+        ("step.end", {"path": "a", "tries": [1], "result": 1, "effects": None, "error": None}),
+        ("step.undone", {"path": [1], "error": None}),
+        ("call.cancel", {"id": [1]}),
+        ("call.cancel", {"id": 10**30}),
+        ("call", {"job": "other", "delay": 0, "params": {}, "identity": ["x"], "immediate": True}),
+        ("call", {"job": "other", "at": FAR * SECOND, "params": {}, "identity": "x", "immediate": True}),
+    ],
+)
+def test_a_malformed_request_is_refused_and_no_transaction_fails_of_it(
+    office: Office, verb: str, payload: Mapping[str, Any]
+) -> None:
+    desk = office.work(a_job(), ON_DEMAND)
+    body = office.begin()
+    assert "error" in body.told(verb, **payload)
+    body.end()
+    assert desk.ledger("job") == ["1 succeeded"]
+
+
+def test_a_request_that_breaks_a_transaction_all_the_same_is_refused_by_the_next(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+
+    def break_it(*_: object) -> None:
+        desk.store._db.rows("SELECT nonsense")  # type: ignore[attr-defined]
+
+    number = body.ask("state.write", writes=[["key", 1, False]])
+    monkeypatch.setattr(desk.store, "write_documents", break_it)
+    monkeypatch.setattr("jobrunner.requests.POISON", frozenset({"corrupt", "error", "state", "aborted"}))
+    with pytest.raises(StateError):
+        desk.turn()
+    desk.turn()
+    assert "error" in body.answers[number]
+
+
+def test_a_body_that_goes_to_wait_for_nothing_has_failed(office: Office) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+    body.end(WAITING)
+    assert desk.ledger() == ["1 failed"]
+    assert "nothing to wait for" in str((_run(desk, body).error or {})["message"])
 
 
 # -- steps ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
 from jobrunner.stored import with_stored
 
+LATELY = 1.0  # seconds
 MOST_ROWS = 1_000_000
 LONGEST_NAME = 128  # characters of a job's name
 
@@ -31,6 +33,7 @@ class Looking:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._connections = Connections(settings)
+        self._lately = threading.local()
 
     def jobs(self) -> list[JobInfo]:
         """Return all jobs, hidden ones too, by name; then what cannot be used, as `ls` does."""
@@ -109,6 +112,15 @@ class Looking:
 
     def _files(self, store: Store | None) -> Registry:
         return Registry.load(with_stored(self.settings, store))
+
+    def _files_lately(self, store: Store | None) -> Registry:
+        """Return what the files said a second ago at most: who makes many calls reads them once."""
+        settings, now = with_stored(self.settings, store), SystemClock().monotonic()
+        read_at, files = getattr(self._lately, "read", (0.0, None))
+        if files is None or not 0 <= now - read_at < LATELY or files.settings != settings:
+            files = Registry.load(settings)
+            self._lately.read = now, files
+        return files
 
 
 # -- arguments -------------------------------------------------------------------------------------------

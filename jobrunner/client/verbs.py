@@ -35,7 +35,7 @@ from jobrunner.stored import with_added
 
 LOOK_EVERY = 0.1  # seconds, while a run is waited for
 LONGEST_IDENTITY = 512  # characters of whom a run is for
-LONGEST_STEP = 1024  # and of a step's path
+LONGEST_STEP = 4096  # and of a step's path
 KEEP: Any = object()  # an argument that was not given
 
 Delay = float | timedelta | str
@@ -146,7 +146,7 @@ class Client(Looking):
         """
         run, store = self._run(run_id), self._connections.store()
         terms.flag(force, "force")
-        files = partial(self._files, store)
+        files = partial(self._files_lately, store)
         if not force and run.state in OPEN and orders.guarded([run], files, store):
             raise Refused(f"{run.job} says cancellable: false", hint="force=True cancels it all the same")
         ended = orders.cancel(self.settings, store, None, [run])
@@ -281,7 +281,7 @@ class Client(Looking):
 
     def _wanted(self, name: str) -> Job:
         store = self._connections.existing()
-        return orders.wanted(self.settings, store, partial(self._files, store), name_of(name))
+        return orders.wanted(self.settings, store, partial(self._files_lately, store), name_of(name))
 
     def _defined(self, name: str) -> Job:
         """Return a job as its file has it, before anything was laid over it; without files as it was last."""

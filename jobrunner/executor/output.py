@@ -16,15 +16,17 @@ Piece = tuple[int, bytes]
 class LogWindow:
     """A run's output on its way to the store: `feed` it, write what `peek` shows, then `commit`."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, total: int = 0) -> None:
+        """`total` bytes of it are in the store already: what follows comes behind them."""
         self._head = limit // 4
         self._tail = limit - self._head
         self._pending: deque[Piece] = deque()
-        self._written: deque[tuple[int, int]] = deque()  # pieces of the tail in the store
-        self._written_bytes = 0
+        # pieces of the tail in the store; of those that another window wrote only their sum is known
+        self._written = deque([(self._head, total - self._head)] if total > self._head else ())
+        self._written_bytes = sum(length for _, length in self._written)
         self._shown = 0  # pieces before this offset were peeked at
         self._forget: tuple[int, int] | None = None
-        self.total = 0  # bytes ever fed
+        self.total = total  # bytes ever fed
         self.pending = 0  # bytes to write
         self._pending_tail = 0  # those of them that belong to the tail
 

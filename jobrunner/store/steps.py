@@ -34,7 +34,8 @@ class Steps(Protocol):
         ...
 
     def redo_step(self, run: Run, path: str) -> bool:
-        """Let a done step be done again by the next attempt: what it has read has changed since."""
+        """Make a done step outdated: it is to be taken back and done again, for what it rests on has changed.
+        Its result stays, for whoever takes it back."""
         ...
 
     def wait_step(self, run: Run, path: str, deadline: Instant | None, now: Instant) -> Step | None:
@@ -42,11 +43,12 @@ class Steps(Protocol):
         stays as it is. Returns the step as it is now; None: the run is no longer ours."""
         ...
 
-    def suspend(self, run: Run, now: Instant) -> bool:
+    def suspend(self, run: Run, log_bytes: int, now: Instant) -> bool:
         """Let a running run go without an end: waiting while one of its steps does, else pending at once.
 
-        Pending, too, when a step was ended from outside and the run was not told of it yet, by a claim or by
-        `wait_step`. One that was asked to end is canceled instead. False when it is no longer this claim's.
+        `log_bytes` is how much it has written. Pending, too, when a step was ended from outside and the run
+        was not told of it yet, by a claim or by `wait_step`. One that was asked to end is canceled instead.
+        False when it is no longer this claim's.
         """
         ...
 

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from jobrunner import connect
+from jobrunner.presence import Presence
 from tests.cli.house import House
 
 
@@ -35,6 +36,9 @@ def test_a_name_that_is_near_an_added_one_is_asked_back(added: House) -> None:
 def test_a_module_that_is_nowhere_is_told_by_ls_and_by_trigger(added: House) -> None:
     (added.root / "tasks.py").unlink()
     assert "its module tasks cannot be found here" in added.call("ls").out
-    added.register(stays=True)
+    presence = Presence(added.root / ".jobrunner", "x" * 32)
+    added.register(owner="x" * 32, stays=True)
+    presence.announce()
     done = added.call("trigger", "work")
+    presence.leave()
     assert "note: no node holds it: its module tasks cannot be found; run 1 waits for one" in done.err

@@ -48,7 +48,7 @@ def workflow(house: House, *, fails: bool = True, result: Any = None) -> Run:
             store.conclude(claim.run, failed, now + 6 * SECOND)
         else:
             store.wait_step(run, "approval", now + 3600 * SECOND, now)
-            store.suspend(run, now)
+            store.suspend(run, 0, now)
         store.leave(me.owner)
     store.close()
     return run

@@ -16,12 +16,16 @@ NEW: dict[str, Any] = {
 
 
 class Chain(Household):
-    """`attempt` runs the body once more; `steps` is what was kept, by path, in the order of beginning."""
+    """`attempt` runs the body once more; `steps` is what was kept, by path, in the order of beginning.
+
+    `documents` has (value, version) by key.
+    """
 
     def __init__(self, root: Path, **more: Any) -> None:
         super().__init__(root, lock_path=str(root / "zygote.lock"), **more)
         self.steps: dict[str, dict[str, Any]] = {}
         self.said: list[Asked] = []
+        self.documents: dict[str, tuple[Any, int]] = {}
         self.refuse: set[str] = set()  # verbs that are answered with `superseded`
         self._heard = 0
 
@@ -49,12 +53,14 @@ class Chain(Household):
             return {"error": {"code": "superseded", "message": "this run was given up", "hint": None}}
         if verb == "call":
             return {"id": 100 + len(self.said), "at": 5}
+        if verb.startswith("state."):
+            return self._documents(verb, payload)
         if not verb.startswith("step."):
             return {}
         path = payload.pop("path")
         step = self.steps.setdefault(path, dict(NEW))
         if verb == "step.begin":
-            step.update(state="running", undo=payload["undo"])
+            step.update(NEW, undo=payload["undo"])
         elif verb == "step.end":
             step.update(payload, state="failed" if payload["error"] else "done")
         elif verb == "step.undone":
@@ -64,6 +70,25 @@ class Chain(Household):
         if verb == "step.wait":
             return {"state": step["state"], "result": step["result"], "failure": step["error"]}
         return {}
+
+    def _documents(self, verb: str, payload: dict[str, Any]) -> dict[str, Any]:
+        if verb == "state.get":
+            value, version = self.documents.get(payload["key"], (None, 0))
+            return {"value": value, "version": version}
+        if verb == "state.list":
+            rows = [[key, *found] for key, found in sorted(self.documents.items())]
+            return {"documents": [row for row in rows if row[0].startswith(payload["prefix"])], "more": False}
+        for key, value, _ in payload["writes"]:
+            self.document(key, value)
+        return {"existed": [True] * len(payload["writes"])}
+
+    def document(self, key: str, value: Any) -> None:
+        """Write a document: it gets the next version."""
+        self.documents[key] = value, self.documents.get(key, (None, 0))[1] + 1
+
+    def told(self, at: int = -1) -> dict[str, Any]:
+        """Return the effects that the runs so far have told their commits: those of the last one."""
+        return dict([one.payload for one in self.said if one.verb == "effects"][at])
 
     def complete(self, path: str, result: Any = None, error: dict[str, Any] | None = None) -> None:
         """End a waiting step from outside."""

@@ -477,3 +477,64 @@ def test_a_body_pays_for_what_it_uses_of_workflows_only(chain: Chain) -> None:
     assert chain.finish(chain.begin()).result == []
     chain.write(body.format("ctx.step('a', int)", names + more))
     assert chain.finish(chain.begin()).result == names
+
+
+# -- how much steps may keep -----------------------------------------------------------------------------
+
+
+def test_what_one_step_keeps_is_counted_as_it_is_sent(chain: Chain) -> None:
+    """Characters are not bytes: what is too long for the wire would end the run without a word."""
+    body = """
+def keep(state, text):
+    for n in range(8):
+        state.set(f"{n}", text * 350_000)
+
+def default(ctx, state):
+    ctx.step("small", keep, state, "x")
+    ctx.step("large", keep, state, "ä")
+"""
+    said = message(chain.attempt(body, delivery="exactly-once"))
+    assert said.startswith("BadArgument: step 'large' would keep 5,600,")
+    assert "5 MiB" in said
+    assert chain.states() == {"small": "done", "large": "failed"}
+
+
+@pytest.mark.parametrize("handed_over", [True, False])
+def test_what_all_steps_of_a_chain_keep_is_bounded_and_the_one_too_many_is_named(
+    chain: Chain, handed_over: bool
+) -> None:
+    """A later attempt is handed all of it in one frame."""
+    body = """
+def keep(state, n):
+    state.set("same", "x" * 1_000_000)
+    for m in range(4):
+        state.set(f"{m}", "x" * 1_000_000)
+    return n
+
+def default(ctx, state):
+    for n in range(6):
+        ctx.step(f"s{n}", keep, state, n)
+"""
+    facts = {"delivery": "exactly-once"}
+    if handed_over:
+        assert chain.attempt(body.replace("range(6)", "range(4)"), **facts).state == "succeeded"
+    said = message(chain.attempt(body, **facts))
+    assert said.startswith("BadArgument: step 's5': the steps of this run would keep 30,0")
+    assert "24 MiB" in said
+    assert chain.states() == {**{f"s{n}": "done" for n in range(4)}, "s4": "done", "s5": "failed"}
+
+
+def test_how_steps_are_taken_back_counts_among_what_they_keep(chain: Chain) -> None:
+    body = (
+        NOTE
+        + """
+def back(text): pass
+
+def default(ctx):
+    ctx.step("a", note, "a", undo=undo(back, "x" * 60_000))
+    ctx.step("b", note, "b", undo=undo(back, "x" * 60_000))
+"""
+    )
+    chain.steps["other"] = {**chain_step("done"), "result": "x" * (24 * 1024 * 1024 - 100_000)}
+    assert message(chain.attempt(body)).startswith("BadArgument: step 'b': the steps of this run would keep")
+    assert chain.notes() == ["a"]

@@ -184,3 +184,76 @@ def test_a_step_with_an_undo_begins_only_when_that_is_kept(chain: Chain) -> None
     chain.refuse.add("step.begin")
     chain.attempt(NOTE + "def back(x): pass\ndef default(ctx): ctx.step('a', note, 'did it', undo=back)")
     assert chain.notes() == []
+
+
+ENDING = (
+    NOTE
+    + """
+import asyncio, os, sys
+
+def first(_): note("first")
+def last(_): note("last")
+
+def leave(_):
+    note("leave")
+    sys.exit(3)
+
+async def leave_later(_):
+    note("leave")
+    await asyncio.sleep(0)
+    raise SystemExit(3)
+
+def interrupt(_):
+    note("interrupt")
+    raise KeyboardInterrupt
+
+def die(_):
+    note("die")
+    os.kill(os.getpid(), 9)
+
+def default(ctx):
+    ctx.step("first", int, undo=first)
+    ctx.step("ends", int, undo={})
+    ctx.step("last", int, undo=last)
+    raise ValueError
+"""
+)
+
+
+@pytest.mark.parametrize("how", ["leave", "leave_later"])
+def test_an_undo_that_would_end_its_process_has_failed_and_keeps_no_other_from_its_turn(
+    chain: Chain, how: str
+) -> None:
+    chain.attempt(ENDING.replace("{}", how))
+    assert message(chain.attempt(undo=1)) == "UndoFailed: could not take back ends: SystemExit: 3"
+    assert chain.notes() == ["last", "leave", "first"]
+    assert [step["undone"] for step in chain.steps.values()] == ["done", "failed", "done"]
+    assert chain.steps["ends"]["undo_error"]["type"] == "SystemExit"
+
+
+def test_what_is_meant_for_the_whole_process_passes_an_undo(chain: Chain) -> None:
+    chain.attempt(ENDING.replace("{}", "interrupt"))
+    assert message(chain.attempt(undo=1)).startswith("KeyboardInterrupt")
+    assert chain.notes() == ["last", "interrupt"]
+
+
+def test_an_undo_that_kills_its_process_is_known_to_have_begun_and_comes_last_when_it_is_tried_again(
+    chain: Chain,
+) -> None:
+    chain.attempt(ENDING.replace("{}", "die"))
+    assert chain.attempt(undo=1).state == "failed"
+    assert chain.notes() == ["last", "die"]
+    assert [step["undone"] for step in chain.steps.values()] == [None, "failed", "done"]
+    error = chain.steps["ends"]["undo_error"]
+    assert (error["type"], error["phase"]) == ("Unfinished", "undo")
+    assert error["message"] == "taking it back has begun and not ended"
+    assert chain.attempt(undo=2).state == "failed"
+    assert chain.notes() == ["last", "die", "first", "die"]
+    assert chain.steps["first"]["undone"] == "done"
+
+
+def test_an_undo_begins_only_when_it_is_known_that_it_does(chain: Chain) -> None:
+    failed(chain)
+    chain.refuse.add("step.undone")
+    assert "given up" in message(chain.attempt(undo=1))
+    assert chain.notes() == []

@@ -141,3 +141,19 @@ def test_a_clean_up_that_fails_fails_the_run_and_nobody_waits_for_it(chain: Chai
 def test_what_cannot_be_waited_for_is_refused(chain: Chain, arguments: str, argument: str) -> None:
     assert message(chain.attempt(f"def default(ctx): ctx.wait_for({arguments})")).startswith("BadArgument")
     assert chain.said == []
+
+
+SUSPENDED = (
+    "Suspended: the body raised Suspended, and there is nothing that it waits for: leave it to ctx.wait_for"
+)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_body_that_says_it_waits_and_does_not_has_failed(chain: Chain, kind: str) -> None:
+    """Nobody could ever go on with it."""
+    pre = "async " if kind == "async" else ""
+    body = f"from jobrunner.outcomes import Suspended\n{pre}def default(ctx):\n    raise Suspended('soon')"
+    outcome = chain.attempt(body)
+    assert message(outcome) == SUSPENDED
+    stepping = body.replace("raise", "ctx.step('a', int)\n    raise") if kind == "sync" else body
+    assert message(chain.attempt(stepping)) == SUSPENDED

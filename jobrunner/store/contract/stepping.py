@@ -68,8 +68,9 @@ class Stepping(Bench):
         self._end_step(run, "b", result=2)
         assert self.store.redo_step(run, "a")
         a, b = self.store.steps(run.id)
-        assert (a.path, a.state, a.result, a.effects, a.finished_at) == ("a", "running", None, None, None)
+        assert (a.path, a.state, a.effects) == ("a", "outdated", None)
         assert (b.state, b.result) == ("done", 2)
+        self._begin(run, "a", BY_RESULT)
         self._end_step(run, "a", result=3)
         assert self.store.steps(run.id)[0].result == 3
 
@@ -317,7 +318,7 @@ class Stepping(Bench):
         assert not self.store.undone(run, "a", None, at(9))
         assert not self.store.redo_step(run, "a")
         assert self.store.wait_step(run, "w", None, at(9)) is None
-        assert not self.store.suspend(run, at(9))
+        assert not self.store.suspend(run, 0, at(9))
         assert self.store.repeat(run, at(9)) is None
 
     def _again(self, claim: Claim) -> Claim:

@@ -53,40 +53,40 @@ class Suspending(Waits):
         claim = self._waiting(self.tick)
         self._complete(claim.run, "approval")
         self.store.wait_step(claim.run, "approval", None, at(55))
-        assert self.store.suspend(claim.run, at(60))
+        assert self.store.suspend(claim.run, 0, at(60))
         assert self.states(claim.run) == ["pending"]
         assert [again.run.id for again in self.claim()] == [claim.run.id]
 
     def test_a_completion_that_came_before_the_run_was_suspended_is_not_lost_though_others_wait(self) -> None:
         claim = self._waiting(self.tick, "one", "other")
         self._complete(claim.run, "one")
-        self.store.suspend(claim.run, at(60))
+        self.store.suspend(claim.run, 0, at(60))
         assert self.states(claim.run) == ["pending"]
         (again,) = self.claim()
         assert [step.state for step in again.steps] == ["done", "waiting"]
-        self.store.suspend(again.run, at(70))
+        self.store.suspend(again.run, 0, at(70))
         assert self.states(claim.run) == ["waiting"], "now it knows"
 
     def test_a_completion_that_the_run_was_told_of_does_not_wake_it(self) -> None:
         claim = self._waiting(self.tick, "one", "other")
         self._complete(claim.run, "one")
         self.store.wait_step(claim.run, "one", None, at(55))
-        self.store.suspend(claim.run, at(60))
+        self.store.suspend(claim.run, 0, at(60))
         assert self.states(claim.run) == ["waiting"]
 
     def test_whoever_was_asked_to_end_does_not_wait(self) -> None:
         claim = self._waiting(self.tick)
         self.store.cancel(claim.run.id, at(55))
-        assert self.store.suspend(claim.run, at(60))
+        assert self.store.suspend(claim.run, 0, at(60))
         assert self.states(claim.run) == ["canceled"]
         assert self.standing().ended_at == at(60)
 
     def test_only_the_claim_that_runs_suspends_a_run(self) -> None:
         run = self._waiting(self.tick).run
         for other in (replace(run, owner="b"), replace(run, fence=run.fence + 1)):
-            assert not self.store.suspend(other, at(60))
-        assert self.store.suspend(run, at(60))
-        assert not self.store.suspend(run, at(61))
+            assert not self.store.suspend(other, 0, at(60))
+        assert self.store.suspend(run, 0, at(60))
+        assert not self.store.suspend(run, 0, at(61))
 
     # -- to go on ------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Suspending(Waits):
         claim = self._waiting(self.tick)
         assert [path for _, path in self.store.expire_steps(at(90))] == ["approval"]
         assert self.states(claim.run) == ["running"]
-        self.store.suspend(claim.run, at(95))
+        self.store.suspend(claim.run, 0, at(95))
         assert self.states(claim.run) == ["pending"]
 
     def test_the_deadline_of_a_chain_that_has_ended_wakes_nobody(self) -> None:

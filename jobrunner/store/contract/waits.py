@@ -26,7 +26,7 @@ class Waits(Bench):
     def _suspend_one(self, claim: Claim) -> Run:
         if not self.store.steps(claim.run.root_id):
             self.store.wait_step(claim.run, "approval", at(90), at(40))
-        assert self.store.suspend(claim.run, at(45))
+        assert self.store.suspend(claim.run, 0, at(45))
         return self.found(claim.run.id)
 
     def _complete(self, run: Run, path: str, *, result: Any = None, error: Any = None) -> Run:

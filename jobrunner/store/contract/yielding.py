@@ -50,7 +50,7 @@ class Yielding(Waits):
         claims = [self._waiting(self.tick), self._forced(self.tick)]
         self.store.wait_step(claims[1].run, "approval", None, at(41))
         for claim in claims:
-            self.store.suspend(claim.run, at(60))
+            self.store.suspend(claim.run, 0, at(60))
             self._complete(claim.run, "approval")
         assert {claim.run.id for claim in self.claim(9)} == {claim.run.id for claim in claims}
 
@@ -83,7 +83,7 @@ class Yielding(Waits):
     def test_whoever_was_asked_to_make_way_and_is_suspended_was_replaced(self) -> None:
         claim = self._waiting(self.tick)
         self.store.replace(self.standing(), at(55))
-        self.store.suspend(claim.run, at(60))
+        self.store.suspend(claim.run, 0, at(60))
         assert (self.found(claim.run.id).state, self.found(claim.run.id).reason) == ("canceled", "replaced")
 
     def test_what_has_begun_is_no_occurrence_that_can_be_missed(self) -> None:

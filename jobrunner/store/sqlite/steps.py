@@ -31,7 +31,8 @@ class Steps(Runs):
         SELECT ?1, ?2, coalesce(max(position), 0) + 1, ?3, 'running', ?4, ?5 FROM steps WHERE root_id = ?1
         ON CONFLICT (root_id, path) DO UPDATE
         SET run_id = ?3, state = 'running', tries = 0, started_at = ?4, finished_at = NULL, deadline = NULL,
-            result = NULL, error = NULL, effects = NULL, undo = ?5
+            result = NULL, error = NULL, effects = NULL, undo = ?5, undone = NULL, undone_at = NULL,
+            undo_error = NULL
         WHERE state != 'done'"""
 
     def begin_step(self, run: Run, path: str, undo: Mapping[str, Any] | None, now: Instant) -> bool:
@@ -61,7 +62,7 @@ class Steps(Runs):
         return ours
 
     REDO_STEP = """
-        UPDATE steps SET state = 'running', finished_at = NULL, result = NULL, effects = NULL
+        UPDATE steps SET state = 'outdated', effects = NULL
         WHERE root_id = ? AND path = ? AND state = 'done'"""
 
     def redo_step(self, run: Run, path: str) -> bool:
@@ -75,7 +76,7 @@ class Steps(Runs):
     TO_UNDO = """
         SELECT EXISTS (
             SELECT 1 FROM steps WHERE root_id = ? AND undo IS NOT NULL AND undone IS NOT 'done'
-            AND (state = 'done' OR json_extract(undo, '$.given')))"""
+            AND (state IN ('done', 'outdated') OR json_extract(undo, '$.given')))"""
 
     def to_undo(self, root_id: int) -> bool:
         """See `Steps.to_undo`."""

@@ -35,15 +35,16 @@ class Waiting(Cancels):
             return next(step for step in self.steps(run.root_id) if step.path == path)
 
     SUSPEND = """
-        UPDATE runs SET owner = NULL, pid = NULL, stalled = 0, state = iif(
+        UPDATE runs SET owner = NULL, pid = NULL, stalled = 0, log_bytes = :log_bytes, state = iif(
             EXISTS (SELECT 1 FROM steps WHERE root_id = :root AND state = 'waiting')
             AND NOT EXISTS (SELECT 1 FROM steps WHERE root_id = :root AND run_id = 0), 'waiting', 'pending')
         WHERE id = :id AND owner = :owner AND fence = :fence AND state = 'running'
         RETURNING asked"""
 
-    def suspend(self, run: Run, now: Instant) -> bool:
+    def suspend(self, run: Run, log_bytes: int, now: Instant) -> bool:
         """See `Steps.suspend`. Whoever was asked to end does not wait: it is canceled."""
         which = {"root": run.root_id, "id": run.id, "owner": run.owner, "fence": run.fence}
+        which["log_bytes"] = log_bytes
         with self._db.transaction():
             found = self._db.row(self.SUSPEND, which)
             if found is not None and found[0] is not None:

@@ -31,7 +31,7 @@ CREATE TABLE steps (                                -- of chains: by the first a
     path        TEXT    NOT NULL CHECK (path != ''),  -- its name, below those of the steps around it: ship/label
     position    INTEGER NOT NULL,                   -- the order in which they first began, from 1
     run_id      INTEGER NOT NULL,                   -- the attempt that touched it last
-    state       TEXT    NOT NULL CHECK (state IN ('running', 'waiting', 'done', 'failed')),
+    state       TEXT    NOT NULL CHECK (state IN ('running', 'waiting', 'done', 'failed', 'outdated')),
     tries       INTEGER NOT NULL DEFAULT 0,
     started_at  INTEGER NOT NULL,
     finished_at INTEGER,
@@ -44,7 +44,7 @@ CREATE TABLE steps (                                -- of chains: by the first a
     undone_at   INTEGER,
     undo_error  TEXT,
     PRIMARY KEY (root_id, path),
-    CHECK ((state IN ('done', 'failed')) = (finished_at IS NOT NULL)),
+    CHECK ((state IN ('done', 'failed', 'outdated')) = (finished_at IS NOT NULL)),
     CHECK (deadline IS NULL OR state = 'waiting')
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX steps_waiting ON steps (deadline) WHERE state = 'waiting' AND deadline IS NOT NULL;
