@@ -95,7 +95,7 @@ class Rest:
 
 def _rests(run: Run, now: Instant) -> bool:
     """Say whether nobody runs it, and it is not about to be started either."""
-    about = 0 <= now - run.effective_at < 2 * SECOND
+    about = run.started_at is not None or 0 <= now - run.effective_at < 2 * SECOND  # it goes on, or it begins
     return run.state == "waiting" or (run.state == "pending" and not about)
 
 
