@@ -10,7 +10,7 @@ import json
 import keyword
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobrunner import config as configs
 from jobrunner.config.values import OURS
+from jobrunner.discovery import syntax
 from jobrunner.discovery.entries import Overrides
-from jobrunner.discovery.files import digest
+from jobrunner.discovery.files import digest, read_source
+from jobrunner.discovery.servicesfile import services_look
 from jobrunner.discovery.walk import ProblemRow
 from jobrunner.errors import BadArgument, ConfigError
-from jobrunner.model import Job, Problem
+from jobrunner.model import Job, Parameter, Problem
 from jobrunner.settings import Settings
 from jobrunner.store.values import AddedJob
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from jobrunner.discovery.summary import Summary
 
 EXAMPLE = "write package.module:function"
+Takes = tuple[Parameter, ...] | None  # what a function takes; None: nobody can tell
 
 
 class Added(NamedTuple):
@@ -106,12 +109,15 @@ def merged(settings: Settings, summaries: Iterable[Summary], broken: Iterable[Pr
     files |= {name.casefold(): each.file for each in summaries for name in (each.name, *each.former)}
     added = Added({}, [], {}, [])
     overrides, formers = Overrides(settings), _formers(settings.added)
-    files_of = cache(lambda module: module_file(module, settings.project))  # many jobs share few modules
+    # many jobs share few modules
+    files_of = cache(lambda module: module_file(module, settings.project))
+    takes_of = cache(_signatures)
     for each in settings.added:
         file = files_of(each.target.partition(":")[0])
         added.files.extend(_in_project(each.target, file, settings.project))
         clash = next(_clashes(each, files, formers), None)
-        job, errors = (None, [clash]) if clash is not None else _build(each, file, settings, overrides)
+        takes = takes_of(file or "")(each.target.partition(":")[2])
+        job, errors = (None, [clash]) if clash is not None else _build(each, file, takes, settings, overrides)
         added.problems.extend(_problem(each, error, named=clash is None) for error in errors)
         if job is not None:
             added.jobs[job.name] = job
@@ -170,7 +176,7 @@ def is_added(job: Job) -> bool:
 
 
 def _build(
-    added: AddedJob, file: str | None, settings: Settings, overrides: Overrides
+    added: AddedJob, file: str | None, takes: Takes, settings: Settings, overrides: Overrides
 ) -> tuple[Job | None, list[ConfigError]]:
     written = configs.Written({**added.config, "name": added.name}, shown(added.name))
     content = [
@@ -183,8 +189,17 @@ def _build(
         over = overrides.of(added.name)
     except ConfigError as error:
         return None, [error]
-    job, errors = configs.read(written, configs.Place("", "", hash_), settings.timezone, over)
+    place = configs.Place("", "", hash_, parameters=takes, services_look=services_look(settings))
+    job, errors = configs.read(written, place, settings.timezone, over)
     return None if job is None else replace(job, file="", line=0, target=added.target), errors
+
+
+def _signatures(file: str) -> Callable[[str], Takes]:
+    """Return what tells of a module's functions what they take, from its file; None of those it cannot."""
+    try:
+        return syntax.signatures(read_source(file))
+    except ConfigError:  # there is none, or it is no Python: the run will say so
+        return lambda _: None
 
 
 # -- where a module is ---------------------------------------------------------------------------------

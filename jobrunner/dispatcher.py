@@ -13,6 +13,7 @@ from typing import Any
 from jobrunner import failpoints
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import MILLISECOND, Clock, Instant
+from jobrunner.discovery.servicesfile import has_services
 from jobrunner.errors import BadRequest, UnknownJob
 from jobrunner.events import Ending, Event, Output, Progressed, Stalled, WaitedInVain
 from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput
@@ -68,7 +69,7 @@ class Dispatcher:
         self._masker = masker or Masker(())
         self._restore = restore
         self._aftermath = Aftermath(store, self._find, me.node)
-        self._requests = Requests(store, self._target, clock, executor.answer)
+        self._requests = Requests(store, self._target, clock, executor.answer, self._is_bare)
         self._recorder = Recorder(
             store, self._requests, self._aftermath, me, settings.log_limit, repeats=repeats
         )
@@ -113,6 +114,10 @@ class Dispatcher:
             said = f"did you mean {' or '.join(near)}?" if near else "`jobrunner ls` shows all jobs"
             raise UnknownJob(f"there is no job {name!a:.150}", hint=said)
         return job
+
+    def _is_bare(self, job: Job) -> bool:
+        """Say whether a job is of our project, and that has no services."""
+        return self._scheduler.job(job.name) is not None and not has_services(self._starter.settings)
 
     # -- what the executor saw -----------------------------------------------------------------------
 

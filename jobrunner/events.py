@@ -110,6 +110,17 @@ class Suspended(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StillOpen(Event):
+    """All is done but this run, and `more` others: until then it is not due, or its steps wait."""
+
+    run_id: int
+    job: str
+    steps: tuple[str, ...]
+    until: Instant | None
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
 class WaitedInVain(Event):
     """A step's time to be completed is over; its run goes on and hears of that."""
 

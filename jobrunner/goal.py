@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from jobrunner.errors import BadRequest
-from jobrunner.model import Job, Standing
+from jobrunner.clock import SECOND, Instant
+from jobrunner.errors import BadRequest, StateError
+from jobrunner.events import Event, StillOpen
+from jobrunner.model import Job, Run, Standing
 from jobrunner.plan import exhausted, next_due
 from jobrunner.scheduler import gate, shut
 from jobrunner.settings import Settings
+from jobrunner.store.base import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,47 @@ def _hindrance(job: Job, standing: Standing, settings: Settings) -> str | None:
         return "it has no schedule"
     ended = next_due(job, standing) is None and not standing.open
     return "its schedule has no further occurrence" if ended else None
+
+
+class Rest:
+    """The runs that are still open when no limited job can start again; what they wait for is said once."""
+
+    def __init__(self, store: Store, emit: Callable[[Event], None]) -> None:
+        self._store = store
+        self._emit = emit
+        self._said: StillOpen | None = None
+
+    def is_open(self, held: Iterable[str], now: Instant) -> bool:
+        """Say whether a run of these jobs is open; so it is for all we know while the state is away."""
+        ours = {name.casefold() for name in held}
+        try:
+            opened = [run for run in self._store.open_runs() if run.job.casefold() in ours]
+            self._tell([self._still_open(run) for run in opened if _rests(run, now)])
+        except StateError:
+            return True
+        return bool(opened)
+
+    def _tell(self, resting: list[StillOpen]) -> None:
+        if not resting:
+            return
+        first = min(resting, key=lambda one: (one.until is None, one.until or 0, one.run_id))
+        said = replace(first, more=len(resting) - 1)
+        if said != self._said:
+            self._emit(said)
+        self._said = said
+
+    def _still_open(self, run: Run) -> StillOpen:
+        if run.state == "pending":
+            return StillOpen(run.id, run.job, (), run.effective_at, 0)
+        steps = [step for step in self._store.steps(run.root_id) if step.state == "waiting"]
+        until = min((step.deadline for step in steps if step.deadline is not None), default=None)
+        return StillOpen(run.id, run.job, tuple(step.path for step in steps), until, 0)
+
+
+def _rests(run: Run, now: Instant) -> bool:
+    """Say whether nobody runs it, and it is not about to be started either."""
+    about = 0 <= now - run.effective_at < 2 * SECOND
+    return run.state == "waiting" or (run.state == "pending" and not about)
 
 
 def check_until_done(jobs: Mapping[str, Job]) -> None:

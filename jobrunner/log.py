@@ -133,6 +133,13 @@ def _reloaded(event: e.Reloaded) -> Say:
     return "info", "reloaded; " + ("; ".join(parts) if parts else "no job is another")
 
 
+def _still_open(event: e.StillOpen) -> Say:
+    until = "no end" if event.until is None else to_iso(event.until)
+    what = f"for {one_line(_few(event.steps))}, until {until}" if event.steps else f"until {until}"
+    more = f"; and {event.more} more, see jobrunner pending" if event.more else ""
+    return "info", f"not done yet: {event.job} #{event.run_id} waits {what}{more}"
+
+
 def _few(names: tuple[str, ...]) -> str:
     return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
 
@@ -171,6 +178,7 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
         f"{v.job} #{v.run_id} is repeated: what it had read has changed meanwhile ({v.times})",
     ),
     e.Suspended: lambda v: ("info", f"{v.job} #{v.run_id} waits for {one_line(_few(v.steps))}"),
+    e.StillOpen: _still_open,
     e.WaitedInVain: lambda v: (
         "warning",
         f"{v.job} #{v.run_id}: nobody completed {one_line(v.step)} in time",

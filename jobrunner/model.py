@@ -43,9 +43,10 @@ class Parameter:
     """Something that a job's function takes, as its file says it. It may be a param, or a service.
 
     `kind` is the name of the annotated type, "" for any or several, with ? behind it where None is allowed:
-    values are held to int, float, bool, str, list, dict, date, datetime. `default` is its default where that
-    is JSON, and it is `required` when it has none. One named `**` says that the function may look at any
-    param.
+    values are held to int, float, bool, str, list, dict, date, datetime, to `list[int]` and
+    `dict[str, int]` of plain ones, and to `Literal["a", "b"]`, whose values are a JSON list. `default` is
+    its default where that is JSON, and it is `required` when it has none. One named `**` says that the
+    function may look at any param.
     """
 
     name: str

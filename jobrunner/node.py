@@ -27,7 +27,7 @@ from jobrunner.events import (
     StoreTroubled,
 )  # fmt: skip
 from jobrunner.facts import NodeFacts
-from jobrunner.goal import progress
+from jobrunner.goal import Rest, progress
 from jobrunner.joining import Joining, differences, restored
 from jobrunner.masking import masker_of
 from jobrunner.model import Job
@@ -101,7 +101,7 @@ class Node:
         self._changed = False  # something that nodes go by, and it has not been read yet
         self._outage = False  # time has passed in which nothing could start
         self._stop = Stop(self.place, self._dispatcher, settings.grace, emit)
-        self._goal_reached = False
+        self._goal_reached, self._rest = False, Rest(store, emit)
         self._timed_out = False  # it was told how long to work, and has
         self.stuck: tuple[tuple[str, str], ...] = ()
 
@@ -327,14 +327,9 @@ class Node:
         monotonic = self._clock.monotonic()
         if self._dispatcher.running or (self._dispatcher.busy and self._stop.hooks_may_go_on(monotonic)):
             return False
-        return self._stop.stage is not Stage.WORKING or (self._goal_reached and not self._pending())
-
-    def _pending(self) -> bool:
-        held = {name.casefold() for name in self._definitions.jobs}
-        try:
-            return any(run.job.casefold() in held for run in self._store.open_runs())
-        except StateError:
+        if self._stop.stage is not Stage.WORKING:
             return True
+        return self._goal_reached and not self._rest.is_open(self._definitions.jobs, self._clock.now())
 
 
 def preload(definitions: Definitions) -> list[str]:

@@ -18,7 +18,8 @@ from jobrunner.model import Parameter
 OTHERS = Parameter("**", required=False)  # of a function that may look at params which it does not name
 OWN = frozenset({"container", "ctx", "params"})  # whoever takes one of these may look at any param
 BUILT_IN = OWN | {"config", "logger", "scheduler", "settings", "state"}  # services that are always there
-ANNOTATED = frozenset({"int", "float", "bool", "str", "list", "dict", "date", "datetime"})
+PLAIN = frozenset({"int", "float", "bool", "str", "date", "datetime"})  # what the elements of others may be
+ANNOTATED = PLAIN | {"list", "dict", "Literal"}
 WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 HINTS = {
     "bool": "true, false, yes, no, 1 or 0",
@@ -64,9 +65,38 @@ def missing(takes: Takes, config_params: Mapping[str, Any], given: Mapping[str, 
     ]  # fmt: skip
 
 
+def lacking(takes: Takes, config_params: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Return those of `missing` that no class tells to be a service."""
+    names = missing(takes, config_params, given)
+    return [each.name for each in takes or () if each.name in names and is_param(each)]
+
+
+def refuse_missing(
+    job_name: str, takes: Takes, config_params: Mapping[str, Any], given: Mapping[str, Any],
+    how: str = "give it: {}=…",
+) -> None:  # fmt: skip
+    """Raise BadArgument for a parameter that nothing can bring; only for where there are no services.
+
+    `how` is the hint, with {} for the param.
+    """
+    for name in lacking(takes, config_params, given)[:1]:
+        said = f'{job_name} needs the param "{name}", which has no value and no default'
+        raise BadArgument(said, argument=name, hint=how.format(name))
+
+
 def is_param(parameter: Parameter) -> bool:
     """Say whether a parameter cannot be a service by its type: it has none, or a builtin one, or a date."""
-    return parameter.kind.rstrip("?") in ANNOTATED | {""}
+    return base(parameter.kind) in ANNOTATED | {""}
+
+
+def base(kind: str) -> str:
+    """Return a kind without what its elements are, and whether it may be None."""
+    return kind.rstrip("?").partition("[")[0]
+
+
+def choices(kind: str) -> list[Any]:
+    """Return the values that a `Literal` allows; of any other kind none are named."""
+    return list(json.loads(kind.rstrip("?").removeprefix("Literal"))) if base(kind) == "Literal" else []
 
 
 def _unknown(job_name: str, name: str, known: Sequence[str]) -> BadArgument:
@@ -77,8 +107,9 @@ def _unknown(job_name: str, name: str, known: Sequence[str]) -> BadArgument:
 
 
 def _unfit(name: str, said: str, kind: str) -> BadArgument:
-    plain = kind.rstrip("?")
-    return BadArgument(f"{name}: {said} is no {plain}", argument=name, hint=HINTS.get(plain))
+    allowed = ", ".join(json.dumps(each, ensure_ascii=False) for each in choices(kind))
+    what = f"none of {allowed}" if allowed else f"no {kind.rstrip('?')}"
+    return BadArgument(f"{name}: {said} is {what}", argument=name, hint=HINTS.get(base(kind)))
 
 
 # -- a text becomes a value ----------------------------------------------------------------------------
@@ -86,15 +117,25 @@ def _unfit(name: str, said: str, kind: str) -> BadArgument:
 
 def _value(name: str, text: str, parameter: Parameter | None, own: Any) -> Any:
     kind = parameter.kind if parameter is not None else ""
-    if kind.rstrip("?") not in ANNOTATED:
+    if base(kind) not in ANNOTATED:
         default = parameter.default if parameter is not None else None
         kind = _kind_of(own if default is None else default)
     if kind.endswith("?") and text == "null":
         return None
     try:
-        return _READERS[kind.rstrip("?")](text)
+        found = _choice(kind, text) if base(kind) == "Literal" else _READERS[base(kind)](text)
     except (ValueError, RecursionError):
         raise _unfit(name, f'"{text}"', kind) from None
+    if not _fits(kind, found):
+        raise _unfit(name, f'"{text}"', kind)
+    return found
+
+
+def _choice(kind: str, text: str) -> Any:
+    for each in choices(kind):
+        if text == (each if isinstance(each, str) else json.dumps(each)):
+            return each
+    raise ValueError("none of them")
 
 
 def _kind_of(value: Any) -> str:
@@ -170,14 +211,26 @@ _TYPES: Mapping[str, type[Any]] = {"bool": bool, "str": str, "list": list, "dict
 
 def _fits(kind: str, value: Any) -> bool:
     """Say whether a JSON value is of an annotated type."""
-    plain = kind.rstrip("?")
+    plain = base(kind)
     if plain not in ANNOTATED or (value is None and kind.endswith("?")):
         return True
+    if plain == "Literal":
+        return any(type(value) is type(each) and value == each for each in choices(kind))
+    if plain in ("list", "dict"):
+        return isinstance(value, _TYPES[plain]) and all(
+            _fits(_element(kind), each) for each in (value.values() if plain == "dict" else value)
+        )
     if plain in ("date", "datetime"):
         return isinstance(value, str) and _parses(plain, value)
     if plain in ("int", "float") and isinstance(value, bool):
         return False
     return isinstance(value, int | float) if plain == "float" else isinstance(value, _TYPES[plain])
+
+
+def _element(kind: str) -> str:
+    """Return what the elements of a list are to be, or the values of a dict; "" for anything."""
+    inner = kind.rstrip("?").partition("[")[2].removesuffix("]")
+    return inner.removeprefix("str, ")
 
 
 def _parses(kind: str, text: str) -> bool:

@@ -60,17 +60,19 @@ class Requests:
     """Answers runs.
 
     `find` returns a job's definition by name, whoever holds it, or raises UnknownJob; `answer` takes a run's
-    id, the number of its request, and what to say.
+    id, the number of its request, and what to say; `is_bare` says of a job that no service of its project
+    can take the place of a param.
     """
 
     def __init__(
         self, store: Store, find: Callable[[str], Job], clock: Clock,
-        answer: Callable[[int, int, Answer], None],
+        answer: Callable[[int, int, Answer], None], is_bare: Callable[[Job], bool] = lambda _: False,
     ) -> None:  # fmt: skip
         self._store = store
         self._find = find
         self._clock = clock
         self._answer = answer
+        self._is_bare = is_bare
         self._ids: deque[int] = deque()
         self._reserved: list[int] = []  # in the open transaction
         self.canceled = False  # runs were asked to end, perhaps some of this node
@@ -237,6 +239,8 @@ class Requests:
         job = self._find(payload["job"])
         terms.params_text(payload["params"])
         parameters.check(job.name, job.parameters, job.params, payload["params"])
+        if self._is_bare(job):
+            parameters.refuse_missing(job.name, job.parameters, job.params, payload["params"])
         at = now + payload["delay"] if "delay" in payload else payload["at"]
         return terms.within_reach(at, now), job
 

@@ -14,7 +14,7 @@ from jobrunner.compensation import MOST_LOST
 from jobrunner.errors import StateError
 from jobrunner.events import ChainEnded, Compensating, Conflicted, JobFinished, Suspended, WaitedInVain
 from jobrunner.executor import Asked, Began, Output
-from jobrunner.model import Outcome, Retries, Run
+from jobrunner.model import Outcome, Parameter, Retries, Run
 from jobrunner.recording import MOST_CONFLICTS
 from jobrunner.store.base import Write
 from tests.desk import BAD, CRASH, GOOD, Desk, House
@@ -187,6 +187,19 @@ def test_an_unknown_target_is_an_error_that_names_near_ones(office: Office) -> N
     error = body.told("call", job="othr", **ask)["error"]
     assert error["code"] == "unknown-job"
     assert "other" in error["hint"]
+
+
+def test_a_call_that_lacks_what_no_service_can_bring_is_refused(office: Office) -> None:
+    takes = (Parameter("order", "int"), Parameter("mine", "Shop"), Parameter("note", "", required=False))
+    office.work(a_job(), a_job("other", None, parameters=takes))
+    ask = {"job": "other", "delay": 0, "identity": "system", "immediate": False}
+    body = office.begin()
+    error = body.told("call", params={}, **ask)["error"]
+    assert (error["code"], error["argument"]) == ("usage", "order")
+    assert 'other needs the param "order"' in error["message"]
+    assert "id" in body.told("call", params={"order": 1}, **ask)
+    (office.root / "services.py").write_text("def register(container): pass\n")
+    assert "id" in body.told("call", params={}, **ask)
 
 
 # -- calls ------------------------------------------------------------------------------------------

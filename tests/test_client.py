@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,42 @@ def test_a_param_that_the_function_does_not_take_is_refused(project: Project, cl
         client.trigger("typed", order="x")
 
 
+def test_a_param_that_nothing_can_bring_is_asked_for(project: Project, client: Client) -> None:
+    text = 'config = {"name": "typed", "schedule": None}\ndef default(order: int):\n    return order\n'
+    (project.jobs / "typed.py").write_text(text)
+    for ask in (partial(client.trigger, "typed"), partial(client.run_after, 1, "typed")):
+        with pytest.raises(BadArgument, match='typed needs the param "order"') as caught:
+            ask()
+        assert (caught.value.argument, caught.value.hint) == ("order", "give it: order=…")
+    assert not state_of(project).exists()
+    (project.root / "services.py").write_text("def register(container): pass\n")
+    assert client.run(client.trigger("typed")).state == "pending"
+
+
+def test_an_added_job_takes_what_its_function_says_though_nobody_imports_it_here(
+    project: Project, client: Client
+) -> None:
+    (project.root / "tasks.py").write_text("raise SystemExit\ndef work(order: int): ...\n")
+    client.get_or_add("added", "tasks:work", schedule=None)
+    for given, said in (
+        ({"order": "x"}, "is no int"),
+        ({"odrer": 1}, 'no param "odrer"'),
+        ({}, 'needs the param "order"'),
+    ):
+        with pytest.raises(BadArgument, match=said):
+            client.trigger("added", params=given)
+    assert client.trigger("added", order=1)
+    (project.root / "tasks.py").write_text("work = lambda *args: None\n")
+    assert client.run_after(1, "added", anything=1)
+
+
+@pytest.mark.parametrize(("how", "said"), [("url", "url is"), ("project", "project is")])
+def test_what_connect_cannot_use_is_called_as_its_argument_is(how: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{said} ") as caught:
+        connect(**{how: "nonsense"})
+    assert "--" not in f"{caught.value} {caught.value.hint}"
+
+
 def test_a_trigger_is_refused_with_the_reason_unless_it_is_forced(project: Project, client: Client) -> None:
     on_demand(project)
     client.update("job", enabled=False, reason="the shop is down")
@@ -223,12 +260,14 @@ def test_a_trigger_is_refused_with_the_reason_unless_it_is_forced(project: Proje
         client.trigger("job")
     client.update("job", enabled=True)
     client.pause("moving")
-    with pytest.raises(Refused, match=r"job is paused by .*: moving"):
+    with pytest.raises(Refused, match=r"all is paused by .*: moving, job too") as caught:
         client.trigger("job", queue=True)
+    assert caught.value.hint == "force=True runs it all the same"
     assert client.resume()
     first = client.trigger("job")
-    with pytest.raises(Refused, match=f"job is busy: run {first} is pending"):
+    with pytest.raises(Refused, match=f"job is busy: run {first} is pending") as caught:
         client.trigger("job")
+    assert caught.value.hint == "queue=True lets it wait for the end of that, force=True runs it beside it"
     assert [
         client.run(client.trigger("job", queue=True)).state,
         client.run(client.trigger("job", force=True)).state,

@@ -116,6 +116,43 @@ def test_a_success_is_told_with_its_time_and_when_the_next_comes(tale: Tale) -> 
     assert found.run.id == found.evidence["run"]
 
 
+UNDO = {"target": ":take_back", "args": [[], {}], "given": True}
+
+
+def test_of_a_chain_that_was_taken_back_the_body_is_told_and_that_its_steps_were(tale: Tale) -> None:
+    tale.register()
+    error = {"type": "ValueError", "message": "no stock", "traceback": "t", "phase": "body"}
+    first = tale.start("10:00")
+    assert tale.store.begin_step(first.run, "charge", UNDO, at("10:00:01"))
+    failed = tale.end(first, 12 * SECOND, state="failed", error=error)
+    undo = tale.store.again(failed, at("10:00:12"), at("10:00:12"), undo=1)
+    assert undo is not None
+    head = "report ran at 10:00 and failed after 12 s: ValueError: no stock; its steps "
+    going = tale.ask()
+    assert going.sentence == f"{head}are being taken back, as run 2; next 11:00"
+    (claim,) = tale.store.claim(tale.node, [9], at("10:00:13"))
+    tale.end(claim, SECOND, state="failed", reason="compensated", error=error)
+    found = tale.ask()
+    assert found.sentence == f"{head}were taken back; next 11:00"
+    assert (found.code, found.run and found.run.id, found.evidence["attempts"]) == ("failed", 1, 1)
+    assert found.evidence["compensation"] == {"run": 2, "state": "failed", "reason": "compensated"}
+
+
+def test_of_a_chain_that_could_not_be_taken_back_it_is_said_why(tale: Tale) -> None:
+    tale.register()
+    first = tale.start("10:00")
+    assert tale.store.begin_step(first.run, "charge", UNDO, at("10:00:01"))
+    failed = tale.end(first, SECOND, state="timed_out")
+    assert tale.store.again(failed, at("10:00:02"), at("10:00:02"), undo=1) is not None
+    (claim,) = tale.store.claim(tale.node, [9], at("10:00:03"))
+    gone = {"type": "OSError", "message": "bank is shut", "traceback": "t", "phase": "undo"}
+    tale.end(claim, SECOND, state="failed", error=gone)
+    said = "report ran at 10:00 and was ended after 1 s: it took too long; "
+    assert tale.ask().sentence.startswith(
+        said + "its steps could not all be taken back: OSError: bank is shut"
+    )
+
+
 def test_a_late_start_says_how_late(tale: Tale) -> None:
     tale.register()
     tale.end(tale.start("10:00", late=2 * MINUTE), SECOND)

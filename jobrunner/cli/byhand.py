@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,6 +26,7 @@ from jobrunner.stored import with_stored
 EXIT = {"succeeded": 0, "skipped": 0, "waiting": 0, "timed_out": 5, "canceled": 6}
 INTERRUPTED = 130
 GRACE = 2 * SECOND  # unless somebody said how long: a person waits here
+WANTED = re.compile(r"parameter '(\w+)': no param of that name")  # what the run's process says, and of which
 ASKED = "info", "the job was asked to end; a second Ctrl-C kills it"
 
 
@@ -151,11 +153,12 @@ def perform(
 
 def _say_what_lacks(job: Job, given: Mapping[str, Any], ended: Run) -> None:
     """Name the param that was wanted, where the run found no service to take its place."""
-    if (ended.error or {}).get("phase") != "resolve":
+    error = ended.error or {}
+    if error.get("phase") != "resolve":
         return
-    lacking = params.lacking_params(job, given)
-    if lacking:
-        out.talk(f"hint: give it what it needs: -p {lacking[0]}=…; --help lists what it takes")
+    named = WANTED.match(str(error.get("message")))
+    if named and (job.parameters is None or named[1] in params.lacking_params(job, given)):
+        out.talk(f"hint: give it what it needs: -p {named[1]}=…; --help lists what it takes")
 
 
 def patient(settings: Settings, grace: str | None) -> Settings:

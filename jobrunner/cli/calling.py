@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
 
+WAYS = orders.Ways("--force", "--queue")
 LOOK_EVERY = 0.1  # seconds, while a run is waited for
 MOMENTS = "2026-05-01T09:30, 2026-05-01T09:30Z, 09:30, or seconds since 1970"
 AS = click.option(
@@ -64,9 +64,7 @@ def asking(asked: Asked, name: str, pairs: tuple[str, ...], text: str | None) ->
         files = partial(Registry.load, with_stored(settings, seen))
         job = orders.wanted(settings, seen, files, name)
     given = typed.of(job.name, job.parameters, job.params)
-    orders.check_params(job, given)
-    if any(map(os.path.isdir, settings.folders)):  # else nobody can tell here which services there are
-        params.refuse_missing(job, given, settings)
+    orders.check_params(settings, job, given, params.HOW)
     store = asked.open(settings)
     try:
         yield Asking(settings, store, job, given)
@@ -207,7 +205,7 @@ def trigger(
         run = it.order(
             identity,
             lambda at: orders.trigger(
-                at, it.job, it.params, identity=identity or "system", force=force, queue=queue
+                at, it.job, it.params, identity=identity or "system", force=force, queue=queue, ways=WAYS
             ),
         )
         with _going_on(run):

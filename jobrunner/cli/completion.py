@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, Verb
 from jobrunner.errors import BadRequest, JobrunnerError
+from jobrunner.parameters import choices
 
 SHELLS = ("bash", "zsh", "fish")
 INSTALL = {
@@ -64,13 +66,21 @@ def names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def params_of(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return the params of the job that the line names, each with its `=`, but for those that it has."""
+    """Return the params of the job that the line names, each with its `=`, but for those that it has.
+
+    Behind the `=`, the values that it may have, where its type names them.
+    """
     from jobrunner.cli import params
 
     name = params.named(ctx)
     try:
-        known = [one.name for one in params.listed(params.find(ctx, name))] if name else []
+        known = params.listed(params.find(ctx, name)) if name else []
     except (JobrunnerError, OSError):
         return []
     has = {pair.partition("=")[0] for pair in ctx.params.get("pairs") or ()}
-    return [CompletionItem(f"{one}=") for one in known if one.startswith(incomplete) and one not in has]
+    said = [f"{one.name}=" for one in known if one.name not in has]
+    said += [
+        f"{one.name}={each if isinstance(each, str) else json.dumps(each)}"
+        for one in known if "=" in incomplete for each in choices(one.kind)
+    ]  # fmt: skip
+    return [CompletionItem(each) for each in said if each.startswith(incomplete) and each != incomplete]

@@ -41,7 +41,8 @@ def exec_(
 ) -> int:
     """Run the default function of any Python FILE here and now, with the project's services.
 
-    It need be no job: no config, no jobs folder. The function may take `args`, the list of ARGS, and
+    It need be no job: no config, no jobs folder. A config in it is not used: neither its params nor its
+    timeout. The function may take `args`, the list of ARGS, and
     whatever a job may. ARGS that begin with - follow behind --. It works in the project's folder. The run is
     kept as one of the hidden job jobrunner.exec.
 

@@ -19,7 +19,7 @@ from jobrunner.cli.past import (
     find_job,
     find_run,
     recent_runs,
-    row,
+    rows,
     took,
     why,
 )
@@ -128,7 +128,7 @@ def follow_job(asked: Asked, settings: Settings, store: Store | None, name: str)
             recent = recent_runs(store, line)
             text = facts_text(about_job(line, settings))
             if recent:
-                text += "\n" + plain(HEAD, [row(run, now) for run in recent])
+                text += "\n" + plain(HEAD, rows(settings, store, recent, now))
             newest = recent[0] if recent else None
             if not watcher.show(text, _of_job(line, newest, now), newest, now):
                 return

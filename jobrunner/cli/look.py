@@ -142,6 +142,9 @@ class Cells:
 
     def _last(self, line: Line) -> str:
         state, since = line.last
+        if line.waiting_since is not None:
+            so_far = lasting(self._now - line.waiting_since)
+            return f"waiting {so_far}" if self._people else f"waiting since {self._when(line.waiting_since)}"
         if line.fact is not None and line.fact.running:
             said = progress_words(line.fact.progress)
             if not said and since is not None and self._people:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 EXAMPLE = "for example --params '{\"rows\": 100}'"
+TEXTS = {"date": "date, as text", "datetime": "datetime, as text"}
+HOW = "-p {}=…; --help lists what it takes"  # to give a param that lacks
 
 
 class Pair(click.ParamType[str]):
@@ -135,11 +137,15 @@ def own_params(job: Job) -> Collection[str]:
 
 def type_words(one: Parameter, job: Job) -> str:
     """Return the type that a param is to have, as people are told it; "" for any."""
+    from jobrunner import parameters
+
     kind = one.kind.removesuffix("?")
     if not kind:
         value = job.params.get(one.name, one.default)
         return "" if value is None else type(value).__name__
-    return f"{kind} or null" if kind != one.kind else kind
+    allowed = " | ".join(json.dumps(each, ensure_ascii=False) for each in parameters.choices(kind))
+    words = allowed or TEXTS.get(kind, kind)
+    return f"{words} or null" if kind != one.kind else words
 
 
 def _origin(one: Parameter, job: Job) -> str:
@@ -191,19 +197,14 @@ def words(pairs: Sequence[str], text: str | None) -> Words:
 
 def refuse_missing(job: Job, params: Mapping[str, Any], settings: Settings) -> None:
     """Raise BadArgument for a parameter that nothing can bring, where the project has no services."""
-    from jobrunner.discovery.servicesfile import SERVICES
+    from jobrunner import parameters
+    from jobrunner.discovery.servicesfile import has_services
     from jobrunner.housekeeping import EXEC
 
-    if settings.services or Path(settings.project, SERVICES).is_file():
-        return
-    lacking = lacking_params(job, params)
-    if lacking:
+    if not has_services(settings):
         who = job.file if job.name == EXEC else job.name
-        raise BadArgument(
-            f'{who} needs the param "{lacking[0]}", which has no value and no default',
-            argument=lacking[0],
-            hint=f"-p {lacking[0]}=…; --help lists what it takes",
-        )
+        has = {**params, **dict.fromkeys(own_params(job))}
+        parameters.refuse_missing(who, job.parameters, job.params, has, HOW)
 
 
 def lacking_params(job: Job, params: Mapping[str, Any]) -> list[str]:
@@ -211,8 +212,7 @@ def lacking_params(job: Job, params: Mapping[str, Any]) -> list[str]:
     from jobrunner import parameters
 
     has = {**params, **dict.fromkeys(own_params(job))}
-    names = parameters.missing(job.parameters, job.params, has)
-    return [one.name for one in job.parameters or () if one.name in names and parameters.is_param(one)]
+    return parameters.lacking(job.parameters, job.params, has)
 
 
 def _split(pair: str) -> tuple[str, str]:

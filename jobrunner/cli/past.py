@@ -79,7 +79,7 @@ def history(
     if not runs:
         out.talk("no runs" if store is not None else "no runs: `jobrunner start` has not run here yet")
     else:
-        table(HEAD, [row(run, now) for run in runs])
+        table(HEAD, rows(settings, store, runs, now))
 
 
 def _delete(
@@ -100,8 +100,21 @@ def _check_deleting(given: dict[str, Any]) -> None:
             raise BadRequest(f"{option} goes with --delete only")
 
 
-def row(run: Run, now: Instant) -> tuple[str, ...]:
-    """Return a run as a row of a table."""
+def rows(settings: Settings, store: Store | None, runs: Sequence[Run], now: Instant) -> list[tuple[str, ...]]:
+    """Return runs as rows of a table; one that waits says for what."""
+    return [_row(run, now, _awaits(settings, store, run)) for run in runs]
+
+
+def _awaits(settings: Settings, store: Store | None, run: Run) -> str:
+    if store is None or run.state != "waiting":
+        return ""
+    from jobrunner.cli.waiting import event_words
+    from jobrunner.masking import masker_of
+
+    return one_line(f"waits for {event_words(store, run, masker_of(settings))}")
+
+
+def _row(run: Run, now: Instant, awaits: str) -> tuple[str, ...]:
     return (
         str(run.id),
         run.job,
@@ -110,7 +123,7 @@ def row(run: Run, now: Instant) -> tuple[str, ...]:
         when(run.scheduled_for, now),
         when(run.started_at, now),
         took(run, now),
-        why(run),
+        "; ".join(filter(None, (awaits, why(run)))),
     )
 
 
@@ -189,7 +202,7 @@ def _show_job(settings: Settings, store: Store | None, line: Line, now: Instant,
     facts(about_job(line, settings) + _forsaken(settings, store, recent))
     if recent:
         out.line("")
-        table(HEAD, [row(run, now) for run in recent])
+        table(HEAD, rows(settings, store, recent, now))
 
 
 def recent_runs(store: Store | None, line: Line) -> list[Run]:
@@ -217,7 +230,9 @@ def is_run(text: str) -> bool:
 
 
 def find_run(store: Store | None, number: str) -> Run:
-    """Return a run by its number, as typed. Raises UnknownRun."""
+    """Return a run by its number, as typed. Raises UnknownRun, and BadRequest for what is no number."""
+    if not is_run(number):
+        raise BadRequest(f"{number!a:.150} is no number of a run", hint="jobrunner history lists the runs")
     run = store.run(int(number)) if store is not None and len(number) < 19 else None
     if run is None:
         raise UnknownRun(f"there is no run {number}", hint="jobrunner history lists the runs")

@@ -1,4 +1,4 @@
-"""pending: the runs that nobody has started yet, and what each waits for."""
+"""pending: the runs that no process has yet, and what each waits for."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.render import table, when
 from jobrunner.client import orders
-from jobrunner.clock import Instant, SystemClock
+from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import JobrunnerError
 from jobrunner.log import one_line
+from jobrunner.masking import Masker, masker_of
 from jobrunner.model import Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -34,7 +35,7 @@ HEAD = ("RUN", "JOB", "TRIGGER", "DUE", "ATTEMPT", "PARAMS", "FROM", "WAITS FOR"
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def pending(asked: Asked, name: str | None, as_json: bool) -> None:
-    """List the runs that will be: retries, calls and queued ones, the soonest first."""
+    """List the runs that will be: retries, calls, queued ones, and those that wait for an event."""
     settings = asked.settings()
     store = asked.state(settings)
     if name is not None:
@@ -65,6 +66,15 @@ def _row(run: Run, reasons: Reasons, now: Instant) -> tuple[str, ...]:
     )
 
 
+def event_words(store: Store, run: Run, masker: Masker) -> str:
+    """Return which events a run waits for, and until when: `the event approval, until …`."""
+    steps = orders.awaited(store, run)
+    until = min((step.deadline for step in steps if step.deadline is not None), default=None)
+    names = " and ".join(masker.text(step.path) for step in steps)
+    words = f"the event{'s' if len(steps) > 1 else ''} {names}"
+    return words if until is None else f"{words}, until {to_iso(until)}"
+
+
 class Reasons:
     """Knows why pending runs wait; what several of them need is asked once."""
 
@@ -76,11 +86,17 @@ class Reasons:
 
     def of(self, run: Run) -> str:
         """Return what a run waits for: the first that keeps it from starting."""
+        if run.state == "waiting":
+            return event_words(self._store, run, self._masker)
         if run.effective_at > self._now:
             return "its next attempt" if run.attempt > 1 else "its time"
         if not self._somebody_works:
             return "a node: no `jobrunner start` is at work"
         return self._resting(run) or self._busy(run) or "a free slot"
+
+    @cached_property
+    def _masker(self) -> Masker:
+        return masker_of(self._settings)
 
     @cached_property
     def _somebody_works(self) -> bool:

@@ -34,6 +34,7 @@ class Line(NamedTuple):
     next_at: Instant | None
     paused: bool = False  # all are
     counts: Mapping[str, int] | None = None  # executions by machine, of a job that runs on each
+    waiting_since: Instant | None = None  # where no run of it runs, and one waits for an event
 
     @property
     def name(self) -> str | None:
@@ -60,6 +61,8 @@ class Line(NamedTuple):
         """Return the state of the newest run, and since when it is in it."""
         if self.fact is None:
             return "", None
+        if self.waiting_since is not None:
+            return "waiting", self.waiting_since
         if self.fact.running:
             return "running", self.fact.running_since or self.fact.last_started_at
         return self.fact.last_state or "", self.fact.last_finished_at
@@ -74,6 +77,7 @@ class Board:
         self._pause = seen.pause
         self._counts = seen.counts
         self._alone = seen.alone
+        self._waiting = seen.waiting
         self._settings = settings
         self._now = now
         self._upcoming = registry.upcoming()
@@ -124,14 +128,14 @@ class Board:
             note = "; ".join(filter(None, (note, self._unusual(summary, fact, state)))) or None
         if fact is not None and (fact.overrides or fact.enabled_override):
             note = "; ".join(filter(None, (note, status.overridden(summary, fact)))) or None
-        counts = self._counts.get(fact.id) if self._counts and fact is not None else None
-        coming = self._coming(summary, fact, state)
-        return Line(summary, fact, (), state, note, coming, self._pause is not None, counts)
+        return Line(summary, fact, (), state, note, self._coming(summary, fact, state), *self._of_all(fact))
 
-    def _of_all(self, fact: Known | None) -> tuple[bool, Mapping[str, int] | None]:
-        """Return whether all is paused, and the executions by machine."""
-        counts = self._counts.get(fact.id) if self._counts and fact is not None else None
-        return self._pause is not None, counts
+    def _of_all(self, fact: Known | None) -> tuple[bool, Mapping[str, int] | None, Instant | None]:
+        """Return whether all is paused, the executions by machine, and since when it waits for an event."""
+        if fact is None:
+            return self._pause is not None, None, None
+        counts = self._counts.get(fact.id) if self._counts else None
+        return self._pause is not None, counts, self._waiting.get(fact.id) if self._waiting else None
 
     def _coming(self, summary: Summary, fact: Known | None, state: str) -> Instant | None:
         if state in ("active", "on-demand") and status.is_new(fact) and summary.run_on_start:
@@ -189,7 +193,7 @@ def job_object(line: Line, settings: Settings) -> Object:
         "paused": line.paused,
         "overrides": dict(fact.overrides) if fact is not None else {},
         "nextExecutionAt": iso(line.next_at),
-        **_happened(fact),
+        **_happened(line),
         "executionsByMachine": line.counts,
         "numberOfExecutions": line.summary.number_of_executions if line.summary is not None else None,
         "problems": [problem_object(one) for one in line.problems],
@@ -224,10 +228,10 @@ def _enabled(line: Line, settings: Settings) -> Object:
     return {"enabled": enabled, "enabledReason": reason}
 
 
-def _happened(fact: Known | None) -> Object:
-    whole = _whole(fact)
+def _happened(line: Line) -> Object:
+    fact, whole = line.fact, _whole(line.fact)
     return {
-        "isRunning": fact is not None and fact.running > 0,
+        "isRunning": fact is not None and fact.running > 0 and line.waiting_since is None,
         "executions": fact.executions if fact else 0,
         "consecutiveFailures": whole.consecutive_failures if whole else 0,
         "lastExecutedAt": iso(fact.last_started_at) if fact else None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jobrunner import housekeeping
+from jobrunner.clock import Instant
 from jobrunner.definitions import restore
 from jobrunner.discovery.catalog import Around, Gathered
 from jobrunner.discovery.summary import summarize
@@ -17,7 +19,7 @@ from jobrunner.stored import with_added
 
 if TYPE_CHECKING:
     from jobrunner.facts import JobFacts, Pause
-    from jobrunner.model import Job
+    from jobrunner.model import Job, Run
     from jobrunner.store.base import Store
 
 
@@ -101,16 +103,33 @@ class Seen(NamedTuple):
     pause: Pause | None
     counts: Mapping[int, Mapping[str, int]]
     alone: bool = False  # there is a state, and no `start` that works on it
+    waiting: Mapping[int, Instant] = MappingProxyType(
+        {}
+    )  # jobs of which no run runs and one waits: since when
 
 
 def seen(store: Store | None, *, whole: bool = True) -> Seen:
     """Return what the state says; with `whole` all of it, else what a table shows."""
     if store is None:
         return Seen({}, None, {})
-    facts: Iterable[Known] = store.jobs() if whole else store.glance()
+    facts: Sequence[Known] = store.jobs() if whole else store.glance()
     counts = store.machine_counts() if whole else {}
     alone = all(node.role == "run" for node in store.nodes())
-    return Seen({fact.name.casefold(): fact for fact in facts}, store.paused(), counts, alone)
+    found = {fact.name.casefold(): fact for fact in facts}
+    return Seen(found, store.paused(), counts, alone, _waiting(store, facts))
+
+
+def _waiting(store: Store, facts: Iterable[Known]) -> dict[int, Instant]:
+    """Return since when the newest run of each job waits whose runs all do."""
+    ids = {fact.id for fact in facts if fact.running and fact.running_since is None}
+    runs = [run for run in store.open_runs() if run.state == "waiting" and run.job_id in ids] if ids else []
+    newest = {run.job_id: run for run in runs}
+    return {job_id: _since(store, run) for job_id, run in newest.items()}
+
+
+def _since(store: Store, run: Run) -> Instant:
+    began = [step.started_at for step in store.steps(run.root_id) if step.state == "waiting"]
+    return max(began, default=run.started_at or run.effective_at)
 
 
 def registry(settings: Settings, store: Store | None) -> Registry:

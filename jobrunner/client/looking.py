@@ -94,7 +94,7 @@ class Looking:
         return b"".join(parts).decode("utf-8", "backslashreplace")
 
     def pending(self, job: str | None = None) -> list[RunInfo]:
-        """Return the runs that nobody has started yet, the soonest first."""
+        """Return the runs that nobody has started, or that wait for an event, the soonest first."""
         store = self._connections.existing()
         name = None if job is None else self._real_name(store, job)
         opened = store.open_runs() if store is not None else []

@@ -6,17 +6,20 @@ their line of the audit trail, too. Params never stand in it: they may hold what
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobrunner import parameters, status, terms
 from jobrunner.client.desk import Desk, writing
 from jobrunner.client.finding import find
 from jobrunner.clock import Instant, to_iso
+from jobrunner.discovery.servicesfile import has_services
 from jobrunner.errors import JobrunnerError, Refused, UnknownJob, UnknownRun
 from jobrunner.joining import restored
-from jobrunner.model import ENDED, Job, Run, State
+from jobrunner.model import ENDED, Job, Run, State, Step
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Call, Store
@@ -58,10 +61,21 @@ def _unknown(store: Store | None, name: str) -> UnknownJob:
     return UnknownJob(f"there is no job {name!a:.150}", hint=said)
 
 
-def check_params(job: Job, params: Mapping[str, Any]) -> None:
-    """Raise BadArgument for a param that the job does not take, and for what cannot be kept as JSON."""
+def check_params(settings: Settings, job: Job, params: Mapping[str, Any], how: str = "give it: {}=…") -> None:
+    """Raise BadArgument for a param that the job does not take, or that it lacks where no service can bring
+    it, and for what cannot be kept as JSON. `how` is the hint for one that lacks, with {} for its name.
+    """
     terms.params_text(params)
     parameters.check(job.name, job.parameters, job.params, params)
+    if _is_here(settings, job) and not has_services(settings):
+        parameters.refuse_missing(job.name, job.parameters, job.params, params, how)
+
+
+def _is_here(settings: Settings, job: Job) -> bool:
+    """Say whether a job is of this project; else nobody can tell here which services there are."""
+    if job.file:
+        return Path(settings.project, job.file).is_file()
+    return any(map(os.path.isdir, settings.folders))
 
 
 # -- runs ------------------------------------------------------------------------------------------------
@@ -78,7 +92,20 @@ def call(at: Desk, job: Job, due: Instant, params: Mapping[str, Any], identity: 
     return run_id
 
 
-def trigger(at: Desk, job: Job, params: Mapping[str, Any], *, identity: str, force: bool, queue: bool) -> int:
+class Ways(NamedTuple):
+    """How whoever asks can have it all the same, in the words of the surface that is used."""
+
+    force: str
+    queue: str
+
+
+PYTHON = Ways("force=True", "queue=True")
+
+
+def trigger(
+    at: Desk, job: Job, params: Mapping[str, Any], *, identity: str, force: bool, queue: bool,
+    ways: Ways = PYTHON,
+) -> int:  # fmt: skip
     """Ask the nodes to run a job at the soonest; returns the run's id.
 
     Raises Refused, with the reason, while the job is disabled, paused or busy; `queue` lets it wait for a
@@ -87,9 +114,15 @@ def trigger(at: Desk, job: Job, params: Mapping[str, Any], *, identity: str, for
     fact = at.store.job(job.name)
     resting = None if force else _resting(at, job)
     if resting is not None:
-        raise Refused(f"{job.name} is {resting}", hint="--force (force=True) runs it all the same")
+        raise Refused(resting, hint=f"{ways.force} runs it all the same")
     job_id = fact.id if fact is not None else at.store.enroll(job, at.now)
-    run_id = at.store.trigger(job_id, job, params, identity=identity, force=force, queue=queue, now=at.now)
+    try:
+        run_id = at.store.trigger(
+            job_id, job, params, identity=identity, force=force, queue=queue, now=at.now
+        )
+    except Refused as error:
+        error.hint = f"{ways.queue} lets it wait for the end of that, {ways.force} runs it beside it"
+        raise
     at.note("triggered", job.name, f"run {run_id}" + ", by force" * force)
     return run_id
 
@@ -98,9 +131,9 @@ def _resting(at: Desk, job: Job) -> str | None:
     """Return why a job is not to run; where a job may run at all is a matter of nodes."""
     enabled, reason = status.enablement(job, at.store.job(job.name), at.settings)
     if not enabled:
-        return f"disabled {reason}" if reason else "disabled"
+        return f"{job.name} is disabled" + (f" {reason}" if reason else "")
     pause = at.store.paused()
-    return None if pause is None else status.paused(pause)
+    return None if pause is None else f"all is {status.paused(pause)}, {job.name} too"
 
 
 def hindrance(store: Store, settings: Settings, run: Run) -> str | None:
@@ -132,12 +165,20 @@ def chain_end(store: Store, run: Run) -> Run | None:
 
 
 def pending_runs(opened: Iterable[Run], job: str | None = None) -> list[Run]:
-    """Return the runs among these that nobody has started, those of one job or all, the soonest first."""
-    found = [run for run in opened if run.state == "pending" and job in (None, run.job)]
+    """Return the runs among these that no process has, for they are not begun or wait for an event.
+
+    Those of one job or all, the soonest first.
+    """
+    found = [run for run in opened if run.state != "running" and job in (None, run.job)]
     return sorted(found, key=lambda run: (run.effective_at, run.id))
 
 
 # -- steps -----------------------------------------------------------------------------------------------
+
+
+def awaited(store: Store, run: Run) -> list[Step]:
+    """Return the steps of a run's chain that wait for an event."""
+    return [step for step in store.steps(run.root_id) if step.state == "waiting"]
 
 
 def complete(at: Desk, run_id: int, step: str, result: Any, error: str | None) -> Run:

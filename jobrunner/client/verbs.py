@@ -52,7 +52,11 @@ def connect(url: str | None = None, *, project: str | os.PathLike[str] | None = 
     if url is not None and project is None and not os.environ.get("JOBRUNNER_PROJECT"):
         project = _around(url)
     options = {"state": url, "project": None if project is None else os.fspath(project)}
-    return Client(load(options, os.environ))
+    try:
+        return Client(load(options, os.environ))
+    except ConfigError as error:
+        error.message = error.message.replace("--state", "url").replace("--project", "project")
+        raise
 
 
 def _around(url: str) -> str | None:
@@ -131,7 +135,7 @@ class Client(Looking):
     ) -> tuple[Job, dict[str, Any]]:
         given, _ = terms.params_of(params, more)
         job = self._wanted(name)
-        orders.check_params(job, given)
+        orders.check_params(self.settings, job, given)
         return job, given
 
     def cancel(self, run_id: int, *, force: bool = False) -> str:

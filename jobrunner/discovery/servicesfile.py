@@ -1,17 +1,23 @@
-"""services.py, as far as discovery goes: may services look at a run's params? Then a job takes any."""
+"""services.py, as far as discovery goes: is there one, and may services look at a run's params?"""
 
 from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from jobrunner.settings import Settings
 
 SERVICES = "services.py"
 
 
+def has_services(settings: Settings) -> bool:
+    """Say whether a project has services of its own; without them a parameter that lacks has no value."""
+    return bool(settings.services) or Path(settings.project, SERVICES).is_file()
+
+
 def services_look(settings: Settings) -> bool:
-    """Say whether services may read params: those of a run are theirs, too."""
+    """Say whether services may read params: those of a run are theirs, too, and so its job takes any."""
     if settings.services:
         return True
     try:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from jobrunner.model import Parameter
-from jobrunner.parameters import OTHERS, OWN
+from jobrunner.parameters import OTHERS, OWN, PLAIN, base
 from jobrunner.probe import plain
 from jobrunner.settings.jsonvalues import flaw
 
@@ -91,7 +91,26 @@ def _of_generic(name: str, inner: ast.expr) -> str:
         return _of_union([inner, ast.Constant(None)])
     if name == "Union":
         return _of_union(choices)
-    return _kind(choices[0]) if name == "Annotated" else KINDS.get(name, name)
+    if name == "Literal":
+        return _of_literal(choices)
+    return _kind(choices[0]) if name == "Annotated" else _with_elements(KINDS.get(name, name), choices)
+
+
+def _with_elements(kind: str, choices: list[ast.expr]) -> str:
+    """Return `list[int]` or `dict[str, int]` where the elements are plain, else the type alone."""
+    kinds = [_kind(each) for each in choices]
+    plain_ones = all(base(each) in PLAIN for each in kinds)
+    if plain_ones and (kind == "list" or (kind == "dict" and len(kinds) == 2 and kinds[0] == "str")):
+        return f"{kind}[{', '.join(kinds)}]"
+    return kind
+
+
+def _of_literal(choices: list[ast.expr]) -> str:
+    values = [each.value for each in choices if isinstance(each, ast.Constant)]
+    if len(values) < len(choices) or not all(isinstance(each, SIMPLE) for each in values):
+        return ""
+    named = [each for each in values if each is not None]
+    return f"Literal{json.dumps(named)}" + ("?" if len(named) < len(values) else "") if named else ""
 
 
 def _of_union(choices: list[ast.expr]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from jobrunner.clock import SECOND, Instant, to_iso
 from jobrunner.facts import Note
-from jobrunner.model import Run
+from jobrunner.masking import masker_of
+from jobrunner.model import OPEN, Run
 from jobrunner.pace import length
 from jobrunner.why.facts import Answer, Facts
 from jobrunner.why.hindrances import described
@@ -54,7 +55,9 @@ class Chain:
 def answer(facts: Facts, first: Run, due: Instant) -> Answer:
     """Return what became of the occurrence whose first attempt this is."""
     assert facts.store is not None
-    chain = Chain(facts.store.chain(first.root_id) or [first], due)
+    attempts = facts.store.chain(first.root_id) or [first]
+    bodies = [run for run in attempts if not run.undo] or attempts
+    chain = Chain(bodies, due)
     cause, others = held_up(facts, chain.runs[0]) if chain.late >= LATE else ("", ())
     chain = replace(chain, cause=cause)
     run = chain.last
@@ -62,6 +65,9 @@ def answer(facts: Facts, first: Run, due: Instant) -> Answer:
     if run.state in ("canceled", "lost", "skipped") and len(chain.runs) > 1:
         before, rests_on = _before(facts, chain.runs[-2])
         clause, evidence = f"{clause}; {before}", {**evidence, "before": rests_on}
+    if attempts[-1].undo and attempts != bodies:
+        said, rests_on = _taken_back(attempts[-1])
+        clause, evidence = f"{clause}; {said}", {**evidence, "compensation": rests_on}
     if others:
         evidence = {**evidence, "behind": list(others)}
     code = run.reason or run.state if run.state == "skipped" else run.state
@@ -94,6 +100,17 @@ def _before(facts: Facts, run: Run) -> Told:
         return said, evidence
     error = brief_error(run)
     return f"{said}: {error}", {**evidence, "error": error}
+
+
+def _taken_back(undo: Run) -> Told:
+    """Return what became of the steps that the attempts have done, from the last attempt that undoes them."""
+    evidence = {"run": undo.id, "state": undo.state, "reason": undo.reason}
+    if undo.reason == "compensated":
+        return "its steps were taken back", evidence
+    if undo.state in OPEN:
+        return f"its steps are being taken back, as run {undo.id}", evidence
+    error = brief_error(undo)
+    return f"its steps could not all be taken back: {error}", {**evidence, "error": error}
 
 
 def _ran(facts: Facts, chain: Chain) -> str:
@@ -210,7 +227,15 @@ def _pending(facts: Facts, chain: Chain) -> Told:
 
 
 def _waiting(facts: Facts, chain: Chain) -> Told:
-    return f"{_ran(facts, chain)} and waits in one of its steps", {}
+    assert facts.store is not None
+    steps = [step for step in facts.store.steps(chain.last.root_id) if step.state == "waiting"]
+    paths = [masker_of(facts.settings).text(step.path) for step in steps]
+    names = " and ".join(paths) or "an event"
+    until = min((step.deadline for step in steps if step.deadline is not None), default=None)
+    since = f" since {facts.times.clock(max(step.started_at for step in steps))}" if steps else ""
+    ends = f", until {facts.times.clock(until)}" if until is not None else ""
+    evidence = {"waitsFor": "event", "steps": paths, "until": until and to_iso(until)}
+    return f"{_ran(facts, chain)} and waits for {names}{since}{ends}, as run {chain.last.id}", evidence
 
 
 def brief_error(run: Run) -> str:

@@ -92,6 +92,10 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
         ("trigger remind", 2, 'remind needs the param "order"'),
         ("trigger remind -p order=1 --timeout 3s", 2, "--timeout goes with --wait only"),
         ("complete 7 approval", 3, "there is no run 7"),
+        ("complete abc go", 2, "'abc' is no number of a run"),
+        ("complete \u0663 go", 2, "is no number of a run"),
+        ("complete 1e3 go", 2, "is no number of a run"),
+        ("complete -- -1 go", 2, "is no number of a run"),
         ("complete 7 approval --result x", 2, "--result is not JSON"),
         ("complete 7 approval --result 1 --fail no", 2, "two ends of one step"),
     ],
@@ -158,6 +162,7 @@ def test_a_trigger_without_a_node_waits_for_one_and_says_so(remind: House) -> No
     busy = remind.call("trigger", "remind", "-p", "order=2")
     assert (busy.code, busy.out) == (4, "")
     assert "error: remind is busy: run 1 is pending" in busy.err
+    assert "hint: --queue lets it wait for the end of that, --force runs it beside it" in busy.err
     assert remind.call("trigger", "remind", "-p", "order=2", "--queue").code == 0
     assert remind.call("trigger", "remind", "-p", "order=2", "--force", "--json").json["id"] == 3
 
@@ -171,7 +176,7 @@ def test_a_trigger_is_refused_with_the_reason(remind: House) -> None:
     remind.call("enable", "remind")
     remind.call("pause", "--as", "ana")
     done = remind.call("trigger", "remind", "-p", "order=2", "--queue", "--json")
-    assert (done.code, done.error["message"]) == (4, "remind is paused by ana")
+    assert (done.code, done.error["message"]) == (4, "all is paused by ana, remind too")
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,20 @@ def test_hooks_are_not_told_of_it(bare: House) -> None:
     assert not (bare.root / "told").exists()
 
 
+def test_the_hint_names_the_param_that_lacks_and_no_service(bare: House) -> None:
+    bare.write("services.py", "def register(container): container.register('db', lambda: 1)\n")
+    bare.write("needs.py", "def default(db, since): return since\n")
+    assert "hint: give it what it needs: -p since=…" in bare.process("exec", "needs.py").err
+    bare.write("needs.py", "class Mail: ...\ndef default(db, mail: Mail): ...\n")
+    assert "hint" not in bare.process("exec", "needs.py").err
+
+
+def test_its_help_says_that_a_config_in_the_file_is_not_used(bare: House) -> None:
+    assert "A config in it is not used" in " ".join(bare.call("exec", "--help").out.split())
+    bare.write("job.py", "config = {'params': {'n': 1}, 'timeout': 1}\ndef default(n): ...\n")
+    assert 'job.py needs the param "n"' in bare.call("exec", "job.py").err
+
+
 def test_its_help_lists_what_the_file_takes_and_the_shell_completes_it(bare: House) -> None:
     said = bare.call("exec", "load.py", "--help").out
     assert "Load files." in said

@@ -106,7 +106,7 @@ def test_the_help_of_a_named_job_lists_what_it_takes(sync: House, args: list[str
     said = [" ".join(line.split()) for line in done.out.splitlines()]
     assert "Copy new orders." in said
     assert [line for line in said if "[" in line and line.endswith("]")][-5:] == [
-        "since date [required, unless it is a service]",
+        "since date, as text [required, unless it is a service]",
         "rows int [default: 100]",
         "full bool [default: false]",
         "tag str or null [default: null]",
@@ -143,6 +143,18 @@ def test_the_help_executes_nothing_and_escapes_what_it_shows(house: House) -> No
 def test_the_help_of_a_job_in_another_project_is_that_job_s(house: House) -> None:
     house.write("other/jobs/b.py", JOB.replace('"sync"', '"b"'))
     assert "since   date" in house.call("run", "b", "--project", "other", "--help").out
+
+
+def test_what_a_literal_allows_is_listed_checked_and_completed(house: House) -> None:
+    text = "from typing import Literal\nconfig = {'name': 'a', 'schedule': None}\n"
+    house.write("jobs/a.py", text + "def default(speed: Literal['fast', 'slow', 3]): return speed\n")
+    assert 'speed  "fast" | "slow" | 3  [required' in house.call("run", "a", "--help").out
+    done = house.call("run", "a", "-p", "speed=x")
+    assert (done.code, 'speed: "x" is none of "fast", "slow", 3' in done.err) == (2, True)
+    assert house.process("run", "a", "-p", "speed=3").json == 3
+    assert completed(house, "jobrunner run a -p speed=", 4, "zsh") == ["speed=fast", "speed=slow", "speed=3"]
+    assert completed(house, "jobrunner run a -p speed=s", 4, "zsh") == ["speed=slow"]
+    assert completed(house, "jobrunner run a -p sp", 4, "zsh") == ["speed="]
 
 
 # -- completion ----------------------------------------------------------------------------------------------

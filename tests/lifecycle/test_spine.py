@@ -62,6 +62,23 @@ def test_until_done_names_a_job_that_can_never_finish(project: Project) -> None:
     assert project.notes() == ["ran"]
 
 
+def test_until_done_that_stands_says_once_what_it_waits_for_and_again_when_that_changes(
+    project: Project,
+) -> None:
+    project.job("asks", "ctx.wait_for('approval', timeout='1h')", numberOfExecutions=1)
+    project.job("later", schedule=None)
+    project.run("in", "2h", "later", check=0)
+    node = project.start("--until-done")
+    waits = "not done yet: asks #2 waits for approval, until "
+    wait_until(lambda: waits in project.words(), "a sentence")
+    project.run("complete", "2", "approval", check=0)
+    wait_until(lambda: "not done yet: later #1 waits until " in project.words(), "another sentence")
+    project.run("cancel", "1", check=0)
+    assert node.wait(60) == 0
+    assert project.words().count("not done yet: ") == 2
+    assert "; and 1 more, see jobrunner pending" in project.words()
+
+
 def test_for_ends_after_that_long_with_exit_code_0(project: Project) -> None:
     project.job("endless", "note('ran')")
     assert project.start("--for", "3s").wait(60) == 0
