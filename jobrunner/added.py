@@ -6,24 +6,27 @@ Python would, from the outermost package inwards, and nothing of it is executed.
 
 from __future__ import annotations
 
+import ast
 import json
 import keyword
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobrunner import config as configs
 from jobrunner.config.values import OURS
+from jobrunner.discovery import signature
 from jobrunner.discovery.entries import Overrides
-from jobrunner.discovery.files import digest
-from jobrunner.discovery.walk import ProblemRow
+from jobrunner.discovery.files import digest, read_source
+from jobrunner.discovery.function import named
+from jobrunner.discovery.walk import ProblemRow, stamp_of
 from jobrunner.errors import BadArgument, ConfigError
-from jobrunner.model import Job, Problem
+from jobrunner.model import Job, Parameter, Problem
 from jobrunner.settings import Settings
 from jobrunner.store.values import AddedJob
 
@@ -173,21 +176,45 @@ def _build(
     added: AddedJob, file: str | None, settings: Settings, overrides: Overrides
 ) -> tuple[Job | None, list[ConfigError]]:
     written = configs.Written({**added.config, "name": added.name}, shown(added.name))
+    doc, takes = function(file or "", added.target.partition(":")[2])
     content = [
         added.target,
         dict(added.config),
         digest(file) if file and _lies_in(file, settings.project) else None,
+        signature.written(takes),
     ]
     hash_ = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     try:
         over = overrides.of(added.name)
     except ConfigError as error:
         return None, [error]
-    job, errors = configs.read(written, configs.Place("", "", hash_), settings.timezone, over)
+    place = configs.Place("", "", hash_, doc, (), takes, services_look=overrides.services_look)
+    job, errors = configs.read(written, place, settings.timezone, over)
     return None if job is None else replace(job, file="", line=0, target=added.target), errors
 
 
-# -- where a module is ---------------------------------------------------------------------------------
+# -- where a module is, and what a function of it takes ------------------------------------------------
+
+
+def function(file: str, name: str) -> tuple[str, tuple[Parameter, ...] | None]:
+    """Return (the first line of a function's docstring, what it takes), read from the module's source.
+
+    ("", None) where nobody can tell: it is no source, or defines none of that name plainly and once.
+    """
+    return _function(file, name, tuple(stamp_of(file))) if file.endswith(".py") else ("", None)
+
+
+@lru_cache(maxsize=1000)
+def _function(file: str, name: str, _stamp: tuple[int, ...]) -> tuple[str, tuple[Parameter, ...] | None]:
+    try:
+        found = named(ast.parse(read_source(file)), name)
+    except (ConfigError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return "", None  # what is wrong with it shows when it is run
+    if found is None:
+        return "", None
+    lines = (ast.get_docstring(found) or "").strip().splitlines()[:1]
+    doc = "".join(lines).strip()
+    return " ".join(each for each in doc.split() if each.isprintable()), signature.parameters(found)
 
 
 def module_file(target: str, project: str) -> str | None:

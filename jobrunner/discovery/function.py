@@ -31,6 +31,12 @@ def chosen(tree: ast.Module) -> tuple[Def | None, ConfigError | None]:
     return None, ConfigError(message, hint=hint, line=[1, *(node.lineno for node in public.values())][-1])
 
 
+def named(tree: ast.Module, name: str) -> Def | None:
+    """Return the function of a name where it is plainly written: at the top, once, and nothing else is it."""
+    found = list(_statements(tree.body))
+    return _plain([node for node in found if _binds(node, name)], found, tree)
+
+
 def _plain(binding: Sequence[ast.AST], found: Sequence[ast.AST], tree: ast.Module) -> Def | None:
     only = binding[0] if len(binding) == 1 else None
     if not isinstance(only, Def) or only not in tree.body or any(_is_star(node) for node in found):
