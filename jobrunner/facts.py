@@ -14,7 +14,8 @@ from jobrunner.model import Parameter
 class JobFacts:
     """What the store knows of a job, definition or none.
 
-    `durations` are those of its last successes, oldest first; `overrides` what `set` changed;
+    `pending` counts what its schedule has due and no node has started yet; `durations` are those of its last
+    successes, oldest first; `overrides` what `set` changed;
     `progress` and `running_since` are of its newest running run.
     """
 

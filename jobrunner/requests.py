@@ -22,6 +22,7 @@ from jobrunner.wire import WireEffects
 POISON = frozenset({"rule", "unstorable"})  # what no later try can store
 RESERVE = 100  # ids for calls, reserved at once: a commit for each would cost more than the call
 MOST_TOLD = 48 * 1024 * 1024  # characters of what one commit is to apply: calls and documents of 16 MiB each
+MOST_LISTED = 24 * 1024 * 1024  # characters of documents that one `state.list` answers with
 PAGE = 500  # documents in one answer
 ROOM = 4 * 1024 * 1024  # characters of documents in one answer, or one more document
 
@@ -186,13 +187,17 @@ class Requests:
 
     def _list(self, _: Talk, payload: Payload) -> Sequence[Answer]:
         pages = [[]]  # type: list[list[list[Any]]]
-        room = ROOM
+        room, whole = ROOM, 0
         for found in self._store.documents(payload["prefix"]):
             if room < 0 or len(pages[-1]) >= PAGE:
                 pages.append([])
                 room = ROOM
             pages[-1].append([found.key, found.value, found.version])
-            room -= len(str(found.value))
+            size = len(json.dumps(found.value, ensure_ascii=False)) + len(found.key)
+            room, whole = room - size, whole + size
+            if whole > MOST_LISTED:
+                said = f"what begins with {payload['prefix']!r:.100} has more than {MOST_LISTED:,} characters"
+                raise BadRequest(said, hint="list it in parts, by longer prefixes")
         last = len(pages) - 1
         return [{"documents": page, "more": at < last} for at, page in enumerate(pages)]
 

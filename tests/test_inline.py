@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
+from threading import Barrier, BrokenBarrierError, Event, Thread
 from typing import Any
 
 import pytest
 
 from jobrunner import PermanentFailure, Skip
 from jobrunner.errors import BadArgument, UnknownJob
+from jobrunner.simulation.inside import InnerLink
 from jobrunner.testing import FakeClock, Runner, factory, run_inline
 
 SERVICES = """
@@ -120,6 +121,14 @@ def test_services_that_use_an_overridden_one_get_that(project: Path) -> None:
         "    return [outbox[0], settings['warehouse']]\n"
     )
     assert run_inline("box", project=project, overrides={"mailer": "fake"}).result == ["fake", "test"]
+
+
+def test_an_override_wins_over_what_virtualize_registers(project: Path) -> None:
+    with (project / "services.py").open("a") as file:
+        file.write("\n\ndef virtualize(container, params):\n    container.register('mailer', 'tenant')\n")
+    mailer = FakeMailer()
+    run_inline("mail", project=project, overrides={"mailer": mailer})
+    assert mailer.sent == ["hello"]
 
 
 def test_an_override_may_be_a_class_a_factory_or_a_service_of_jobrunners_own() -> None:
@@ -276,7 +285,7 @@ def test_steps_are_kept_and_taken_back_when_the_body_fails() -> None:
         ctx.step("ship", lambda: 1 / 0)
 
     undone.clear()
-    run = run_inline(body, raises=False)
+    run = run_inline(body, raises=False, config={"retries": 3})
     assert undone == [40]
     assert [(step.path, step.state, step.result, step.undone) for step in run.steps] == [
         ("charge", "done", 40, "done"), ("ship", "failed", None, None)
@@ -298,6 +307,27 @@ def test_parallel_steps_are_threads_and_their_requests_are_answered() -> None:
     run = run_inline(body)
     assert run.result == list(range(8))
     assert len(run.documents) == len(run.steps) == 8
+
+
+def test_the_branches_of_a_body_speak_one_by_one() -> None:
+    together = Barrier(2)
+    met: list[bool] = []
+
+    def node(*_: Any, **__: Any) -> list[dict[str, Any]]:
+        try:
+            together.wait(0.1)
+            met.append(True)
+        except BrokenBarrierError:
+            met.append(False)
+        return [{}]
+
+    link = InnerLink(1, node)
+    threads = [Thread(target=link.request, args=("state.get", {"key": "k"}, lambda: None)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met == [False, False]
 
 
 def test_a_step_that_waits_gets_its_event_or_the_run_waits() -> None:

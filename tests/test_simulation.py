@@ -158,6 +158,25 @@ def test_overlaps_are_what_was_due_before_the_one_before_had_ended() -> None:
     assert not simulate([job()], takes="59m", **DAY).overlaps
 
 
+def test_what_is_due_between_two_attempts_overlaps_too() -> None:
+    again = job(retries={"max": 1, "delay": "150m"})
+    bad = Outcome(state="failed")
+    timeline = simulate([again], bodies={"job": bad}, start="2026-01-01", end="2026-01-01T02:59")
+    assert lines(timeline) == [
+        "00:00 failed", "00:00 failed #2", "01:00 skipped/overlap", "02:00 skipped/overlap"
+    ]  # fmt: skip
+    assert [line(entry) for entry in timeline.overlaps] == ["01:00 skipped/overlap", "02:00 skipped/overlap"]
+
+
+def test_what_is_due_while_the_one_before_waits_for_a_slot_overlaps_too() -> None:
+    jobs = [{**job("0 0 * * *"), "name": "hog"}, job(priority="low")]
+    timeline = simulate(jobs, slots=1, takes="5h", start="2026-01-01", end="2026-01-01T02:59")
+    assert [line(entry) for entry in timeline.of("job")] == [
+        "00:00 pending", "01:00 skipped/overlap", "02:00 skipped/overlap"
+    ]  # fmt: skip
+    assert [line(entry) for entry in timeline.overlaps] == ["01:00 skipped/overlap", "02:00 skipped/overlap"]
+
+
 def test_a_body_may_take_long_for_one_job_and_no_time_for_another() -> None:
     jobs = [job(), {**job(), "name": "other"}]
     timeline = simulate(jobs, start="2026-01-01", end="2026-01-01T02:00", takes={"other": "90m"})
@@ -317,6 +336,7 @@ def test_a_job_that_calls_for_itself_without_time_passing_is_named() -> None:
         {"schedule": ["0 9 * * *", "30 17 * * *"]},
         {"schedule": "every 7h"},
         {"schedule": "every 2h after end"},
+        {"schedule": "every 2h after end", "takes": "1h"},
         {"numberOfExecutions": 3},
         {"numberOfExecutions": 1, "runOnStart": True},
         {"startAt": "2026-03-28T03:00:00Z", "endAt": "2026-03-29T12:00:00Z"},
@@ -330,6 +350,8 @@ def test_the_plan_alone_is_what_a_node_does_with_bodies_that_take_no_time(keys: 
         "start": "2026-03-28", "end": "2026-03-31",
         "pauses": [("2026-03-30T08:00", "2026-03-30T10:00")], **BERLIN,
     }  # fmt: skip
+    keys = dict(keys)
+    how["takes"] = keys.pop("takes", None)
     ran = simulate([job(**keys)], **how)
     planned = simulate([job(**keys)], plan_only=True, **how)
     assert [(one.due, one.reason) for one in planned] == [(one.due, one.reason) for one in ran]
@@ -584,3 +606,12 @@ def test_a_long_run_overlaps_all_that_comes_while_it_lasts_whatever_ended_meanwh
     ]
     timeline = Timeline(0, 200, "UTC", tuple(entries))
     assert [entry.due for entry in timeline.overlaps] == [10, 30]
+
+
+def test_the_state_of_a_simulation_is_made_without_waiting_for_any_disk(tmp_path: Path) -> None:
+    modes = {}
+    for durable in (True, False):
+        store = open_store(f"sqlite:///{tmp_path}/{durable}.db", create=True, durable=durable)
+        modes[durable] = store.info()["journal_mode"]
+        store.close()
+    assert modes == {True: "wal", False: "memory"}

@@ -127,9 +127,11 @@ def chosen(which: Which, settings: Settings, store: Store | None) -> list[Run]:
 
 
 def _fits(run: Run, name: str | None, which: Which) -> bool:
+    """Say whether a run is among many that are meant; taking steps back is canceled by its number only."""
     moment = run.started_at if run.started_at is not None else run.effective_at
     return (
-        (name is None or run.job.casefold() == name.casefold())
+        not run.undo
+        and (name is None or run.job.casefold() == name.casefold())
         and (not which.states or run.state in which.states)
         and (which.before is None or moment < which.before)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
 from jobrunner.stored import with_stored
 
+LATELY = 1.0  # seconds
 MOST_ROWS = 1_000_000
 LONGEST_NAME = 128  # characters of a job's name
 
@@ -33,6 +35,7 @@ class Looking:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._connections = Connections(settings)
+        self._lately = threading.local()
 
     def jobs(self) -> list[JobInfo]:
         """Return all jobs, hidden ones too, by name; then what cannot be used, as `ls` does."""
@@ -119,6 +122,15 @@ def _masked(step: Step, masker: Masker) -> Step:
     """Return a step without secrets, as `show` does: it is kept as it was, for the run needs it so."""
     result, error, undo_error = (masker.data(each) for each in (step.result, step.error, step.undo_error))
     return replace(step, path=masker.text(step.path), result=result, error=error, undo_error=undo_error)
+
+    def _files_lately(self, store: Store | None) -> Registry:
+        """Return what the files said a second ago at most: who makes many calls reads them once."""
+        settings, now = with_stored(self.settings, store), SystemClock().monotonic()
+        read_at, files = getattr(self._lately, "read", (0.0, None))
+        if files is None or not 0 <= now - read_at < LATELY or files.settings != settings:
+            files = Registry.load(settings)
+            self._lately.read = now, files
+        return files
 
 
 # -- arguments -------------------------------------------------------------------------------------------

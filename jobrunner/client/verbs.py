@@ -144,7 +144,7 @@ class Client(Looking):
         """
         run, store = self._run(run_id), self._connections.store()
         terms.flag(force, "force")
-        files = partial(self._files, store)
+        files = partial(self._files_lately, store)
         if not force and run.state in OPEN and orders.guarded([run], files, store):
             raise Refused(f"{run.job} says cancellable: false", hint="force=True cancels it all the same")
         ended = orders.cancel(self.settings, store, None, [run])
@@ -281,7 +281,7 @@ class Client(Looking):
 
     def _wanted(self, name: str) -> Job:
         store = self._connections.existing()
-        return orders.wanted(self.settings, store, partial(self._files, store), name_of(name))
+        return orders.wanted(self.settings, store, partial(self._files_lately, store), name_of(name))
 
     def _defined(self, name: str) -> Job:
         """Return a job as its file has it, before anything was laid over it; without files as it was last."""

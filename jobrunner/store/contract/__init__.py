@@ -16,6 +16,7 @@ from jobrunner.store.contract.consuming import Consuming
 from jobrunner.store.contract.controlling import Controlling
 from jobrunner.store.contract.ending import Ending
 from jobrunner.store.contract.keeping import Keeping
+from jobrunner.store.contract.outdating import Outdating
 from jobrunner.store.contract.registering import Registering
 from jobrunner.store.contract.repeating import Repeating
 from jobrunner.store.contract.stepping import Stepping
@@ -25,7 +26,7 @@ from jobrunner.store.contract.yielding import Yielding
 
 
 class StoreContract(
-    Registering, Consuming, Claiming, Calling, Repeating, Stepping, Suspending, Yielding, Ending, Committing,
-    Controlling, Keeping, Whole,
+    Registering, Consuming, Claiming, Calling, Repeating, Stepping, Outdating, Suspending, Yielding, Ending,
+    Committing, Controlling, Keeping, Whole,
 ):  # fmt: skip
     """All of it. Override `make_store`, and `again` where opening the URL once more is not enough."""

@@ -74,19 +74,6 @@ class Stepping(Bench):
         self._end_step(run, "a", result=3)
         assert self.store.steps(run.id)[0].result == 3
 
-    def test_an_outdated_step_is_still_to_be_taken_back_by_its_result_until_that_was_done(self) -> None:
-        run = self.going(self.loose).run
-        self._begin(run, "a", BY_RESULT)
-        self._end_step(run, "a", result=1)
-        self.store.redo_step(run, "a")
-        assert self.store.steps(run.id)[0].result == 1
-        assert self.store.to_undo(run.id)
-        self.store.undone(run, "a", None, at(9))
-        assert not self.store.to_undo(run.id)
-        self._begin(run, "a", BY_RESULT)
-        self._end_step(run, "a", result=2)
-        assert self.store.to_undo(run.id)
-
     def test_steps_are_in_the_order_in_which_they_first_began(self) -> None:
         run = self.going(self.loose).run
         for path in ("b", "a", "b/inner", "c", "a"):

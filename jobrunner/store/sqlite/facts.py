@@ -22,7 +22,8 @@ class Facts(Part):
                (SELECT count(*) FROM runs r INDEXED BY runs_open WHERE r.job_id = j.id
                 AND r.state IN ('pending', 'running', 'waiting') AND r.state != 'pending'),
                (SELECT count(*) FROM runs r INDEXED BY runs_open WHERE r.job_id = j.id
-                AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'pending'),
+                AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'pending'
+                AND r.trigger = 'schedule' AND r.attempt = 1 AND r.started_at IS NULL),
                coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
                c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
                j.consecutive_failures, j.last_scheduled_for, j.last_started_at, j.last_finished_at,
@@ -49,7 +50,9 @@ class Facts(Part):
     # The same, but looked up once for all jobs where that is quicker than once for each.
     GLANCE = """
         WITH open AS MATERIALIZED (
-            SELECT job_id, sum(state != 'pending') AS running, sum(state = 'pending') AS pending,
+            SELECT job_id, sum(state != 'pending') AS running,
+                   sum(state = 'pending' AND trigger = 'schedule' AND attempt = 1 AND started_at IS NULL)
+                   AS pending,
                    max(iif(state = 'running', id, NULL)) AS newest
             FROM runs INDEXED BY runs_open
             WHERE state IN ('pending', 'running', 'waiting') GROUP BY job_id)
