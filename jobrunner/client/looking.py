@@ -117,12 +117,6 @@ class Looking:
     def _files(self, store: Store | None) -> Registry:
         return finding.completed(Registry.load(with_stored(self.settings, store)), store)
 
-
-def _masked(step: Step, masker: Masker) -> Step:
-    """Return a step without secrets, as `show` does: it is kept as it was, for the run needs it so."""
-    result, error, undo_error = (masker.data(each) for each in (step.result, step.error, step.undo_error))
-    return replace(step, path=masker.text(step.path), result=result, error=error, undo_error=undo_error)
-
     def _files_lately(self, store: Store | None) -> Registry:
         """Return what the files said a second ago at most: who makes many calls reads them once."""
         settings, now = with_stored(self.settings, store), SystemClock().monotonic()
@@ -130,7 +124,13 @@ def _masked(step: Step, masker: Masker) -> Step:
         if files is None or not 0 <= now - read_at < LATELY or files.settings != settings:
             files = Registry.load(settings)
             self._lately.read = now, files
-        return files
+        return finding.completed(files, store)
+
+
+def _masked(step: Step, masker: Masker) -> Step:
+    """Return a step without secrets, as `show` does: it is kept as it was, for the run needs it so."""
+    result, error, undo_error = (masker.data(each) for each in (step.result, step.error, step.undo_error))
+    return replace(step, path=masker.text(step.path), result=result, error=error, undo_error=undo_error)
 
 
 # -- arguments -------------------------------------------------------------------------------------------
