@@ -6,24 +6,25 @@ Python would, from the outermost package inwards, and nothing of it is executed.
 
 from __future__ import annotations
 
+import ast
 import json
 import keyword
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobrunner import config as configs
 from jobrunner.config.values import OURS
-from jobrunner.discovery import syntax
+from jobrunner.discovery import signature
 from jobrunner.discovery.entries import Overrides
 from jobrunner.discovery.files import digest, read_source
-from jobrunner.discovery.servicesfile import services_look
-from jobrunner.discovery.walk import ProblemRow
+from jobrunner.discovery.function import named
+from jobrunner.discovery.walk import ProblemRow, stamp_of
 from jobrunner.errors import BadArgument, ConfigError
 from jobrunner.model import Job, Parameter, Problem
 from jobrunner.settings import Settings
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from jobrunner.discovery.summary import Summary
 
 EXAMPLE = "write package.module:function"
-Takes = tuple[Parameter, ...] | None  # what a function takes; None: nobody can tell
 
 
 class Added(NamedTuple):
@@ -109,15 +109,12 @@ def merged(settings: Settings, summaries: Iterable[Summary], broken: Iterable[Pr
     files |= {name.casefold(): each.file for each in summaries for name in (each.name, *each.former)}
     added = Added({}, [], {}, [])
     overrides, formers = Overrides(settings), _formers(settings.added)
-    # many jobs share few modules
-    files_of = cache(lambda module: module_file(module, settings.project))
-    takes_of = cache(_signatures)
+    files_of = cache(lambda module: module_file(module, settings.project))  # many jobs share few modules
     for each in settings.added:
         file = files_of(each.target.partition(":")[0])
         added.files.extend(_in_project(each.target, file, settings.project))
         clash = next(_clashes(each, files, formers), None)
-        takes = takes_of(file or "")(each.target.partition(":")[2])
-        job, errors = (None, [clash]) if clash is not None else _build(each, file, takes, settings, overrides)
+        job, errors = (None, [clash]) if clash is not None else _build(each, file, settings, overrides)
         added.problems.extend(_problem(each, error, named=clash is None) for error in errors)
         if job is not None:
             added.jobs[job.name] = job
@@ -176,33 +173,48 @@ def is_added(job: Job) -> bool:
 
 
 def _build(
-    added: AddedJob, file: str | None, takes: Takes, settings: Settings, overrides: Overrides
+    added: AddedJob, file: str | None, settings: Settings, overrides: Overrides
 ) -> tuple[Job | None, list[ConfigError]]:
     written = configs.Written({**added.config, "name": added.name}, shown(added.name))
+    doc, takes = function(file or "", added.target.partition(":")[2])
     content = [
         added.target,
         dict(added.config),
         digest(file) if file and _lies_in(file, settings.project) else None,
+        signature.written(takes),
     ]
     hash_ = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     try:
         over = overrides.of(added.name)
     except ConfigError as error:
         return None, [error]
-    place = configs.Place("", "", hash_, parameters=takes, services_look=services_look(settings))
+    place = configs.Place("", "", hash_, doc, (), takes, services_look=overrides.services_look)
     job, errors = configs.read(written, place, settings.timezone, over)
     return None if job is None else replace(job, file="", line=0, target=added.target), errors
 
 
-def _signatures(file: str) -> Callable[[str], Takes]:
-    """Return what tells of a module's functions what they take, from its file; None of those it cannot."""
+# -- where a module is, and what a function of it takes ------------------------------------------------
+
+
+def function(file: str, name: str) -> tuple[str, tuple[Parameter, ...] | None]:
+    """Return (the first line of a function's docstring, what it takes), read from the module's source.
+
+    ("", None) where nobody can tell: it is no source, or defines none of that name plainly and once.
+    """
+    return _function(file, name, tuple(stamp_of(file))) if file.endswith(".py") else ("", None)
+
+
+@lru_cache(maxsize=1000)
+def _function(file: str, name: str, _stamp: tuple[int, ...]) -> tuple[str, tuple[Parameter, ...] | None]:
     try:
-        return syntax.signatures(read_source(file))
-    except ConfigError:  # there is none, or it is no Python: the run will say so
-        return lambda _: None
-
-
-# -- where a module is ---------------------------------------------------------------------------------
+        found = named(ast.parse(read_source(file)), name)
+    except (ConfigError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return "", None  # what is wrong with it shows when it is run
+    if found is None:
+        return "", None
+    lines = (ast.get_docstring(found) or "").strip().splitlines()[:1]
+    doc = "".join(lines).strip()
+    return " ".join(each for each in doc.split() if each.isprintable()), signature.parameters(found)
 
 
 def module_file(target: str, project: str) -> str | None:

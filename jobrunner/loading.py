@@ -20,7 +20,6 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jobrunner.errors import ConfigError
-from jobrunner.provider import Target
 
 if TYPE_CHECKING:
     from jobrunner.wire import HookCall, RunSpec
@@ -62,6 +61,8 @@ def load_root_file(root: str, name: str) -> ModuleType:
 
 def load_hook(spec: RunSpec, hook: HookCall) -> Callable[..., Any]:
     """Return the function of a hook. Raises ConfigError when there is none, else what the file raises."""
+    from jobrunner.provider import Target
+
     if spec["root"] not in sys.path:
         sys.path.append(spec["root"])
     file, _, name = hook["target"].partition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jobrunner.clock import Instant, to_iso
@@ -17,16 +18,19 @@ def iso(instant: Instant | None) -> str | None:
     return None if instant is None else to_iso(instant)
 
 
-def run_object(run: Run) -> Object:
-    """Return a run as JSON has it."""
+Moment = Callable[[Instant | None], Any]
+
+
+def run_object(run: Run, moment: Moment = iso) -> Object:
+    """Return a run as JSON has it; `moment` is how instants are told."""
     return {
         "id": run.id,
         "job": run.job,
         "trigger": run.trigger,
-        "scheduledFor": iso(run.scheduled_for),
-        "effectiveAt": iso(run.effective_at),
-        "startedAt": iso(run.started_at),
-        "finishedAt": iso(run.finished_at),
+        "scheduledFor": moment(run.scheduled_for),
+        "effectiveAt": moment(run.effective_at),
+        "startedAt": moment(run.started_at),
+        "finishedAt": moment(run.finished_at),
         "state": run.state,
         "reason": run.reason,
         "attempt": run.attempt,
@@ -45,18 +49,18 @@ def run_object(run: Run) -> Object:
         "blockedBy": run.blocked_by,
         "cancelAsked": run.asked is not None,
         "log": {"bytes": run.log_bytes},
-        **_counted(run),
+        **_counted(run, moment),
     }
 
 
-def _counted(run: Run) -> Object:
+def _counted(run: Run, moment: Moment) -> Object:
     """Return what a row stands for: one run, or many skips in a row for the same reason."""
     if run.state != "skipped":
         return {"count": 1, "firstFor": None, "lastFor": None}
     return {
         "count": run.count,
-        "firstFor": iso(run.scheduled_for),
-        "lastFor": iso(run.last_for or run.scheduled_for),
+        "firstFor": moment(run.scheduled_for),
+        "lastFor": moment(run.last_for or run.scheduled_for),
     }
 
 

@@ -16,7 +16,7 @@ from jobrunner.clock import Clock, SystemClock
 from jobrunner.discovery.catalog import Catalog, Gathered
 from jobrunner.discovery.summary import Summary
 from jobrunner.discovery.upcoming import Upcoming
-from jobrunner.discovery.walk import shown_path
+from jobrunner.discovery.walk import ProblemRow, shown_path
 from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.settings import FILE, Settings
 
@@ -27,11 +27,15 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """All jobs of a project as its files are now; load another one to see changes."""
+    """All jobs of a project as its files are now; load another one to see changes.
 
-    def __init__(self, settings: Settings, catalog: Catalog | Gathered) -> None:
+    `known` are jobs that are known otherwise: they stand for what is in their files, which nobody has read.
+    """
+
+    def __init__(self, settings: Settings, catalog: Catalog | Gathered, known: Sequence[Job] = ()) -> None:
         self.settings = settings
         self._catalog = catalog
+        self._known = known
         self._built: dict[str, Job] = {}
 
     @classmethod
@@ -42,21 +46,34 @@ class Registry:
         """
         return cls(settings, Catalog(settings, clock or SystemClock()))
 
+    def with_known(self, jobs: Sequence[Job]) -> Registry:
+        """Return this registry with jobs that are known otherwise; no file is read again."""
+        return Registry(self.settings, self._catalog, jobs)
+
     @cached_property
     def summaries(self) -> list[Summary]:
         """Return what lists need of each valid job, sorted by name, ignoring case."""
-        if not self.settings.added:
+        if not (self.settings.added or self._known):
             return self._catalog.summaries
         from jobrunner.discovery.summary import summarize
 
-        found = [*self._catalog.summaries, *map(summarize, self._added.jobs.values())]
-        return sorted(found, key=lambda each: each.name.casefold())
+        others = [*(self._added.jobs.values() if self.settings.added else ()), *self._others.values()]
+        return sorted(
+            [*self._catalog.summaries, *map(summarize, others)], key=lambda each: each.name.casefold()
+        )
 
     @cached_property
     def _added(self) -> Added:
         from jobrunner.added import merged
 
         return merged(self.settings, self._catalog.summaries, self._catalog.problems)
+
+    @cached_property
+    def _others(self) -> Mapping[str, Job]:
+        """The known jobs by name, without those that files or code define."""
+        here = {each.name.casefold() for each in self._catalog.summaries}
+        here |= {name.casefold() for name in (self._added.jobs if self.settings.added else ())}
+        return {job.name: job for job in self._known if job.name.casefold() not in here}
 
     @property
     def lost(self) -> Mapping[str, str]:
@@ -72,7 +89,15 @@ class Registry:
         from jobrunner.model import Problem
 
         missing = [] if self.missing_folder else [self._missing(folder) for folder in self._catalog.missing]
-        return [Problem(*row) for row in self._catalog.problems] + missing + ours
+        return [Problem(*row) for row in self._catalog.problems if not self._stood_for(row)] + missing + ours
+
+    def _stood_for(self, row: ProblemRow) -> bool:
+        """Whether all that is wrong with a file is that nobody has read it, and its jobs are known."""
+        if not self._known:
+            return False
+        from jobrunner.discovery.files import NOT_READ
+
+        return row[2] == NOT_READ and row[0] in {job.file for job in self._known}
 
     def _overridden_wrongly(self) -> list[Problem]:
         """Return what is wrong with the overrides of jobs of ours; without any there is nothing to build."""
@@ -168,6 +193,8 @@ class Registry:
             return self.built_in[known]
         if self.settings.added and known in self._added.jobs:
             return self._added.jobs[known]
+        if known in self._others:
+            return self._others[known]
         if known not in self._built:
             entry, job = self._entry_of[known.casefold()]
             self._built[known] = build(entry, job, self.settings, self._overrides)

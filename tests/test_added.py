@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobrunner import added, definitions, presence, schedules, settings
+from jobrunner import added, connect, definitions, presence, schedules, settings
 from jobrunner.clock import SECOND, SystemClock
 from jobrunner.discovery.catalog import Catalog, Gathered
 from jobrunner.errors import BadArgument, ConfigError, NotYetSupported, ScheduleError
@@ -194,6 +194,53 @@ def test_an_edit_of_its_module_makes_another_definition_and_nothing_else_does(pr
     module(project, "otherwise")
     assert load(project, JOB).find("a").hash != first.hash
     assert (first.file, first.path, first.target) == ("", "", "tasks:work")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("def work(to: str, times: int = 1): pass\n", ["to", "times"]),
+        ("async def work(*, to): pass\n", ["to"]),
+        ("def work(ctx, **more): pass\n", ["**"]),
+        ("def work(to): pass\nwork = print\n", None),  # nobody can tell what it is in the end
+        ("from elsewhere import work\n", None),
+        ("import functools\n\n\n@functools.cache\ndef work(to): pass\n", None),
+        ("class Tasks:\n    def work(self, to): pass\n", None),
+        ("def work(:\n", None),
+    ],
+)
+def test_what_its_function_takes_is_read_from_the_module_and_nothing_is_executed(
+    project: Project, text: str, names: list[str] | None
+) -> None:
+    module(project, path="shop/__init__.py", text="raise SystemExit")
+    (project.root / "shop" / "tasks.py").write_text(text + "open('ran', 'w').close()\n")
+    job = load(project, AddedJob("work", "shop.tasks:work", {"schedule": None})).find("work")
+    assert (None if job.parameters is None else [one.name for one in job.parameters]) == names
+    assert not (project.root / "ran").exists()
+
+
+def test_a_call_of_an_added_job_is_held_to_what_its_function_takes(project: Project) -> None:
+    (project.root / "tasks.py").write_text('def work(to: str):\n    """Send a mail.\n\n    Or not."""\n')
+    with connect(project=project.root) as client:
+        assert client.get_or_add("work", "tasks:work", schedule=None).description == "Send a mail."
+        with pytest.raises(BadArgument, match="subject") as raised:
+            client.run_after(1, "work", subject="x")
+        assert raised.value.argument == "subject"
+        assert client.run_after(1, "work", to="ana") == 1
+
+
+def test_another_signature_is_another_definition_wherever_the_module_lies(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("installed")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    monkeypatch.syspath_prepend(str(tmp_path_factory.mktemp("first")))  # a run leaves out the first one
+    job = AddedJob("work", "installed_tasks:work", {"schedule": None})
+    seen = []
+    for text in ("def work(a): pass\n", "def work(a): return 1\n", "def work(a, b): pass\n"):
+        (elsewhere / "installed_tasks.py").write_text(text)
+        seen.append(load(project, job).find("work").hash)
+    assert (seen[0] == seen[1], seen[1] == seen[2]) == (True, False)
 
 
 def test_overrides_reach_it_and_one_that_cannot_be_is_a_problem_of_its_name(project: Project) -> None:

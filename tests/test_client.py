@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,7 +30,7 @@ from jobrunner.errors import (
 )
 from jobrunner.schedules import every
 from jobrunner.store import open_store
-from tests.lifecycle.project import Project, wait_until
+from tests.lifecycle.project import Project, stop, wait_until
 
 
 @pytest.fixture
@@ -243,8 +247,8 @@ def test_an_added_job_takes_what_its_function_says_though_nobody_imports_it_here
             client.trigger("added", params=given)
     assert client.trigger("added", order=1)
     (project.root / "tasks.py").write_text("work = lambda *args: None\n")
-    with connect(project=project.root) as another:  # the first may go by what it read a moment ago
-        assert another.run_after(1, "added", anything=1)
+    with connect(project=str(project.root)) as later:  # this one has read the file a moment ago
+        assert later.run_after(1, "added", anything=1)
 
 
 @pytest.mark.parametrize(("how", "said"), [("url", "url is"), ("project", "project is")])
@@ -452,3 +456,128 @@ def test_of_the_calls_of_a_parent_that_raises_only_the_immediate_one_runs(
     assert client.wait(client.trigger("last"), timeout=60).state == "succeeded"  # a turn of the node later
     assert [note for note in project.notes() if note != "ran"] == ran
     assert len(client.runs("child")) == len(ran)
+
+
+# -- what it leaves alone ----------------------------------------------------------------------------------
+
+
+HOST = """
+import os, threading, time
+from jobrunner import connect
+
+go, ready = os.pipe()
+
+def daemon():
+    os.read(go, 1)
+    told, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setsid()
+        inner = os.fork()
+        if not inner:
+            time.sleep(600)
+        os.write(tell, str(inner).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    found.append(int(os.read(told, 20)))
+
+found = []
+thread = threading.Thread(target=daemon)
+thread.start()
+os.write(ready, b"!")
+with connect() as client:
+    print([job.state for job in client.jobs()], os.path.exists("ran"))
+thread.join()
+os.kill(found[0], 9)  # it is there to be killed
+"""
+
+
+def test_a_client_executes_no_job_file_and_kills_no_process_of_its_program(project: Project) -> None:
+    (project.jobs / "a.py").write_text(
+        'import time\nopen("ran", "w").close()\ntime.sleep(2)\n'
+        'config = dict(name="a", schedule=None)\n\n\ndef default(n: int = 0): pass\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", HOST], cwd=project.root, capture_output=True, text=True, timeout=60,
+        check=False, env=project.env(),
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("['error'] False\n", "")
+
+
+def test_a_job_whose_config_is_computed_is_known_once_a_node_has_registered_it(
+    project: Project, client: Client
+) -> None:
+    file = project.jobs / "a.py"
+    text = 'config = dict(name="a", schedule=None)\n\n\ndef default(n: int = 0): pass\n'
+    file.write_text("from pathlib import Path\n" + text)
+    with pytest.raises(ConfigError, match="computed"):
+        client.trigger("a")
+    project.start()
+    wait_until(lambda: client.job("a").state == "on-demand", "the node to register it")
+    assert [job.name for job in client.jobs()] == ["a"]
+    assert client.job("a").file == "jobs/a.py"
+    with pytest.raises(BadArgument, match="m"):
+        client.run_after(1, "a", m=1)
+    assert client.wait(client.trigger("a", n=1), timeout=60).state == "succeeded"
+    assert client.get_or_add("a", "shop:sync", schedule=None).file == "jobs/a.py"
+    with pytest.raises(Refused, match=r"jobs/a\.py"):
+        client.remove("a")
+    stop(project.nodes[-1])
+    assert client.job("a").state == "on-demand"
+
+
+# -- what it tells -----------------------------------------------------------------------------------------
+
+
+def test_moments_are_exact_to_the_microsecond(project: Project, client: Client) -> None:
+    on_demand(project)
+    when = datetime(2031, 5, 1, 9, 30, 0, 123456, UTC)
+    assert client.run(client.run_at(when, "job")).effective_at == when
+
+
+def test_without_job_files_a_job_has_the_time_zone_of_the_node_that_registered_it(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.job("job", schedule="0 9 * * *")
+    state = tmp_path_factory.mktemp("var") / "state.db"
+    project.start("--state", f"sqlite:///{state}", "--timezone", "Asia/Tokyo")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    monkeypatch.setenv("JOBRUNNER_TIMEZONE", "UTC")
+    wait_until(state.exists, "the state")
+    with connect(f"sqlite:///{state}") as client:
+        wait_until(lambda: [job.name for job in client.jobs() if job.state == "active"], "the node to join")
+        job = client.job("job")
+        assert job.timezone == "Asia/Tokyo"
+        assert job.next_execution_at is not None
+        assert (job.next_execution_at.hour, job.next_execution_at.minute) == (0, 0)
+
+
+def test_steps_are_told_without_secrets(
+    project: Project, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_demand(project, body="ctx.step('ask', str, os.environ['SHOP_TOKEN'])")
+    secret = "s3cr3t-of-the-shop"
+    with connect(project=project.root) as quiet:
+        project.start(SHOP_TOKEN=secret)
+        run = quiet.trigger("job")
+        assert quiet.wait(run, timeout=60).state == "succeeded"
+    monkeypatch.setenv("SHOP_TOKEN", secret)
+    (step,) = client.steps(run)
+    assert (step.path, secret in str(step)) == ("ask", False)
+
+
+def test_the_end_of_a_log_that_was_cut_is_said(project: Project, client: Client) -> None:
+    on_demand(project)
+    run = client.trigger("job")
+    project.start()
+    assert client.wait(run, timeout=60).state == "succeeded"
+    with closing(sqlite3.connect(state_of(project))) as state, state:
+        state.execute("UPDATE runs SET log_bytes = log_bytes + 1000 WHERE id = ?", (run,))
+    assert client.logs(run).endswith("[… 1,000 bytes cut …]\n")
+
+
+def test_an_update_of_nothing_is_refused(project: Project, client: Client) -> None:
+    on_demand(project)
+    with pytest.raises(BadArgument, match="nothing to update"):
+        client.update("job")
+    assert not state_of(project).exists()

@@ -11,7 +11,7 @@ from jobrunner.client import finding
 from jobrunner.clock import MINUTE, Instant
 from jobrunner.discovery.summary import Summary
 from jobrunner.pace import Pace, overdue, too_long
-from jobrunner.record import Object, iso, problem_object
+from jobrunner.record import Moment, Object, iso, problem_object
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.status import Known
@@ -181,7 +181,7 @@ def _where(problem: Problem) -> str:
     return f"{problem.file}:{problem.line}: " if problem.line else f"{problem.file}: "
 
 
-def job_object(line: Line, settings: Settings) -> Object:
+def job_object(line: Line, settings: Settings, moment: Moment = iso) -> Object:
     """Return a job as JSON has it; `id` is null for a file without a readable name.
 
     What only JobFacts tell is null for a line that was made of less.
@@ -195,8 +195,8 @@ def job_object(line: Line, settings: Settings) -> Object:
         "stateReason": line.note,
         "paused": line.paused,
         "overrides": dict(fact.overrides) if fact is not None else {},
-        "nextExecutionAt": iso(line.next_at),
-        **_happened(line),
+        "nextExecutionAt": moment(line.next_at),
+        **_happened(line, moment),
         "executionsByMachine": line.counts,
         "numberOfExecutions": line.summary.number_of_executions if line.summary is not None else None,
         "problems": [problem_object(one) for one in line.problems],
@@ -231,16 +231,16 @@ def _enabled(line: Line, settings: Settings) -> Object:
     return {"enabled": enabled, "enabledReason": reason}
 
 
-def _happened(line: Line) -> Object:
+def _happened(line: Line, moment: Moment) -> Object:
     fact, whole = line.fact, _whole(line.fact)
     return {
         "isRunning": fact is not None and fact.running > 0 and line.waiting_since is None,
         "executions": fact.executions if fact else 0,
         "consecutiveFailures": whole.consecutive_failures if whole else 0,
-        "lastExecutedAt": iso(fact.last_started_at) if fact else None,
-        "lastFinishedAt": iso(fact.last_finished_at) if fact else None,
-        "lastSuccessAt": iso(whole.last_success_at) if whole else None,
-        "lastFailureAt": iso(whole.last_failure_at) if whole else None,
+        "lastExecutedAt": moment(fact.last_started_at) if fact else None,
+        "lastFinishedAt": moment(fact.last_finished_at) if fact else None,
+        "lastSuccessAt": moment(whole.last_success_at) if whole else None,
+        "lastFailureAt": moment(whole.last_failure_at) if whole else None,
         "lastStatus": fact.last_state if fact else None,
         "lastResult": whole.last_result if whole else None,
         "lastError": whole.last_error if whole else None,

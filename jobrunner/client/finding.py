@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -10,7 +11,7 @@ from jobrunner import housekeeping
 from jobrunner.clock import Instant
 from jobrunner.definitions import restore
 from jobrunner.discovery.catalog import Around, Gathered
-from jobrunner.discovery.summary import summarize
+from jobrunner.discovery.files import NOT_READ
 from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -18,7 +19,7 @@ from jobrunner.status import Known
 from jobrunner.stored import with_added
 
 if TYPE_CHECKING:
-    from jobrunner.facts import JobFacts, Pause
+    from jobrunner.facts import Definition, JobFacts, Pause
     from jobrunner.model import Job, Run
     from jobrunner.store.base import Store
 
@@ -133,16 +134,33 @@ def _since(store: Store, run: Run) -> Instant:
 
 
 def registry(settings: Settings, store: Store | None) -> Registry:
-    """Return what the files say; where there is no jobs folder, what nodes have registered last.
-
-    The latter knows the jobs' summaries alone.
-    """
+    """Return what the files say; where there is no jobs folder, what nodes have registered last."""
     files = Registry.load(settings)
-    if files.missing_folder is None or store is None:
+    if store is None:
         return files
+    if files.missing_folder is None:
+        return completed(files, store)
     added = {each.name.casefold() for each in settings.added}
     held = [each for each in store.definitions() if each.name.casefold() not in added]
-    jobs = (restore(each.name, each.config, each.file, each.hash, settings) for each in held)
-    known = Gathered(settings, [], Around([], [], 1))
-    known.summaries = sorted(map(summarize, filter(None, jobs)), key=lambda each: each.name.casefold())
-    return Registry(settings, known)
+    return Registry(settings, Gathered(settings, [], Around([], [], 1)), _restored(held, store, settings))
+
+
+def completed(files: Registry, store: Store | None) -> Registry:
+    """Return what the files say, and for those that nobody has executed to be read what nodes registered."""
+    unread = {problem.file for problem in files.problems if problem.message == NOT_READ}
+    if store is None or not unread:
+        return files
+    held = [each for each in store.definitions() if each.file in unread]
+    return files.with_known(_restored(held, store, files.settings))
+
+
+def _restored(held: Iterable[Definition], store: Store, settings: Settings) -> list[Job]:
+    """Return jobs as they were registered, in the zone of the node that did it: their cursors remember it."""
+    keys = {fact.id: fact.schedule_key for fact in store.glance()}
+    jobs = []
+    for each in held:
+        _, _, zone = keys.get(each.job_id, "").partition("|")
+        there = replace(settings, timezone=zone.partition("|")[0] or settings.timezone)
+        job = restore(each.name, each.config, each.file, each.hash, there)
+        jobs += [] if job is None else [replace(job, parameters=each.parameters)]
+    return jobs

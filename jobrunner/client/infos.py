@@ -114,14 +114,14 @@ class StepInfo:
 
 
 def job_info(found: Object) -> JobInfo:
-    """Return a job from its JSON."""
+    """Return a job from what JSON would have, made with `moment`."""
     told = {**found, "name": found["id"], "tags": tuple(found["tags"])}
     return JobInfo(**_told(JobInfo, told))
 
 
 def run_info(run: Run) -> RunInfo:
     """Return a run as programs are told of it."""
-    found = run_object(run)
+    found = run_object(run, moment)
     return RunInfo(**_told(RunInfo, {**found, "logBytes": found["log"]["bytes"]}))
 
 
@@ -129,23 +129,19 @@ def step_info(step: Step) -> StepInfo:
     """Return a step as programs are told of it."""
     return StepInfo(
         path=step.path, state=step.state, tries=step.tries, started_at=to_datetime(step.started_at),
-        finished_at=_moment(step.finished_at), deadline=_moment(step.deadline), result=step.result,
-        error=step.error, undone=step.undone, undone_at=_moment(step.undone_at), undo_error=step.undo_error,
+        finished_at=moment(step.finished_at), deadline=moment(step.deadline), result=step.result,
+        error=step.error, undone=step.undone, undone_at=moment(step.undone_at), undo_error=step.undo_error,
     )  # fmt: skip
 
 
-def _moment(instant: Instant | None) -> datetime | None:
+def moment(instant: Instant | None) -> datetime | None:
+    """Return an instant as a datetime, to the microsecond."""
     return None if instant is None else to_datetime(instant)
 
 
 def _told(kind: type[Any], found: Object) -> dict[str, Any]:
-    """Return the fields of a kind from JSON: camelCase becomes snake_case, times become datetimes."""
-    told = {}
-    for each in fields(kind):
-        value = found[_camel(each.name)]
-        moment = "datetime" in str(each.type) and value is not None
-        told[each.name] = datetime.fromisoformat(value) if moment else value
-    return told
+    """Return the fields of a kind from what JSON would have: camelCase becomes snake_case."""
+    return {each.name: found[_camel(each.name)] for each in fields(kind)}
 
 
 def _camel(name: str) -> str:

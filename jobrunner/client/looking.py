@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +12,11 @@ from jobrunner import terms
 from jobrunner.client import finding, orders
 from jobrunner.client.board import Board, job_object
 from jobrunner.client.connections import Connections
-from jobrunner.client.infos import JobInfo, RunInfo, StepInfo, job_info, run_info, step_info
+from jobrunner.client.infos import JobInfo, RunInfo, StepInfo, job_info, moment, run_info, step_info
 from jobrunner.clock import SystemClock
 from jobrunner.errors import BadArgument, UnknownJob
-from jobrunner.model import ENDED, OPEN, Run
+from jobrunner.masking import Masker, masker_of
+from jobrunner.model import ENDED, OPEN, Run, Step
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
@@ -54,7 +56,7 @@ class Looking:
             if not lines:
                 registry.summary(name)  # raises, and names near ones
                 raise UnknownJob(f"there is no job {name!a}")
-        return [job_object(line, settings) for line in lines]
+        return [job_object(line, settings, moment) for line in lines]
 
     def runs(
         self, job: str | None = None, *, states: Iterable[str] | None = None, since: Moment | None = None,
@@ -77,8 +79,8 @@ class Looking:
 
     def steps(self, run_id: int) -> list[StepInfo]:
         """Return the steps of the chain that a run belongs to, in the order in which they began."""
-        run = self._run(run_id)
-        return [step_info(step) for step in self._connections.store().steps(run.root_id)]
+        run, masker = self._run(run_id), masker_of(self.settings)
+        return [step_info(_masked(each, masker)) for each in self._connections.store().steps(run.root_id)]
 
     def logs(self, run_id: int) -> str:
         """Return what a run has written so far; what was too much is left out, which is said there.
@@ -91,6 +93,8 @@ class Looking:
                 parts.append(f"\n[… {chunk.offset - end:,} bytes cut …]\n".encode())
             parts.append(chunk.data)
             end = chunk.offset + len(chunk.data)
+        if run.state in ENDED and run.log_bytes > end:
+            parts.append(f"\n[… {run.log_bytes - end:,} bytes cut …]\n".encode())
         return b"".join(parts).decode("utf-8", "backslashreplace")
 
     def pending(self, job: str | None = None) -> list[RunInfo]:
@@ -111,7 +115,7 @@ class Looking:
         return finding.real_name(self.settings, store, name_of(name))
 
     def _files(self, store: Store | None) -> Registry:
-        return Registry.load(with_stored(self.settings, store))
+        return finding.completed(Registry.load(with_stored(self.settings, store)), store)
 
     def _files_lately(self, store: Store | None) -> Registry:
         """Return what the files said a second ago at most: who makes many calls reads them once."""
@@ -120,7 +124,13 @@ class Looking:
         if files is None or not 0 <= now - read_at < LATELY or files.settings != settings:
             files = Registry.load(settings)
             self._lately.read = now, files
-        return files
+        return finding.completed(files, store)
+
+
+def _masked(step: Step, masker: Masker) -> Step:
+    """Return a step without secrets, as `show` does: it is kept as it was, for the run needs it so."""
+    result, error, undo_error = (masker.data(each) for each in (step.result, step.error, step.undo_error))
+    return replace(step, path=masker.text(step.path), result=result, error=error, undo_error=undo_error)
 
 
 # -- arguments -------------------------------------------------------------------------------------------

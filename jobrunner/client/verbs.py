@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -26,7 +27,7 @@ from jobrunner.client.desk import Desk, Target, read, writing
 from jobrunner.client.infos import JobInfo, RunInfo, run_info
 from jobrunner.client.looking import Looking, Moment, name_of
 from jobrunner.clock import SECOND, Instant, SystemClock
-from jobrunner.errors import ConfigError, NotEnded, Refused, UnknownJob
+from jobrunner.errors import BadArgument, ConfigError, NotEnded, Refused, UnknownJob
 from jobrunner.model import OPEN, Job
 from jobrunner.registry import Registry
 from jobrunner.settings import load
@@ -46,14 +47,15 @@ def connect(url: str | None = None, *, project: str | os.PathLike[str] | None = 
 
     A state in `<project>/.jobrunner` leads to its project, too. Without either it is looked for as by the
     command line: JOBRUNNER_STATE, then jobrunner.yaml, then `.jobrunner` of the project around the working
-    folder. Opens nothing yet: a state that there is not is made when something is to be written.
+    folder. Opens nothing yet: a state that there is not is made when something is to be written. Job files
+    are read, never executed: one whose config is computed is known once a node has registered its job.
     Raises ConfigError for settings that cannot be used.
     """
     if url is not None and project is None and not os.environ.get("JOBRUNNER_PROJECT"):
         project = _around(url)
     options = {"state": url, "project": None if project is None else os.fspath(project)}
     try:
-        return Client(load(options, os.environ))
+        return Client(replace(load(options, os.environ), import_limit=0))
     except ConfigError as error:
         error.message = error.message.replace("--state", "url").replace("--project", "project")
         raise
@@ -194,6 +196,8 @@ class Client(Looking):
         change = changes.asked({key: each for key, each in given.items() if each is not KEEP}, unset)
         if enabled is not KEEP:
             terms.flag(enabled, "enabled")
+        elif not (change.given or change.dropped):
+            raise BadArgument("there is nothing to update: no key is given", argument="enabled")
         base = self._defined(name)
         changes.check(base, change, self.settings)
         with self._writing() as at:
@@ -286,7 +290,7 @@ class Client(Looking):
     def _defined(self, name: str) -> Job:
         """Return a job as its file has it, before anything was laid over it; without files as it was last."""
         store = self._connections.existing()
-        files = Registry.load(with_added(self.settings, store))
+        files = finding.completed(Registry.load(with_added(self.settings, store)), store)
         if files.missing_folder is not None:
             return self._wanted(name)
         return finding.find(read(files, [name_of(name)]), name, lambda: store)

@@ -74,7 +74,7 @@ def describe(found: Sequence[Found], limit: float = probe.LIMIT) -> list[Descrip
 def _ask(found: Sequence[Found], limit: float) -> list[dict[str, Any]]:
     if not found or limit > 0:
         return probe.ask_all([_request(each) for each in found], limit) if found else []
-    problem = {"message": NOT_READ, "hint": "run it without --static", "line": None}
+    problem = {"message": NOT_READ, "hint": "`jobrunner check` executes it, and so does a node", "line": None}
     return [{"problem": problem} for _ in found]
 
 

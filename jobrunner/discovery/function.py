@@ -32,9 +32,9 @@ def chosen(tree: ast.Module) -> tuple[Def | None, ConfigError | None]:
 
 
 def named(tree: ast.Module, name: str) -> Def | None:
-    """Return the function of this name where it is plainly written: at the top, once."""
+    """Return the function of a name where it is plainly written: at the top, once, and nothing else is it."""
     found = list(_statements(tree.body))
-    return _plain([each for each in found if _binds(each, name)], found, tree)
+    return _plain([node for node in found if _binds(node, name)], found, tree)
 
 
 def _plain(binding: Sequence[ast.AST], found: Sequence[ast.AST], tree: ast.Module) -> Def | None:

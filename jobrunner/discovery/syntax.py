@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from jobrunner.discovery import naming, signature
-from jobrunner.discovery.function import chosen, named
+from jobrunner.discovery.function import chosen
 from jobrunner.errors import ConfigError
 from jobrunner.model import Parameter
 from jobrunner.probe import plain
@@ -79,15 +78,6 @@ def script(source: bytes) -> tuple[str, tuple[Parameter, ...] | None]:
     if odd is not None:
         raise odd
     return _doc(tree), signature.parameters(function)
-
-
-def signatures(source: bytes) -> Callable[[str], tuple[Parameter, ...] | None]:
-    """Return what tells, by a function's name, what it takes; None where nobody can tell without executing.
-
-    Raises ConfigError, with a line, when it is not Python.
-    """
-    tree = _parse(source)
-    return cache(lambda name: signature.parameters(named(tree, name)))
 
 
 def names(source: bytes) -> list[Any]:
