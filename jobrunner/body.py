@@ -109,11 +109,9 @@ class Run:
 
     def _hand_in(self, reply: Reply) -> None:
         """Tell the node what it is to commit together with the reply; nothing more can be asked then."""
-        if reply["state"] not in ("succeeded", "failed"):
-            self._line.close()
-            return
+        well = {"succeeded": True, "failed": False}.get(reply["state"])
         with contextlib.suppress(OSError):  # the reply finds it out
-            self._line.close(well=reply["state"] == "succeeded", reads=self._gathered)
+            self._line.close(well=well)
 
     def _work(self) -> Reply:
         spec = self._spec

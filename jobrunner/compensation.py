@@ -14,6 +14,7 @@ from jobrunner.retry import delay
 from jobrunner.store.base import Store
 
 TRIES = 3  # at undoing; what a death or a shutdown cut short does not count
+MOST_LOST = 10  # of such: one that takes its node along each time must come to an end
 WELL = frozenset({"succeeded", "skipped"})
 
 
@@ -33,6 +34,8 @@ def again(store: Store, run: Run, outcome: Outcome, job: Job | None, now: Instan
     """Write another try after one that has failed; None when there is none to follow."""
     cut = outcome.state == "lost" or outcome.reason == "shutdown"
     if run.undo >= TRIES and not cut:
+        return None
+    if sum(each.undo > 0 and each.state == "lost" for each in store.chain(run.root_id)) >= MOST_LOST:
         return None
     at = now if cut or job is None else now + delay(job.retries, replace(run, attempt=run.undo))
     if store.again(run, at, now, undo=run.undo + (not cut)) is None:

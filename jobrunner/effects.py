@@ -158,13 +158,10 @@ class Effects:
                     _agree(prefixes, prefix, digest, "")
             return self.told() | _read(reads, prefixes)
 
-    def pieces(self, *, well: bool, reads: bool) -> Iterator[WireEffects]:
-        """Yield what `told` returns in pieces fit for a frame; without what is not wanted."""
+    def pieces(self, *, well: bool) -> Iterator[WireEffects]:
+        """Yield what `told` returns in pieces fit for a frame; only what was read, unless it ended `well`."""
         told: Mapping[str, Any] = self.told()
-        wanted = [
-            *(("reads", "prefixes") if reads else ()),
-            *(("writes", "calls", "cancels") if well else ()),
-        ]
+        wanted = ("reads", "prefixes", "writes", "calls", "cancels") if well else ("reads", "prefixes")
         piece: dict[str, Any] = {}
         room = PIECE
         for part in (part for part in wanted if part in told):

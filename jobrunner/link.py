@@ -233,15 +233,19 @@ class Line:
         self.check()
         return self._link.request(verb, payload, self.check)
 
-    def close(self, *, well: bool = False, reads: bool = False) -> None:
+    def close(self, *, well: bool | None = None) -> None:
         """The run has ended: nothing can be asked for from now on.
 
-        What its commit is to change is told where it has ended `well`; with `reads` also what it has read
-        before it would change something: a run to which that no longer applies is repeated.
+        If it would change something, or has failed, the node is told what it has read, for a run that has
+        gone by what is no longer so is repeated; and, where it has ended `well`, what its commit is to
+        change. None: nothing.
         """
         self._over, self.closed = True, self.closed or "the run is over"
-        if self._effects is not None and self._effects.changes:
-            for piece in self._effects.pieces(well=well, reads=reads):
+        effects = self._effects
+        if well is None or effects is None:
+            return
+        if effects.changes or (not well and (effects.reads or effects.prefixes)):
+            for piece in effects.pieces(well=well):
                 self._link.ask("effects", piece)
 
 

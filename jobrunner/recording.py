@@ -9,9 +9,9 @@ from jobrunner import compensation
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import Instant
 from jobrunner.errors import BadRequest, JobrunnerError, StateError
-from jobrunner.events import ClaimLost, Conflicted, Event, Finished, Suspended
+from jobrunner.events import ChainEnded, ClaimLost, Conflicted, Event, Finished, Suspended
 from jobrunner.facts import NodeFacts
-from jobrunner.model import Claim, Outcome, Run
+from jobrunner.model import OPEN, Claim, Outcome, Run
 from jobrunner.requests import POISON, Requests
 from jobrunner.store.base import Effects, Store
 from jobrunner.underway import Live
@@ -73,19 +73,27 @@ class Recorder:
             effects = self._requests.effects(live.talk) if live.talk.told else Effects()
         except Exception as error:  # what a run has said must not end its node
             return self._finish(live, unfit(error))
-        if not effects.changes or not self._store.stale(effects):
+        counts = (
+            effects.changes or outcome.state == "failed"
+        )  # who has only read, and done well, meets nobody
+        if not counts or not self._store.stale(effects):
             return self._finish(live, outcome, effects)
         if live.stopped:  # it was asked to end, and cannot be repeated: nothing of it has happened
             return self._finish(live, Outcome(state="canceled", file_hash=outcome.file_hash))
         return self._conflict(live, outcome, now)
 
-    def _finish(self, live: Live, said: Outcome, effects: Effects = NOTHING) -> list[Event]:
-        run = live.claim.run
+    def _finish(
+        self, live: Live, said: Outcome, effects: Effects = NOTHING, run: Run | None = None
+    ) -> list[Event]:
+        """End a run; `run` is it with its newest fence, where that is not in memory yet."""
+        run = run or live.claim.run
         outcome = compensation.verdict(self._store, run, said) if run.undo else said
         if not self._store.finish(run, outcome, live.log.total, live.ended_at):
             return [ClaimLost(run.id, run.job)]
         if said.state == "succeeded" and not self._store.commit_effects(run, effects, live.ended_at):
             raise StateError("what a run has read has changed within one transaction")
+        if live.stopped and outcome.state == "canceled":
+            self._store.cancel(run.id, live.ended_at)  # the calls, too, that it has made since it was asked
         took = live.ended_at - (run.started_at or live.ended_at)
         ended: Event = Finished(run.id, run.job, outcome, took)
         last = live.stopped or not self._repeats
@@ -99,8 +107,19 @@ class Recorder:
             return self._finish(live, unfit(BadRequest("it went to wait, and there is nothing to wait for")))
         if not self._store.suspend(run, live.log.total, live.ended_at):
             return [ClaimLost(run.id, run.job)]
+        if live.stopped:
+            return self._ended_instead(live)
         waiting = [step.path for step in steps if step.state == "waiting"]
         return [Suspended(run.id, run.job, tuple(waiting))]
+
+    def _ended_instead(self, live: Live) -> list[Event]:
+        """Return what is to be said of a run that was asked to end when it went to wait: it was canceled."""
+        rows = self._store.chain(live.claim.run.root_id)
+        outcome = Outcome(state="canceled")
+        events: list[Event] = [Finished(live.claim.run.id, live.claim.run.job, outcome, 0)]
+        if not any(row.state in OPEN for row in rows):
+            events.append(ChainEnded(replace(live.claim.run, finished_at=live.ended_at), outcome))
+        return events
 
     def _conflict(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:
         """Let the body run once more: what it has decided rests on what is no longer so."""
@@ -108,8 +127,7 @@ class Recorder:
         if run is None:
             return [ClaimLost(live.claim.run.id, live.claim.run.job)]
         if run.conflicts >= MOST_CONFLICTS:
-            live.claim = replace(live.claim, run=run)
-            return self._finish(live, given_up(outcome))
+            return self._finish(live, given_up(outcome), run=run)
         self._redo_outdated(run)
         steps = tuple(self._store.steps(run.root_id))
         live.repeat = Claim(run, live.claim.is_last, live.claim.last, live.claim.cursor, steps)

@@ -223,7 +223,9 @@ class Requests:
             return None
         return [{"id": self._ids.popleft(), "at": at}]
 
-    def _call(self, talk: Talk, payload: Payload, now: Instant) -> Answer:
+    def _call(self, talk: Talk, payload: Payload, now: Instant) -> Answer | None:
+        if not self._is_ours(talk):
+            return None
         at, job = self._checked(payload, now)
         if not payload["immediate"]:
             return {"id": self._next_id(), "at": at}
@@ -244,9 +246,16 @@ class Requests:
             self._reserved += range(first, first + RESERVE)
         return self._ids.popleft() if self._ids else self._reserved.pop(0)
 
-    def _cancel(self, _: Talk, payload: Payload, now: Instant) -> Answer:
+    def _cancel(self, talk: Talk, payload: Payload, now: Instant) -> Answer | None:
+        if not self._is_ours(talk):
+            return None
         self.canceled = True
         return {"state": self._store.cancel(payload["id"], now)}
+
+    def _is_ours(self, talk: Talk) -> bool:
+        """Say whether a run is still running, and by the claim that we know of."""
+        run = self._store.run(talk.run.id)
+        return run is not None and (run.state, run.fence) == ("running", talk.run.fence)
 
     # -- steps ---------------------------------------------------------------------------------------
 

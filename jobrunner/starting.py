@@ -49,8 +49,9 @@ class Starter:
     def _tell(self, claim: Claim, job: Job, run: Run) -> None:
         late = None if run.scheduled_for is None else (run.started_at or 0) - run.effective_at
         self._emit(Started(run.id, run.job, run.attempt, late))
-        if not claim.steps:  # else it goes on
-            self._hooks.started(run, job)
+        if run.began_at is not None:  # before it waited: it goes on
+            return
+        self._hooks.started(run, job)
         if claim.is_last and run.trigger == "schedule" and run.attempt == 1:
             self._emit(JobFinished(run.job, job.number_of_executions or 0))
 

@@ -80,6 +80,7 @@ class Live:
         self.claim = self.repeat
         self.talk = Talk(self.repeat.run)
         self.outcome, self.progress, self.asked = None, None, []
+        self.began = self.began_stored = False  # another process is to be known by
         self.repeat_at = monotonic + back_off(self.claim.run)
 
     @property

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from jobrunner.clock import MINUTE, SECOND
+from jobrunner.compensation import MOST_LOST
 from jobrunner.errors import StateError
-from jobrunner.events import ChainEnded, Compensating, Conflicted, Suspended, WaitedInVain
+from jobrunner.events import ChainEnded, Compensating, Conflicted, JobFinished, Suspended, WaitedInVain
 from jobrunner.executor import Asked, Began, Output
 from jobrunner.model import Outcome, Retries, Run
 from jobrunner.recording import MOST_CONFLICTS
@@ -316,14 +317,102 @@ def test_a_run_that_failed_on_what_is_no_longer_so_runs_again_and_one_that_did_n
     desk = office.work(a_job(**EXACTLY))
     body = office.begin()
     _meet(office, body, 1)
-    body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+    body.effects(reads={"key": 0})
     body.end(BAD)
     assert _run(desk, body).state == "running"
     desk.turn(SECOND)
-    body.effects(reads={"own": 0}, writes=[["own", 1, False]])
+    body.effects(reads={"own": 0})
     body.end(BAD)
     assert _run(desk, body).state == "failed"
-    assert _value(desk, "own") is None
+
+
+def test_a_last_conflict_whose_transaction_fails_is_recorded_by_the_next(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = office.work(a_job(**EXACTLY))
+    body = office.begin()
+    for number in range(MOST_CONFLICTS):
+        _meet(office, body, number)
+        body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+        if number == MOST_CONFLICTS - 1:
+            with monkeypatch.context() as patch:
+                patch.setattr(desk.store, "seen", _refuse)
+                patch.setattr(desk.store, "knows", _refuse)
+                desk.executor.end(body.id, GOOD)
+                with pytest.raises(StateError):
+                    desk.turn()
+            desk.turn()
+        else:
+            body.end()
+        desk.turn(SECOND)
+    assert (_run(desk, body).state, _run(desk, body).reason) == ("failed", "conflict")
+
+
+def _refuse(*_: object) -> bool:
+    raise StateError("the disk is full")
+
+
+def test_a_run_that_runs_again_is_known_by_its_new_process(office: Office) -> None:
+    desk = office.work(a_job(**EXACTLY))
+    body = office.begin()
+    desk.executor.happen(Began(body.id, 111))
+    _meet(office, body, 1)
+    body.effects(reads={"key": 0}, writes=[["own", 1, False]])
+    body.end()
+    desk.turn(SECOND)
+    desk.executor.happen(Began(body.id, 222))
+    body.told("state.write", writes=[["x", 1, False]])
+    assert _run(desk, body).pid == 222
+
+
+def test_calls_that_a_run_makes_after_it_was_asked_to_end_are_canceled_with_it(office: Office) -> None:
+    desk = office.work(a_job(), ON_DEMAND, slots=1)
+    body = office.begin()
+    desk.store.cancel(body.id, office.clock.now())
+    desk.dispatcher.heed()
+    made = _call(body, immediate=True)
+    body.end(Outcome(state="canceled"))
+    (run,) = desk.runs(job="other")
+    assert (run.id, run.state) == (made, "canceled")
+
+
+def test_a_run_that_is_asked_to_end_while_it_goes_to_wait_is_told_of_as_canceled(office: Office) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+    body.told("step.wait", path="approval", timeout=None)
+    desk.store.cancel(body.id, office.clock.now())
+    body.end(WAITING)
+    assert desk.ledger() == ["1 canceled"]
+    assert not desk.said(Suspended)
+    assert len(desk.said(ChainEnded)) == 1
+
+
+def test_a_run_that_goes_on_after_a_wait_starts_no_hook_and_is_the_last_of_its_job_once(
+    office: Office,
+) -> None:
+    desk = office.work(a_job(number_of_executions=1))
+    body = office.begin()
+    desk.executor.happen(Began(body.id, 7))
+    body.told("step.wait", path="approval", timeout=None)
+    body.end(WAITING)
+    desk.store.complete(body.id, "approval", result=1, error=None, now=office.clock.now())
+    desk.look()
+    desk.turn()
+    assert body.id in desk.executor.specs
+    assert len(desk.said(JobFinished)) == 1
+
+
+def test_an_attempt_at_taking_back_that_kills_its_node_each_time_comes_to_an_end(office: Office) -> None:
+    desk = office.work(a_job())
+    body = office.begin()
+    _step(body, "one")
+    body.end(BAD)
+    for _ in range(MOST_LOST):
+        dead = office.kill(desk)
+        desk = office.work(a_job(), dead=[dead])
+        desk.turn(dead=(dead,))
+    assert desk.executor.specs == {}
+    assert desk.ledger()[-1].startswith("1 lost") or "lost" in desk.runs()[-1].state
 
 
 def test_a_run_that_waits_to_run_again_can_be_canceled(office: Office) -> None:

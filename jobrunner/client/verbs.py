@@ -35,7 +35,7 @@ from jobrunner.stored import with_added
 
 LOOK_EVERY = 0.1  # seconds, while a run is waited for
 LONGEST_IDENTITY = 512  # characters of whom a run is for
-LONGEST_STEP = 1024  # and of a step's path
+LONGEST_STEP = 4096  # and of a step's path
 KEEP: Any = object()  # an argument that was not given
 
 Delay = float | timedelta | str

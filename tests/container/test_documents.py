@@ -132,7 +132,7 @@ def test_a_write_at_once_is_with_the_node_when_set_returns(node: FakeNode) -> No
     assert node.documents["k"][0] == 1
     assert state.delete("k")
     assert node.documents == {}
-    node.line.close(well=True, reads=False)
+    node.line.close(well=True)
     assert [verb for verb, _ in node.heard] == ["state.write", "state.write"]
 
 

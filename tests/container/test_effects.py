@@ -197,7 +197,7 @@ def test_pieces_are_all_of_it_and_none_is_larger_than_a_frame_may_be(monkeypatch
         fill(run, n)
         run.write(f"large{n}", "x" * 90)
     run.write("huge", "x" * 5000)
-    pieces = list(run.pieces(well=True, reads=True))
+    pieces = list(run.pieces(well=True))
     assert joined(pieces) == run.told()
     assert len(pieces) > 5
     sizes = sorted(len(json.dumps(piece)) for piece in pieces)
@@ -206,24 +206,20 @@ def test_pieces_are_all_of_it_and_none_is_larger_than_a_frame_may_be(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("well", "reads", "parts"),
+    ("well", "parts"),
     [
-        (True, True, {"reads", "prefixes", "writes", "calls", "cancels"}),
-        (True, False, {"writes", "calls", "cancels"}),
-        (False, True, {"reads", "prefixes"}),
-        (False, False, set()),
+        (True, {"reads", "prefixes", "writes", "calls", "cancels"}),
+        (False, {"reads", "prefixes"}),
     ],
 )
-def test_a_run_that_has_failed_tells_at_most_what_it_has_read(
-    well: bool, reads: bool, parts: set[str]
-) -> None:
+def test_a_run_that_has_failed_tells_only_what_it_has_read(well: bool, parts: set[str]) -> None:
     run = Effects()
     fill(run, 1)
-    assert {part for piece in run.pieces(well=well, reads=reads) for part in piece} == parts
+    assert {part for piece in run.pieces(well=well) for part in piece} == parts
 
 
 def test_nothing_is_told_when_there_is_nothing() -> None:
-    assert list(Effects().pieces(well=True, reads=True)) == []
+    assert list(Effects().pieces(well=True)) == []
 
 
 def test_threads_lose_nothing_of_each_other() -> None:

@@ -6,6 +6,7 @@ import os
 import random
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -39,6 +40,16 @@ def until(condition: Callable[[], object], patience: float = 20.0) -> None:
         time.sleep(0.001)
 
 
+@pytest.fixture
+def wire() -> Iterator[tuple[socket.socket, Link]]:
+    """The node's end of a wire, and a run's link at the other."""
+    ours, theirs = pair()
+    link = Link(theirs.detach())
+    yield ours, link
+    ours.close()
+    link._let_go()
+
+
 # -- answers -----------------------------------------------------------------------------------------
 
 
@@ -57,9 +68,9 @@ def test_eight_threads_each_get_the_answers_to_their_own_questions(node: FakeNod
     assert not node.link._answers
 
 
-def test_answers_that_come_in_another_order_reach_who_asked() -> None:
-    ours, theirs = pair()
-    line = Line(Link(theirs.detach()))
+def test_answers_that_come_in_another_order_reach_who_asked(wire: tuple[socket.socket, Link]) -> None:
+    ours, link = wire
+    line = Line(link)
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(line.request, "state.get", {"key": str(n)}) for n in range(8)]
         decoder, frames = Decoder(), list[Any]()
@@ -68,7 +79,6 @@ def test_answers_that_come_in_another_order_reach_who_asked() -> None:
         for frame in sorted(frames, key=lambda one: one["payload"]["key"], reverse=True):
             ours.sendall(encode({"answer": frame["ask"], "value": frame["payload"]["key"]}))
         assert [one.result(20)["value"] for one in asked] == list("01234567")
-    ours.close()
 
 
 def test_an_answer_in_parts_is_whole(node: FakeNode) -> None:
@@ -124,9 +134,8 @@ def test_a_node_that_is_gone_is_an_error_and_no_endless_wait(node: FakeNode) -> 
         node.line.request("state.get", {"key": "a"})
 
 
-def test_a_node_that_goes_while_a_run_waits_is_an_error_too() -> None:
-    ours, theirs = pair()
-    link = Link(theirs.detach())
+def test_a_node_that_goes_while_a_run_waits_is_an_error_too(wire: tuple[socket.socket, Link]) -> None:
+    ours, link = wire
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(Line(link).request, "state.get", {"key": "a"})
         ours.recv(100)
@@ -190,20 +199,27 @@ def test_sigterm_at_any_moment_leaves_the_wire_whole(node: FakeNode, alarm: Alar
             ring()
 
     ringer = threading.Thread(target=keep_ringing)
+    alarm.armed = False  # only in the rounds
     ringer.start()
-    for n in range(rounds):
-        try:
-            alarm.install()
-            while True:
-                state.set("k", [n, filler])
-                assert state.get("k") == [n, filler]
-        except Canceled:
-            struck += 1
-    over.set()
-    ringer.join()
+    try:
+        for n in range(rounds):
+            struck += is_struck(alarm, state, [n, filler])
+    finally:
+        over.set()
+        ringer.join()
     assert struck == rounds
     state.set("k", "at last")
     assert state.get("k") == "at last"
+
+
+def is_struck(alarm: Alarm, state: State, value: Any) -> bool:
+    try:
+        alarm.install()
+        while True:
+            state.set("k", value)
+            assert state.get("k") == value
+    except Canceled:
+        return True
 
 
 def test_a_thread_goes_on_when_the_one_that_listened_for_both_was_interrupted(
@@ -266,7 +282,7 @@ def test_a_fork_is_told_in_one_sentence_that_it_cannot_ask() -> None:
 def test_a_run_that_is_over_asks_for_nothing_more(node: FakeNode) -> None:
     gathered = State(node.line, gathered=True)
     gathered.set("a", 1)
-    node.line.close(well=True, reads=True)
+    node.line.close(well=True)
     for ask in (lambda: gathered.set("b", 2), lambda: node.line.request("state.get", {"key": "a"})):
         with pytest.raises(Refused, match="the run is over"):
             ask()
@@ -286,9 +302,10 @@ def test_a_thread_that_still_waits_when_the_run_ends_waits_no_longer(node: FakeN
             asked.result(20)
 
 
-def test_the_next_run_of_the_process_is_found_though_another_thread_has_read_it() -> None:
-    ours, theirs = pair()
-    link = Link(theirs.detach())
+def test_the_next_run_of_the_process_is_found_though_another_thread_has_read_it(
+    wire: tuple[socket.socket, Link],
+) -> None:
+    ours, link = wire
     line = Line(link)
     with ThreadPoolExecutor(2) as pool:
         left_behind = pool.submit(line.request, "state.get", {"key": "a"})
@@ -297,12 +314,10 @@ def test_the_next_run_of_the_process_is_found_though_another_thread_has_read_it(
         ours.sendall(encode({"run": {"runId": 2}}) + encode({"answer": 1, "value": 5}))
         assert waiting.result(20) == {"run": {"runId": 2}}
         assert left_behind.result(20)["value"] == 5
-    ours.close()
 
 
-def test_an_idle_process_sleeps_until_something_comes() -> None:
-    ours, theirs = pair()
-    link = Link(theirs.detach())
+def test_an_idle_process_sleeps_until_something_comes(wire: tuple[socket.socket, Link]) -> None:
+    ours, link = wire
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(link.wait)
         ours.sendall(encode({"cancel": "x"}))
@@ -312,19 +327,22 @@ def test_an_idle_process_sleeps_until_something_comes() -> None:
 
 
 def test_a_handler_of_the_bodys_own_may_tell_its_progress_in_the_middle_of_a_word(node: FakeNode) -> None:
-    told = 0
+    told, working = 0, True
 
     def tick(*_: object) -> None:
         nonlocal told
         told += 1
         node.line.ask("progress", {"value": told})
+        if working:
+            signal.setitimer(signal.ITIMER_REAL, 0.0005)
 
     before = signal.signal(signal.SIGALRM, tick)
-    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005)
     try:
         for n in range(40):
             node.line.request("state.write", {"writes": [["k", [n, "x" * 200_000], False]]})
     finally:
+        working = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     until(lambda: len(node.said("progress")) == told)

@@ -68,23 +68,22 @@ CALL = [77, "other", 9, {"n": 1}, "system"]
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize(
-    ("body", "delivery", "undo", "parts"),
+    ("body", "delivery", "parts"),
     [
-        (CHANGES, "exactly-once", 0, ({"reads", "prefixes", "writes", "calls"}, {"reads", "prefixes"})),
-        (CHANGES, "at-least-once", 0, ({"calls"}, set())),
-        (READS, "exactly-once", 0, (set(), set())),
-        (READS, "at-most-once", 0, (set(), set())),
+        (CHANGES, "exactly-once", ({"reads", "prefixes", "writes", "calls"}, {"reads", "prefixes"})),
+        (CHANGES, "at-least-once", ({"calls"}, set())),
+        (READS, "exactly-once", (set(), {"reads"})),
+        (READS, "at-most-once", (set(), set())),
     ],
 )
 def test_what_a_commit_is_to_apply_is_told_before_the_reply(
     zygote_house: Household,
     body: str,
     delivery: str,
-    undo: int,
     parts: tuple[set[str], set[str]],
     fails: bool,
 ) -> None:
-    outcome, told = Desk(zygote_house).run(body, delivery=delivery, undo=undo, params={"fails": fails})
+    outcome, told = Desk(zygote_house).run(body, delivery=delivery, params={"fails": fails})
     assert outcome.state == ("failed" if fails else "succeeded")
     assert {part for one in told for part in one} == parts[fails]
     assert len(told) == bool(parts[fails])
@@ -123,7 +122,7 @@ def test_a_run_that_has_not_succeeded_makes_no_calls(house: Household, raised: s
             scheduler.run_after(1, 'other')
             raise {raised}('no')
         """
-    assert Desk(house).run(body)[1] == []
+    assert Desk(house).run(body, delivery="exactly-once")[1] == []
 
 
 def test_a_call_of_four_mebibytes_reaches_the_node_and_so_does_all_that_a_run_may_tell(

@@ -81,7 +81,7 @@ class Calls(Claims, Jobs):
                 SELECT 1 FROM holdings h WHERE h.job_id = j.id AND h.hash = j.definition_hash))
           AND state IN ('pending', 'running', 'waiting')
           AND state = 'pending' AND trigger = 'call' AND effective_at <= ?
-          AND started_at IS NULL AND undo = 0
+          AND attempt = 1 AND started_at IS NULL
         ORDER BY +id"""  # noqa: S608
 
     def orphaned_calls(self, now: Instant) -> list[Run]:
