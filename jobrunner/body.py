@@ -235,7 +235,9 @@ class Run:
         self._phase = "services"
         params, drive = self._open_container(), self._shop.loop.drive
         self._phase = "undo"
-        Undoing(module, self._open(), params, self._line, self._described, drive).take_back(steps)
+        Undoing(module, self._open(), params, self._line, self._described, drive).take_back(
+            steps, self._spec["undo"]
+        )
 
     def _give_up(self, said: str, thread: int) -> NoReturn:
         """End the run in the middle: one of its steps goes on after it was told to end."""

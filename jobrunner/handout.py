@@ -116,4 +116,5 @@ def _wire_step(step: Step) -> WireStep:
         effects=step.effects,  # type: ignore[typeddict-item]  # stored as it was told
         undo=step.undo,
         undone=step.undone,
+        undoError=step.undo_error,
     )

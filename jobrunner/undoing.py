@@ -24,9 +24,7 @@ LONGEST_ARGS = 64 * 1024  # bytes as JSON
 _DEF = "define it with def at the top of a file, and give it what it needs: undo(refund, order_id)"
 
 
-_UNFINISHED = ErrorInfo(
-    type="Unfinished", message="taking it back has begun and not ended", traceback="", phase="undo"
-)
+_UNFINISHED = "taking it back has begun and not ended"
 
 
 class UndoFailed(JobrunnerError):
@@ -113,9 +111,10 @@ def _is_same(found: Any, fn: Callable[..., Any]) -> bool:
 # -- afterwards, in a process of its own -----------------------------------------------------------------
 
 
-def remaining(steps: list[WireStep]) -> list[WireStep]:
+def remaining(steps: list[WireStep], attempt: int = 0) -> list[WireStep]:
     """Return the steps that are to be taken back, in the order in which to do so: the last begun first, but
-    those that could not be before when all others had their turn.
+    those that could not be in an earlier attempt when all others had their turn. An attempt that was itself
+    cut short, by the death of its node, goes on where it was.
 
     A step that did not end well only where its function knows what to do without a result.
     """
@@ -126,7 +125,12 @@ def remaining(steps: list[WireStep]) -> list[WireStep]:
         and step["undone"] != "done"
         and (step["state"] in ("done", "outdated") or step["undo"]["given"])
     ]
-    return sorted(found, key=lambda step: step["undone"] == "failed")
+    return sorted(found, key=lambda step: step["undone"] == "failed" and not _was_cut(step, attempt))
+
+
+def _was_cut(step: WireStep, attempt: int) -> bool:
+    error = step["undoError"] or {}
+    return error.get("type") == "Unfinished" and error.get("attempt") == attempt
 
 
 def module_of(file: str) -> ModuleType | None:
@@ -149,15 +153,16 @@ class Undoing:
         self._describe = describe
         self._drive = drive
 
-    def take_back(self, steps: list[WireStep]) -> None:
+    def take_back(self, steps: list[WireStep], attempt: int = 0) -> None:
         """Try each, and have noted how it went. Raises UndoFailed, with all that could not be taken back.
 
         That one begins is noted, too: it may end this process, and the others shall have their turn then.
         """
         failed: dict[str, BaseException] = {}
-        for step in remaining(steps):
+        begun = ErrorInfo(type="Unfinished", message=_UNFINISHED, traceback="", phase="undo", attempt=attempt)
+        for step in remaining(steps, attempt):
             error: ErrorInfo | None = None
-            self._note(step, _UNFINISHED)
+            self._note(step, begun)
             try:
                 self._call(step)
             except BaseException as raised:

@@ -71,6 +71,7 @@ class WireStep(TypedDict):
     effects: WireEffects | None
     undo: Mapping[str, Any] | None
     undone: str | None
+    undoError: Mapping[str, Any] | None
 
 
 class HookCall(TypedDict):
@@ -131,6 +132,7 @@ class ErrorInfo(TypedDict):
     traceback: str
     phase: str
     permanent: NotRequired[bool]
+    attempt: NotRequired[int]  # of what has begun, and has not ended yet
 
 
 class Reply(TypedDict):

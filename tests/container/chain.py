@@ -12,6 +12,7 @@ from tests.executor.household import Household
 NEW: dict[str, Any] = {
     "state": "running", "tries": 0, "result": None, "error": None, "effects": None, "undo": None,
     "undone": None,
+    "undoError": None,
 }  # fmt: skip
 
 

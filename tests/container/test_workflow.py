@@ -103,7 +103,7 @@ def default(ctx):
 def chain_step(state: str, **facts: Any) -> dict[str, Any]:
     return {
         "state": state, "tries": 1, "result": None, "error": None, "effects": None, "undo": None,
-        "undone": None, **facts,
+        "undone": None, "undoError": None, **facts,
     }  # fmt: skip
 
 

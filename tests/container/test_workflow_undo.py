@@ -191,7 +191,7 @@ ENDING = (
     + """
 import asyncio, os, sys
 
-def first(_): note("first")
+async def first(_): note("first")
 def last(_): note("last")
 
 def leave(_):
