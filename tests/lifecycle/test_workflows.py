@@ -132,3 +132,22 @@ def test_what_a_finished_step_wrote_is_committed_once_by_the_attempt_that_succee
     assert (run["attempt"], run["result"]) == (2, [1, 2])
     with project.state() as state:
         assert json.loads(state.execute("SELECT value FROM documents").fetchone()[0]) == 2
+
+
+@pytest.mark.parametrize("reads", ['n = state.get("n", 0)', 'n = ctx.step("read", state.get, "n", 0)'])
+def test_a_step_that_writes_by_what_was_read_before_it_loses_no_update(project: Project, reads: str) -> None:
+    """The write is handed back when its run meets a conflict; it must not be, for it rests on an old read."""
+    path = project.jobs / "count.py"
+    path.write_text(
+        'import time\n\nconfig = {"name": "count", "schedule": None, "concurrency": "allow",\n'
+        '          "delivery": "exactly-once"}\n\n\ndef default(ctx, state):\n'
+        f'    {reads}\n    ctx.step("write", state.set, "n", n + 1)\n    time.sleep(0.05)\n'
+    )
+    for _ in range(12):
+        project.run("trigger", "count", check=0)
+    project.start("--slots", "4")
+    wait_until(lambda: [row["state"] for row in project.history("count")] == ["succeeded"] * 12, "all runs")
+    with project.state() as state:
+        (value,) = state.execute("SELECT value FROM documents WHERE key = 'n'").fetchone()
+        (conflicts,) = state.execute("SELECT sum(conflicts) FROM runs").fetchone()
+    assert (value, conflicts > 0) == ("12", True)
