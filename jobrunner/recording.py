@@ -70,12 +70,11 @@ class Recorder:
         if outcome.state == "waiting":
             return self._suspend(live)
         try:
-            effects = self._requests.effects(live.talk) if live.talk.told else Effects()
+            effects = self._requests.effects(live.talk) if live.talk.told else NOTHING
         except Exception as error:  # what a run has said must not end its node
             return self._finish(live, unfit(error))
-        counts = (
-            effects.changes or outcome.state == "failed"
-        )  # who has only read, and done well, meets nobody
+        # Who has only read, and done well, meets nobody.
+        counts = effects.changes or outcome.state == "failed"
         if not counts or not self._store.stale(effects):
             return self._finish(live, outcome, effects)
         if live.stopped:  # it was asked to end, and cannot be repeated: nothing of it has happened

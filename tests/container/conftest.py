@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.container.chain import Chain
 from tests.container.fakenode import FakeNode
 
 
@@ -13,3 +15,12 @@ def node() -> Iterator[FakeNode]:
     fake = FakeNode()
     yield fake
     fake.close()
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Chain]:
+    """A chain of attempts in a child process."""
+    one = Chain(tmp_path)
+    one.pool.start()
+    yield one
+    one.close()

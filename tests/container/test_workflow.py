@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobrunner.model import Outcome
 from tests.container.chain import NOTE, Chain
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    one = Chain(tmp_path)
-    one.pool.start()
-    yield one
-    one.close()
 
 
 def message(outcome: Outcome) -> str:

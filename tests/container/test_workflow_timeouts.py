@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.container.chain import NOTE, Chain
@@ -46,14 +43,6 @@ def deaf():
             note("swallowed")
 """
 )
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    one = Chain(tmp_path)
-    one.pool.start()
-    yield one
-    one.close()
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.container.chain import NOTE, Chain
 from tests.container.test_workflow import message
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    one = Chain(tmp_path)
-    one.pool.start()
-    yield one
-    one.close()
-
 
 ORDER = (
     NOTE
