@@ -50,7 +50,11 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """One `start` (or `run`) process as it told the store."""
+    """One `start` (or `run`) process as it told the store.
+
+    `lease` is how long (microseconds) after `seen_at` it is taken for dead, by the store's own clock, and
+    `expired` whether that has come; 0: a lock tells. `tzdata` is the version of its rules of time zones.
+    """
 
     owner: str
     node: str
@@ -63,6 +67,11 @@ class NodeFacts:
     started_at: Instant
     seen_at: Instant
     role: str = "all"
+    labels: tuple[str, ...] = ()
+    timezone: str = ""
+    tzdata: str = ""
+    lease: int = 0
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from jobrunner.errors import StateError
-from jobrunner.store import migrate, open_store
+from jobrunner.store import open_store
 from jobrunner.store.contract.things import at, make_job, make_node, run_at
+from jobrunner.store.sqlite import migrate
 
 
 def hold(url: str) -> None:

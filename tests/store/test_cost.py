@@ -11,10 +11,10 @@ import pytest
 
 from jobrunner.store import open_store
 from jobrunner.store.contract.things import at, make_job, make_node, run_at
+from jobrunner.store.sql.housekeeping import Housekeeping
+from jobrunner.store.sql.insight import Insight
+from jobrunner.store.sql.ledger import Ledger
 from jobrunner.store.sqlite import SqliteStore
-from jobrunner.store.sqlite.housekeeping import Housekeeping
-from jobrunner.store.sqlite.insight import Insight
-from jobrunner.store.sqlite.ledger import Ledger
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_a_creation_that_fails_leaves_no_file(path: Path, monkeypatch: pytest.Mo
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr("jobrunner.store.migrate.build", fail)
+    monkeypatch.setattr("jobrunner.store.sqlite.migrate.build", fail)
     refused(path, "full", create=True)
     assert [file.name for file in path.parent.iterdir()] == [".gitignore"]
 

@@ -1,34 +1,24 @@
-"""The state in one SQLite file. Each verb's statements stand right above it."""
+"""The state in one SQLite file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from jobrunner.store.sql import SqlStore
 from jobrunner.store.sqlite.connection import Database
-from jobrunner.store.sqlite.control import Control
-from jobrunner.store.sqlite.documents import Documents
-from jobrunner.store.sqlite.facts import Facts
-from jobrunner.store.sqlite.housekeeping import Housekeeping
-from jobrunner.store.sqlite.insight import Insight
-from jobrunner.store.sqlite.logs import Logs
-from jobrunner.store.sqlite.schedule import Schedule
-from jobrunner.store.sqlite.waiting import Waiting
 
 if TYPE_CHECKING:
     from jobrunner.store.base import Store
 
 
-class SqliteStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeeping, Insight):
+class SqliteStore(SqlStore):
     """A `Store` (base.py has the conditions); here is what concerns the whole file."""
 
-    def __init__(self, url: str, database: Database) -> None:
-        super().__init__(database)
-        self.url = url
-        self._currents = self._read_currents()
+    _db: Database
 
     @classmethod
     def open(
@@ -63,31 +53,29 @@ class SqliteStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeepi
         """See `Store.changed`."""
         return self._db.changed()
 
-    CURRENTS = "SELECT currents FROM meta"
-
-    def definitions_changed(self) -> bool:
-        """See `Store.definitions_changed`."""
-        before, self._currents = self._currents, self._read_currents()
-        return before != self._currents
-
-    def _read_currents(self) -> int:
-        row = self._db.row(self.CURRENTS)
-        return cast(int, row[0]) if row else 0
-
     def verify(self) -> None:
         """See `Store.verify`."""
         self._db.verify()
 
-    INFO = "SELECT version, min_reader, state_id, created_at FROM meta"
+    def healthy(self) -> str:
+        """See `Control.healthy`."""
+        return str(self._db.pragma("quick_check(1)"))
+
+    # SQLite's own counter; it has no row before the first run
+    RESERVE = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'runs' RETURNING seq"
+    RESERVE_FIRST = "INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?) RETURNING seq"
+
+    def reserve(self, count: int) -> int:
+        """See `Calls.reserve`."""
+        with self._db.transaction():
+            row = self._db.row(self.RESERVE, (count,)) or self._db.row(self.RESERVE_FIRST, (count,))
+        assert row is not None
+        return int(row[0]) - count + 1
 
     def info(self) -> Mapping[str, Any]:
         """Return version, min_reader, state_id, created_at, bytes, journal_mode, library and path."""
-        version, min_reader, state_id, created_at = self._db.row(self.INFO) or (0, 0, "", 0)
         return {
-            "version": version,
-            "min_reader": min_reader,
-            "state_id": state_id,
-            "created_at": created_at,
+            **self._meta(),
             "bytes": self._db.size(),
             "journal_mode": self._db.pragma("journal_mode"),
             "library": f"SQLite {apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,14 +12,12 @@ from typing import Any, TypeVar
 import apsw
 
 from jobrunner.errors import Refused
-from jobrunner.store import migrate
 from jobrunner.store.faults import fault
-from jobrunner.store.sqlite import place
+from jobrunner.store.sql.database import Bindings, Row
+from jobrunner.store.sqlite import migrate, place
 from jobrunner.store.sqlite.faults import CAUGHT, missing, translate
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
-Bindings = Sequence[Any] | Mapping[str, Any]
 
 # A power cut must not take back what was committed: with NORMAL, a started action could start again.
 # fullfsync is macOS's; trusted_schema and cell_size_check are for a file that somebody meddled with.
@@ -75,6 +73,11 @@ class Database:
             return cls(path, real, _connect(real, patience, durable))
         except CAUGHT as error:
             raise translate(error, path) from error
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return self.path
 
     def close(self) -> None:
         """Close; again is harmless."""

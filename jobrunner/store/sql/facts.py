@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobrunner.facts import JobFacts
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.rows import Part, loads
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import Part, loads
 from jobrunner.store.values import Glance
 
 
@@ -50,17 +50,17 @@ class Facts(Part):
     # The same, but looked up once for all jobs where that is quicker than once for each.
     GLANCE = """
         WITH open AS MATERIALIZED (
-            SELECT job_id, sum(state != 'pending') AS running,
-                   sum(state = 'pending' AND trigger = 'schedule' AND attempt = 1 AND started_at IS NULL)
-                   AS pending,
-                   max(iif(state = 'running', id, NULL)) AS newest
+            SELECT job_id, count(*) FILTER (WHERE state != 'pending') AS running,
+                   count(*) FILTER (WHERE state = 'pending' AND trigger = 'schedule' AND attempt = 1
+                                    AND started_at IS NULL) AS pending,
+                   max(id) FILTER (WHERE state = 'running') AS newest
             FROM runs INDEXED BY runs_open
             WHERE state IN ('pending', 'running', 'waiting') GROUP BY job_id)
         SELECT j.id, j.name, j.definition_hash, j.file, coalesce(o.running, 0), coalesce(o.pending, 0),
                coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
                c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
                j.last_started_at, j.last_finished_at, j.last_state, j.overrides, n.progress, n.started_at,
-               iif(o.running, j.durations, NULL)
+               CASE WHEN o.running > 0 THEN j.durations END
         FROM jobs j
         LEFT JOIN cursors c ON c.job_id = j.id AND NOT EXISTS (
             SELECT 1 FROM cursors f WHERE f.job_id = c.job_id AND f.scope != c.scope

@@ -11,8 +11,8 @@ from typing import Any
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import Refused
 from jobrunner.model import Run, Step
-from jobrunner.store.sqlite.cancel import Cancels
-from jobrunner.store.sqlite.rows import COLUMNS, dumps, dumps_or_null, run_of
+from jobrunner.store.sql.cancel import Cancels
+from jobrunner.store.sql.rows import COLUMNS, dumps, dumps_or_null, run_of
 from jobrunner.store.steps import Error
 
 
@@ -23,8 +23,8 @@ class Waiting(Cancels):
         INSERT INTO steps (root_id, path, position, run_id, state, started_at, deadline)
         SELECT ?1, ?2, coalesce(max(position), 0) + 1, ?3, 'waiting', ?4, ?5 FROM steps WHERE root_id = ?1
         ON CONFLICT (root_id, path) DO UPDATE
-        SET run_id = ?3, state = iif(state = 'running', 'waiting', state),
-            deadline = iif(state = 'running', ?5, deadline)"""
+        SET run_id = ?3, state = CASE WHEN steps.state = 'running' THEN 'waiting' ELSE steps.state END,
+            deadline = CASE WHEN steps.state = 'running' THEN ?5 ELSE steps.deadline END"""
 
     def wait_step(self, run: Run, path: str, deadline: Instant | None, now: Instant) -> Step | None:
         """See `Steps.wait_step`."""
@@ -35,9 +35,10 @@ class Waiting(Cancels):
             return next(step for step in self.steps(run.root_id) if step.path == path)
 
     SUSPEND = """
-        UPDATE runs SET owner = NULL, pid = NULL, stalled = 0, log_bytes = :log_bytes, state = iif(
-            EXISTS (SELECT 1 FROM steps WHERE root_id = :root AND state = 'waiting')
-            AND NOT EXISTS (SELECT 1 FROM steps WHERE root_id = :root AND run_id = 0), 'waiting', 'pending')
+        UPDATE runs SET owner = NULL, pid = NULL, stalled = 0, log_bytes = :log_bytes, state = CASE
+            WHEN EXISTS (SELECT 1 FROM steps WHERE root_id = :root AND state = 'waiting')
+            AND NOT EXISTS (SELECT 1 FROM steps WHERE root_id = :root AND run_id = 0)
+            THEN 'waiting' ELSE 'pending' END
         WHERE id = :id AND owner = :owner AND fence = :fence AND state = 'running'
         RETURNING asked"""
 
@@ -55,8 +56,8 @@ class Waiting(Cancels):
 
     ROOT = "SELECT coalesce(root_id, id) FROM runs WHERE id = ?"
     COMPLETE = """
-        UPDATE steps SET run_id = 0, state = iif(?4 IS NULL, 'done', 'failed'), result = ?3, error = ?4,
-                         finished_at = ?5, deadline = NULL
+        UPDATE steps SET run_id = 0, state = CASE WHEN ?4 IS NULL THEN 'done' ELSE 'failed' END,
+                         result = ?3, error = ?4, finished_at = ?5, deadline = NULL
         WHERE root_id = ?1 AND path = ?2 AND state = 'waiting'"""
 
     def complete(self, run_id: int, path: str, *, result: Any, error: Error | None, now: Instant) -> Run:

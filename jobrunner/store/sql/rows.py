@@ -7,7 +7,7 @@ from typing import Any
 
 from jobrunner.model import Run
 from jobrunner.store.faults import fault
-from jobrunner.store.sqlite.connection import Database, Row
+from jobrunner.store.sql.database import Database, Row
 
 
 class Part:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from jobrunner.clock import Instant
 from jobrunner.model import Run
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.rows import COLUMNS, Part, run_of
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import COLUMNS, Part, run_of
 from jobrunner.store.values import Figure, Hold
 
 
 class Insight(Part):
-    """The verbs due_before, due_after, chain, holders, figures and healthy."""
+    """The verbs due_before, due_after, chain, holders and figures."""
 
     # a row for many is found by its first occurrence, as any other
     DUE_BEFORE = """
@@ -66,7 +66,8 @@ class Insight(Part):
 
     FIGURES = """
         SELECT job_id, state, count, trigger, attempt,
-               iif(undo = 0, finished_at - started_at, NULL), iif(undo = 0, started_at - effective_at, NULL),
+               CASE WHEN undo = 0 THEN finished_at - started_at END,
+               CASE WHEN undo = 0 THEN started_at - effective_at END,
                NOT EXISTS (SELECT 1 FROM runs later
                            WHERE later.root_id = coalesce(runs.root_id, runs.id)
                            AND later.attempt > runs.attempt)
@@ -78,10 +79,6 @@ class Insight(Part):
     def figures(self, job_id: int | None, since: Instant | None) -> list[Figure]:
         """See `Control.figures`."""
         return self._db.made(_figure, self.FIGURES, {"job_id": job_id, "since": since})
-
-    def healthy(self) -> str:
-        """See `Control.healthy`."""
-        return str(self._db.pragma("quick_check(1)"))
 
 
 def _figure(row: Row) -> Figure:

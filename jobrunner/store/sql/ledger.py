@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from jobrunner.clock import Instant
 from jobrunner.facts import NodeFacts
 from jobrunner.model import Due, Job, Reason, Standing
-from jobrunner.store.sqlite.connection import Database, Row
-from jobrunner.store.sqlite.rows import dumps
+from jobrunner.store.sql.database import Database, Row
+from jobrunner.store.sql.rows import dumps
 
 SINGLE_ROWS = 100  # a streak that is longer becomes one row
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from jobrunner.clock import Instant
 from jobrunner.model import Run, Step
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.rows import dumps_or_null, loads
-from jobrunner.store.sqlite.runs import Runs
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import dumps_or_null, loads
+from jobrunner.store.sql.runs import Runs
 from jobrunner.store.steps import Error
 
 
@@ -33,7 +33,7 @@ class Steps(Runs):
         SET run_id = ?3, state = 'running', tries = 0, started_at = ?4, finished_at = NULL, deadline = NULL,
             result = NULL, error = NULL, effects = NULL, undo = ?5, undone = NULL, undone_at = NULL,
             undo_error = NULL
-        WHERE state != 'done'"""
+        WHERE steps.state != 'done'"""
 
     def begin_step(self, run: Run, path: str, undo: Mapping[str, Any] | None, now: Instant) -> bool:
         """See `Steps.begin_step`. A done one stays as it is."""
@@ -45,7 +45,8 @@ class Steps(Runs):
         return ours
 
     END_STEP = """
-        UPDATE steps SET run_id = ?3, state = iif(?6 IS NULL, 'done', 'failed'), tries = ?4, result = ?5,
+        UPDATE steps SET run_id = ?3, state = CASE WHEN ?6 IS NULL THEN 'done' ELSE 'failed' END,
+                         tries = ?4, result = ?5,
                          error = ?6, effects = ?7, finished_at = ?8, deadline = NULL
         WHERE root_id = ?1 AND path = ?2 AND state != 'done'"""
 
@@ -75,7 +76,7 @@ class Steps(Runs):
 
     TO_UNDO = """
         SELECT EXISTS (
-            SELECT 1 FROM steps WHERE root_id = ? AND undo IS NOT NULL AND undone IS NOT 'done'
+            SELECT 1 FROM steps WHERE root_id = ? AND undo IS NOT NULL AND undone IS DISTINCT FROM 'done'
             AND (state IN ('done', 'outdated') OR json_extract(undo, '$.given')))"""
 
     def to_undo(self, root_id: int) -> bool:
@@ -84,8 +85,9 @@ class Steps(Runs):
         return row is not None and bool(row[0])
 
     UNDONE = """
-        UPDATE steps SET undone = iif(?3 IS NULL, 'done', 'failed'), undone_at = ?4, undo_error = ?3
-        WHERE root_id = ?1 AND path = ?2 AND undone IS NOT 'done'"""
+        UPDATE steps SET undone = CASE WHEN ?3 IS NULL THEN 'done' ELSE 'failed' END,
+                         undone_at = ?4, undo_error = ?3
+        WHERE root_id = ?1 AND path = ?2 AND undone IS DISTINCT FROM 'done'"""
 
     def undone(self, run: Run, path: str, error: Error | None, now: Instant) -> bool:
         """See `Steps.undone`. What was taken back is not taken back again."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobrunner.store.base import LogChunk
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.rows import Part
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import Part
 
 
 class Logs(Part):
@@ -15,12 +15,12 @@ class Logs(Part):
     # whole chunks only: a chunk that reaches beyond the cut is still needed from there on
     CUT = """
         DELETE FROM logs
-        WHERE run_id = ?1 AND offset >= ?2 AND offset < ?3 AND offset + length(data) <= ?3"""
+        WHERE run_id = ?1 AND "offset" >= ?2 AND "offset" < ?3 AND "offset" + length(data) <= ?3"""
 
     # the same piece may come twice, when it is not known whether the first commit worked
     APPEND = """
-        INSERT INTO logs (run_id, offset, data) VALUES (?, ?, ?)
-        ON CONFLICT (run_id, offset) DO UPDATE SET data = excluded.data"""
+        INSERT INTO logs (run_id, "offset", data) VALUES (?, ?, ?)
+        ON CONFLICT (run_id, "offset") DO UPDATE SET data = excluded.data"""
 
     OURS = "SELECT 1 FROM runs WHERE id = ? AND owner = ? AND state = 'running'"
 
@@ -35,7 +35,7 @@ class Logs(Part):
                 self._db.rows(self.CUT, (run_id, *cut))
             self._db.many(self.APPEND, ((run_id, chunk.offset, bytes(chunk.data)) for chunk in chunks))
 
-    READ = "SELECT offset, data FROM logs WHERE run_id = ? AND offset >= ? ORDER BY offset"
+    READ = 'SELECT "offset", data FROM logs WHERE run_id = ? AND "offset" >= ? ORDER BY "offset"'
 
     def read_log(self, run_id: int, offset: int = 0) -> list[LogChunk]:
         """See `Store.read_log`."""

@@ -8,27 +8,16 @@ from typing import Any
 
 from jobrunner.clock import Instant
 from jobrunner.model import Job, Run
-from jobrunner.store.sqlite.claims import Claims
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.jobs import Jobs
-from jobrunner.store.sqlite.rows import COLUMNS, dumps, run_of
+from jobrunner.store.sql.claims import Claims
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.jobs import Jobs
+from jobrunner.store.sql.rows import COLUMNS, dumps, run_of
 from jobrunner.store.values import AddedJob, Call
 
 
 class Calls(Claims, Jobs):
-    """The verbs reserve, call, trigger, orphaned_calls, fail_call, children, add_job, added_jobs and
+    """The verbs call, trigger, orphaned_calls, fail_call, children, add_job, added_jobs and
     remove_job."""
-
-    # SQLite's own counter; it has no row before the first run
-    RESERVE = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'runs' RETURNING seq"
-    RESERVE_FIRST = "INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?) RETURNING seq"
-
-    def reserve(self, count: int) -> int:
-        """See `Calls.reserve`."""
-        with self._db.transaction():
-            row = self._db.row(self.RESERVE, (count,)) or self._db.row(self.RESERVE_FIRST, (count,))
-        assert row is not None
-        return int(row[0]) - count + 1
 
     CALL = """
         INSERT INTO runs (id, job_id, trigger, effective_at, parent_id, state, exclusive, priority, run_group,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from jobrunner.clock import Instant
 from jobrunner.facts import NodeFacts
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.currency import settle
-from jobrunner.store.sqlite.rows import Part
+from jobrunner.store.sql.currency import settle
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import Part, dumps, loads
 
 
 class Nodes(Part):
@@ -14,14 +14,15 @@ class Nodes(Part):
 
     JOIN = """
         INSERT INTO nodes (owner, node, machine, boot_id, pid, version, slots, exclusive,
-                           started_at, seen_at, role)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+                           started_at, seen_at, role, labels, timezone, tzdata, lease)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
     def join(self, node: NodeFacts) -> None:
         """See `Store.join`."""
         values = (
             node.owner, node.node, node.machine, node.boot_id, node.pid, node.version, node.slots,
-            int(node.exclusive), node.started_at, node.seen_at, node.role,
+            int(node.exclusive), node.started_at, node.seen_at, node.role, dumps(list(node.labels)),
+            node.timezone, node.tzdata, node.lease,
         )  # fmt: skip
         with self._db.transaction():
             self._db.rows(self.JOIN, values)
@@ -54,7 +55,8 @@ class Nodes(Part):
         settle(self._db, held)
 
     NODES = """
-        SELECT owner, node, machine, boot_id, pid, version, slots, exclusive, started_at, seen_at, role
+        SELECT owner, node, machine, boot_id, pid, version, slots, exclusive, started_at, seen_at, role,
+               labels, timezone, tzdata, lease, 0
         FROM nodes ORDER BY started_at, owner"""
 
     def nodes(self) -> list[NodeFacts]:
@@ -63,8 +65,12 @@ class Nodes(Part):
 
 
 def _node(row: Row) -> NodeFacts:
-    owner, node, machine, boot_id, pid, version, slots, exclusive, started_at, seen_at, role = row
+    (
+        owner, node, machine, boot_id, pid, version, slots, exclusive, started_at, seen_at, role,
+        labels, timezone, tzdata, lease, expired,
+    ) = row  # fmt: skip
     return NodeFacts(
         owner=owner, node=node, machine=machine, boot_id=boot_id, pid=pid, version=version, slots=slots,
         exclusive=bool(exclusive), started_at=started_at, seen_at=seen_at, role=role,
+        labels=tuple(loads(labels)), timezone=timezone, tzdata=tzdata, lease=lease, expired=bool(expired),
     )  # fmt: skip

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from jobrunner.clock import Instant
 from jobrunner.model import Outcome, Run, State
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.rows import COLUMNS, run_of
-from jobrunner.store.sqlite.steps import Steps
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import COLUMNS, run_of
+from jobrunner.store.sql.steps import Steps
 
 
 class Cancels(Steps):
     """The verbs cancel and asked_to_end; what is canceled before it starts concludes its chain."""
 
     CANCEL_WAITING = f"""
-        UPDATE runs SET state = 'canceled', reason = iif(asked = 'replaced', asked, reason), finished_at = ?2
+        UPDATE runs SET state = 'canceled', finished_at = ?2,
+               reason = CASE WHEN asked = 'replaced' THEN asked ELSE reason END
         WHERE id = ?1 AND state IN ('pending', 'waiting')
         RETURNING {COLUMNS}"""  # noqa: S608
     ASK = """

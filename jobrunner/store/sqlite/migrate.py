@@ -1,24 +1,16 @@
-"""From an older schema to ours, and who may read what.
-
-A file `NNNN_name.sql` brings the schema to version NNNN; its line `-- min_reader: M` says which version a
-program must know at least to use the result. Each is applied in one transaction. So a newer file that only
-grew stays usable for an older program, and one that changed its meaning is refused, untouched.
-"""
+"""The schema of an SQLite file: made, checked, and brought up to date, each step in one transaction."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobrunner.clock import SystemClock
-from jobrunner.errors import StateError
 from jobrunner.store.faults import fault
+from jobrunner.store.schema import MIGRATIONS, MIN_READER, steps, too_new
 
 if TYPE_CHECKING:
     import apsw
@@ -26,29 +18,7 @@ if TYPE_CHECKING:
     from jobrunner.store.sqlite.connection import Database
 
 APPLICATION = 0x6A6F6272  # as in 0001: "jobr"
-FOLDER = Path(__file__).with_name("migrations") / "sqlite"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One file of the folder."""
-
-    version: int
-    min_reader: int
-    sql: str
-
-
-@cache
-def steps(folder: Path) -> tuple[Step, ...]:
-    """Return the migrations in order."""
-    return tuple(_step(path) for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql")))
-
-
-def _step(path: Path) -> Step:
-    sql = path.read_text("utf-8")
-    found = re.search(r"^-- min_reader: (\d+)$", sql, re.MULTILINE)
-    assert found is not None, f"{path.name} does not say its min_reader"
-    return Step(int(path.name[:4]), int(found[1]), sql)
+FOLDER = MIGRATIONS / "sqlite"
 
 
 def ours() -> int:
@@ -58,22 +28,13 @@ def ours() -> int:
 
 # -- guards ------------------------------------------------------------------------------------------
 
-MIN_READER = "SELECT min_reader, version FROM meta"
-
 
 def check(database: Database) -> None:
     """Raise StateError when another program made the open file too new for us; cheap."""
     found = database.row(MIN_READER)
     if found is None or found[0] > ours():
-        raise _too_new(database.path, *(found or (0, 0)))
-
-
-def _too_new(path: str, min_reader: int, version: int) -> StateError:
-    return fault(
-        "too-new",
-        f"{path} has schema {version}, for a jobrunner that knows {min_reader}; this one knows {ours()}",
-        hint="install the newer jobrunner again; the file was not touched",
-    )
+        min_reader, version = found or (0, 0)
+        raise too_new(database.path, min_reader, version, ours())
 
 
 def _guard(connection: apsw.Connection, path: str) -> int:
@@ -86,7 +47,7 @@ def _guard(connection: apsw.Connection, path: str) -> int:
     found: list[tuple[int, int]] = [(int(a), int(b)) for a, b in connection.execute(MIN_READER)]
     for min_reader, at in found:
         if min_reader > ours():
-            raise _too_new(path, min_reader, at)
+            raise too_new(path, min_reader, at, ours())
     return version
 
 

@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from jobrunner.clock import Instant
 from jobrunner.facts import NodeFacts
 from jobrunner.model import Due, Job, Reason, Run, Standing
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.ledger import Ledger, Streak
-from jobrunner.store.sqlite.rows import COLUMNS, OCCUPYING, Part, occupying, run_of
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.ledger import Ledger, Streak
+from jobrunner.store.sql.rows import COLUMNS, OCCUPYING, Part, occupying, run_of
 
 
 class Schedule(Part):
@@ -42,14 +42,14 @@ class Schedule(Part):
         FROM holdings h
         JOIN jobs j ON j.id = h.job_id AND j.definition_hash = h.hash
         JOIN definitions d ON d.job_id = h.job_id AND d.hash = h.hash
-        JOIN cursors c ON c.job_id = h.job_id AND c.scope = iif(d.per_machine, ?2, '')
+        JOIN cursors c ON c.job_id = h.job_id AND c.scope = CASE WHEN d.per_machine = 1 THEN ?2 ELSE '' END
         WHERE h.owner = ?1 ORDER BY h.job_id"""
     STANDINGS_OF = f"""{STANDING}
-        FROM (SELECT DISTINCT value AS job_id FROM json_each(?3)) AS asked
+        FROM (SELECT DISTINCT CAST(value AS BIGINT) AS job_id FROM json_each(?3)) AS asked
         CROSS JOIN holdings h ON h.job_id = asked.job_id AND h.owner = ?1
         JOIN jobs j ON j.id = h.job_id AND j.definition_hash = h.hash
         JOIN definitions d ON d.job_id = h.job_id AND d.hash = h.hash
-        JOIN cursors c ON c.job_id = h.job_id AND c.scope = iif(d.per_machine, ?2, '')
+        JOIN cursors c ON c.job_id = h.job_id AND c.scope = CASE WHEN d.per_machine = 1 THEN ?2 ELSE '' END
         ORDER BY h.job_id"""  # noqa: S608
 
     def standings(self, owner: str, machine: str, job_ids: Sequence[int] | None = None) -> list[Standing]:
@@ -99,7 +99,8 @@ class Schedule(Part):
             return self._db.made(run_of, self.END_RETRIES, (*place, now))
 
     REWIND = """
-        UPDATE cursors SET consumed = :to, anchor = min(anchor, :to), ended_at = min(ended_at, :to),
+        UPDATE cursors SET consumed = :to, anchor = CASE WHEN anchor > :to THEN :to ELSE anchor END,
+               ended_at = CASE WHEN ended_at > :to THEN :to ELSE ended_at END,
                skip_reason = NULL, skip_count = 0, skip_run = NULL
         WHERE job_id = :job_id AND scope = :scope AND consumed = :consumed AND schedule_key = :key
           AND consumed > :to"""
@@ -143,7 +144,7 @@ class Schedule(Part):
         WHERE {OCCUPYING}
           AND state = 'pending' AND started_at IS NULL AND undo = 0 AND scheduled_for IS NOT NULL"""  # noqa: S608
     ALL_WAITING = f"{WAITING} ORDER BY +id"
-    WAITING_OF = f"{WAITING} AND job_id IN (SELECT value FROM json_each(?)) ORDER BY +id"  # noqa: S608
+    WAITING_OF = f"{WAITING} AND job_id IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) ORDER BY +id"  # noqa: S608
 
     def waiting_runs(self, job_ids: Collection[int] | None = None) -> list[Run]:
         """See `Store.waiting_runs`."""
@@ -153,8 +154,8 @@ class Schedule(Part):
 
     # what is being taken back is not given up: it waits for somebody who can do it
     GIVE_UP = """
-        UPDATE runs SET state = iif(attempt = 1 AND started_at IS NULL, 'skipped', 'canceled'),
-                        reason = ?2, finished_at = ?3, node = ?4, machine = ?5
+        UPDATE runs SET reason = ?2, finished_at = ?3, node = ?4, machine = ?5,
+               state = CASE WHEN attempt = 1 AND started_at IS NULL THEN 'skipped' ELSE 'canceled' END
         WHERE id = ?1 AND state = 'pending' AND trigger = 'schedule' AND undo = 0"""
 
     def give_up(self, run_id: int, reason: Reason, node: NodeFacts, now: Instant) -> bool:

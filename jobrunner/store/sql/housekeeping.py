@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from jobrunner.clock import Instant
 from jobrunner.facts import Note
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.rows import Part, plain
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import Part, plain
 from jobrunner.store.values import Keep, RunFilter
 
+ALL = 1 << 62  # more than there are rows
 BATCH = 500  # rows that one transaction deletes, the rest of the last chain apart: nodes wait for the lock
 Chains = dict[int, int]  # the last attempt's id -> how many rows the chain has
 
@@ -26,15 +27,15 @@ class Housekeeping(Part):
             SELECT 1 FROM runs o WHERE o.root_id = coalesce(r.root_id, r.id)
             AND (o.attempt > r.attempt OR o.state IN ('pending', 'running', 'waiting')))"""
     SIZE = """
-        iif(r.root_id IS NULL, 1, (
-            SELECT count(*) FROM runs o WHERE o.root_id = r.root_id OR o.id = r.root_id))"""
+        CASE WHEN r.root_id IS NULL THEN 1 ELSE (
+            SELECT count(*) FROM runs o WHERE o.root_id = r.root_id OR o.id = r.root_id) END"""
+    SINCE = "CASE WHEN r.state IN ('failed', 'timed_out', 'lost') THEN :failed_since ELSE :ended_since END"
     # What a row for many stands for reaches to last_for; its finished_at is the moment of its last
     # extension, which a wrong clock may have made an old one.
     TOO_OLD = f"""
         SELECT r.id, {SIZE} FROM runs r
-        WHERE max(r.finished_at, coalesce(r.last_for, 0)) <
-              max(iif(r.state IN ('failed', 'timed_out', 'lost'), :failed_since, :ended_since),
-                  iif(r.trigger = 'call', :calls_since, 0))
+        WHERE CASE WHEN r.last_for > r.finished_at THEN r.last_for ELSE r.finished_at END <
+              CASE WHEN r.trigger = 'call' AND :calls_since > {SINCE} THEN :calls_since ELSE {SINCE} END
           AND {OVER}
         ORDER BY r.id LIMIT :limit"""  # noqa: S608
     TOO_MANY = f"""
@@ -49,7 +50,7 @@ class Housekeeping(Part):
 
     def prunable(self, keep: Keep) -> int:
         """See `Control.prunable`."""
-        return sum(self._leftovers(keep, -1).values())
+        return sum(self._leftovers(keep, ALL).values())
 
     def _leftovers(self, keep: Keep, limit: int) -> Chains:
         since = {"ended_since": keep.ended_since, "failed_since": keep.failed_since}
@@ -68,7 +69,7 @@ class Housekeeping(Part):
     DELETE = f"""
         WITH gone (root) AS MATERIALIZED (
             SELECT coalesce(r.root_id, r.id) FROM runs r
-            WHERE r.id IN (SELECT value FROM json_each(?)) AND {OVER})
+            WHERE r.id IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) AND {OVER})
         DELETE FROM runs WHERE id IN (
             SELECT root FROM gone
             UNION ALL SELECT o.id FROM gone CROSS JOIN runs o ON o.root_id = gone.root)"""  # noqa: S608
@@ -117,7 +118,7 @@ class Housekeeping(Part):
 
     NOTES = """
         SELECT id, at, actor, action, job, detail FROM audit
-        WHERE (:job IS NULL OR job IS NULL OR job = :job COLLATE NOCASE)
+        WHERE (:job IS NULL OR job IS NULL OR lower(job) = lower(:job))
           AND (:since IS NULL OR at >= :since)
         ORDER BY id DESC LIMIT :limit"""
 
@@ -131,7 +132,7 @@ class Housekeeping(Part):
         UPDATE runs SET log_bytes = log_bytes + ?2
         WHERE id = ?1 AND state NOT IN ('pending', 'running', 'waiting')
         RETURNING log_bytes - ?2"""
-    ADD = "INSERT INTO logs (run_id, offset, data) VALUES (?, ?, ?)"
+    ADD = 'INSERT INTO logs (run_id, "offset", data) VALUES (?, ?, ?)'
 
     def add_to_log(self, run_id: int, data: bytes) -> None:
         """See `Store.add_to_log`; of a run that is there no more, or still open, nothing is written."""

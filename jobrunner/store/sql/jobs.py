@@ -9,8 +9,8 @@ from jobrunner.clock import Instant
 from jobrunner.model import Job
 from jobrunner.store.base import Registration
 from jobrunner.store.faults import fault
-from jobrunner.store.sqlite.currency import go_on, settle
-from jobrunner.store.sqlite.rows import Part, dumps, plain
+from jobrunner.store.sql.currency import go_on, settle
+from jobrunner.store.sql.rows import Part, dumps, plain
 
 NO_GATES: Mapping[str, str] = {}
 
@@ -32,7 +32,7 @@ class Jobs(Part):
         with self._db.transaction():
             if not self._db.change(self.REGISTER, (owner,)):
                 raise fault(
-                    "unknown-node", f"{self._db.path} does not know this node any more", hint="start it again"
+                    "unknown-node", f"{self._db.name} does not know this node any more", hint="start it again"
                 )
             self._rename(wanted)
             before = self._known()
@@ -61,7 +61,9 @@ class Jobs(Part):
         found = {key: (job_id, hash_) for key, job_id, hash_ in self._db.rows(self.FORMER)}
         return {**found, **{key: (job_id, hash_) for key, job_id, hash_ in self._db.rows(self.KNOWN)}}
 
-    RENAME = "UPDATE OR IGNORE jobs SET name = ?2, name_key = ?3 WHERE name_key = ?1"
+    RENAME = """
+        UPDATE jobs SET name = ?2, name_key = ?3
+        WHERE name_key = ?1 AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.name_key = ?3)"""
 
     def _rename(self, wanted: Mapping[str, Job]) -> None:
         """Let history and counts follow a job to its new name, where no other job bears the old one."""

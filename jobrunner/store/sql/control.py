@@ -10,9 +10,9 @@ from jobrunner.clock import Instant
 from jobrunner.errors import Refused
 from jobrunner.facts import Definition, Pause
 from jobrunner.model import Parameter
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.currency import go_on
-from jobrunner.store.sqlite.rows import Part, dumps, plain
+from jobrunner.store.sql.currency import go_on
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import Part, dumps, plain
 
 
 class Control(Part):
@@ -27,7 +27,7 @@ class Control(Part):
 
     ENABLE = """
         UPDATE jobs SET enabled_override = ?2, enabled_reason = ?3,
-               consecutive_failures = iif(?2 IS 0, consecutive_failures, 0)
+               consecutive_failures = CASE WHEN ?2 = 0 THEN consecutive_failures ELSE 0 END
         WHERE id = ?1"""
 
     def set_enabled(self, job_id: int, enabled: bool | None, reason: str | None, now: Instant) -> None:
@@ -104,7 +104,8 @@ class Control(Part):
 
     # a streak of skips ends here, as in `rewind`: it would be extended backwards
     FROM_NOW = """
-        UPDATE cursors SET consumed = ?2, anchor = ?2, ended_at = min(ended_at, ?2),
+        UPDATE cursors SET consumed = ?2, anchor = ?2,
+               ended_at = CASE WHEN ended_at > ?2 THEN ?2 ELSE ended_at END,
                skip_reason = NULL, skip_count = 0, skip_run = NULL
         WHERE job_id = ?1"""
     NOT_YET = """

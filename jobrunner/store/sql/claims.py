@@ -11,9 +11,9 @@ from jobrunner.errors import Refused
 from jobrunner.facts import NodeFacts
 from jobrunner.model import Job, Run, Step
 from jobrunner.store.base import Claim
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.rows import COLUMNS, OCCUPYING, dumps, loads, occupying, run_of
-from jobrunner.store.sqlite.steps import Steps
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import COLUMNS, OCCUPYING, dumps, loads, occupying, run_of
+from jobrunner.store.sql.steps import Steps
 
 FAILURES = frozenset({"failed", "timed_out", "lost"})
 
@@ -37,7 +37,8 @@ class Candidate:
 
 
 # What each machine runs for itself has its scope, also when somebody else than its schedule asked for it.
-PLACE = "iif(d.per_machine AND r.scope = '' AND r.trigger != 'schedule', :machine, r.scope)"
+PLACE = """CASE WHEN d.per_machine = 1 AND r.scope = '' AND r.trigger != 'schedule'
+        THEN :machine ELSE r.scope END"""
 
 CANDIDATE = f"""
     SELECT r.id, r.job_id, {PLACE}, r.exclusive, r.trigger = 'schedule',
@@ -74,7 +75,7 @@ class Claims(Steps):
               (SELECT min(l.priority) FROM runs l WHERE l.state = 'pending' AND l.priority < 0), 0)
           AND CASE WHEN r.trigger = 'manual' OR r.started_at IS NOT NULL OR r.undo > 0
               THEN coalesce(h.gate, '') NOT IN ('environment', 'broken-file')
-              ELSE h.gate IS NULL AND coalesce(j.enabled_override, d.enabled)
+              ELSE h.gate IS NULL AND coalesce(j.enabled_override, d.enabled) = 1
                    AND (SELECT paused_at IS NULL FROM meta) END
           AND (r.exclusive = 0 OR NOT EXISTS (
               SELECT 1 FROM runs o WHERE o.job_id = r.job_id AND o.scope = {PLACE}

@@ -9,10 +9,10 @@ from typing import Any
 from jobrunner.clock import Instant
 from jobrunner.fingerprint import of_versions
 from jobrunner.model import Run
-from jobrunner.store.sqlite.calls import Calls
-from jobrunner.store.sqlite.cancel import Cancels
-from jobrunner.store.sqlite.connection import Row
-from jobrunner.store.sqlite.rows import dumps, loads
+from jobrunner.store.sql.calls import Calls
+from jobrunner.store.sql.cancel import Cancels
+from jobrunner.store.sql.database import Row
+from jobrunner.store.sql.rows import dumps, loads
 from jobrunner.store.values import Document, Effects, Write
 
 

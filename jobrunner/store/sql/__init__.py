@@ -1,0 +1,42 @@
+"""The verbs of a store in SQL, for each database that speaks it. Their statements stand right above them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from jobrunner.store.sql.control import Control
+from jobrunner.store.sql.database import Database
+from jobrunner.store.sql.documents import Documents
+from jobrunner.store.sql.facts import Facts
+from jobrunner.store.sql.housekeeping import Housekeeping
+from jobrunner.store.sql.insight import Insight
+from jobrunner.store.sql.logs import Logs
+from jobrunner.store.sql.schedule import Schedule
+from jobrunner.store.sql.waiting import Waiting
+
+
+class SqlStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeeping, Insight):
+    """All verbs of a `Store` (base.py has the conditions) but those that concern its place."""
+
+    def __init__(self, url: str, database: Database) -> None:
+        super().__init__(database)
+        self.url = url
+        self._currents = self._read_currents()
+
+    CURRENTS = "SELECT currents FROM meta"
+
+    def definitions_changed(self) -> bool:
+        """See `Store.definitions_changed`."""
+        before, self._currents = self._currents, self._read_currents()
+        return before != self._currents
+
+    def _read_currents(self) -> int:
+        row = self._db.row(self.CURRENTS)
+        return cast(int, row[0]) if row else 0
+
+    META = "SELECT version, min_reader, state_id, created_at FROM meta"
+
+    def _meta(self) -> dict[str, Any]:
+        version, min_reader, state_id, created_at = self._db.row(self.META) or (0, 0, "", 0)
+        found = {"version": version, "min_reader": min_reader, "state_id": state_id}
+        return {**found, "created_at": created_at}
