@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
+from jobrunner import backoff
 from jobrunner.clock import Instant
 from jobrunner.model import Job, Outcome, Retries, Run
 
@@ -33,13 +32,7 @@ def _allowed(job: Job, run: Run, outcome: Outcome) -> int:
 
 def delay(retries: Retries, run: Run) -> int:
     """Return how long to wait after this attempt, in microseconds: the same whenever it is asked."""
-    wait = retries.delay
-    if retries.backoff == "exponential":
-        wait <<= min(run.attempt - 1, 40)
-    wait = min(wait, retries.max_delay)
-    most = wait // 2 if retries.jitter is True else int(retries.jitter)
-    return wait + (_hashed(run) % (most + 1) if most else 0)
-
-
-def _hashed(run: Run) -> int:
-    return int.from_bytes(sha256(f"{run.root_id}/{run.attempt}".encode()).digest()[:8])
+    return backoff.wait(
+        run.attempt, str(run.root_id), retries.delay, retries.max_delay,
+        doubles=retries.backoff == "exponential", jitter=retries.jitter,
+    )  # fmt: skip

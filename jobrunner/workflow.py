@@ -16,9 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from jobrunner import durations
+from jobrunner import backoff, durations
 from jobrunner.errors import BadArgument
-from jobrunner.fingerprint import sha256
 
 __all__ = ["EventFailed", "Step", "Undo", "step", "undo"]
 
@@ -59,11 +58,10 @@ class Tries(NamedTuple):
 
     def wait(self, tried: int, key: str) -> int:
         """Return how long to wait after so many tries: the same whenever it is asked, for the same key."""
-        wait = self.delay << min(tried - 1, 40) if self.backoff == "exponential" else self.delay
-        wait = min(wait, self.max_delay)
-        most = wait // 2 if self.jitter is True else int(self.jitter)
-        chance = int(sha256(f"{key}/{tried}".encode("utf-8", "surrogatepass"))[:16], 16)
-        return wait + (chance % (most + 1) if most else 0)
+        return backoff.wait(
+            tried, key, self.delay, self.max_delay,
+            doubles=self.backoff == "exponential", jitter=self.jitter,
+        )  # fmt: skip
 
 
 ONCE = Tries()
