@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -21,8 +20,8 @@ from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.render import local, relative
 from jobrunner.client import orders
 from jobrunner.client.desk import Desk, writing
-from jobrunner.clock import SECOND, Instant, SystemClock, from_datetime, to_datetime, to_iso
-from jobrunner.errors import BadArgument, NotEnded
+from jobrunner.clock import Instant, SystemClock, from_datetime, to_datetime, to_iso
+from jobrunner.errors import BadArgument
 from jobrunner.events import Finished
 from jobrunner.log import one_line, sentence
 from jobrunner.model import Job, Outcome, Run
@@ -32,7 +31,6 @@ from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
 
 WAYS = orders.Ways("--force", "--queue")
-LOOK_EVERY = 0.1  # seconds, while a run is waited for
 MOMENTS = "2026-05-01T09:30, 2026-05-01T09:30Z, 09:30, or seconds since 1970"
 AS = click.option(
     "--as", "identity", type=Text(), metavar="USER",
@@ -247,7 +245,8 @@ def _going_on(run: Run) -> Iterator[None]:
 
 def _see_through(store: Store, run: Run, timeout: int | None, *, as_json: bool) -> int:
     """Wait for the end of a run, tell it, and return the exit code that `run` would have."""
-    ended = _end(store, run, timeout)
+    hint = f"it goes on: jobrunner show {run.id}; jobrunner cancel {run.id}"
+    ended = orders.wait(store, run, timeout, hint)
     outcome = Outcome(
         state=ended.state, reason=ended.reason, result=ended.result, truncated=ended.truncated,
         error=ended.error,
@@ -258,14 +257,3 @@ def _see_through(store: Store, run: Run, timeout: int | None, *, as_json: bool) 
         out.talk(("" if said[0] == "info" else f"{said[0]}: ") + said[1])
     byhand.tell(ended, as_json=as_json)
     return byhand.EXIT.get(ended.state, 1)
-
-
-def _end(store: Store, run: Run, timeout: int | None) -> Run:
-    clock = SystemClock()
-    began = clock.monotonic()
-    while (ended := orders.chain_end(store, run)) is None:
-        if timeout is not None and (clock.monotonic() - began) * SECOND >= timeout:
-            said = f"run {run.id} of {run.job} has not ended in {timeout / SECOND:g} s"
-            raise NotEnded(said, hint=f"it goes on: jobrunner show {run.id}; jobrunner cancel {run.id}")
-        time.sleep(LOOK_EVERY)
-    return ended

@@ -7,17 +7,19 @@ their line of the audit trail, too. Params never stand in it: they may hold what
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobrunner import added, parameters, status, terms
 from jobrunner.client.desk import Desk, writing
 from jobrunner.client.finding import find
-from jobrunner.clock import Instant, to_iso
+from jobrunner.clock import SECOND, Instant, SystemClock, to_iso
 from jobrunner.discovery.servicesfile import has_services
-from jobrunner.errors import JobrunnerError, Refused, UnknownJob, UnknownRun
+from jobrunner.errors import JobrunnerError, NotEnded, Refused, UnknownJob, UnknownRun
 from jobrunner.joining import restored
 from jobrunner.model import ENDED, Job, Run, State, Step
 from jobrunner.registry import Registry
@@ -26,6 +28,7 @@ from jobrunner.store.base import Call, Store
 
 BATCH = 500  # runs that are canceled in one transaction: nodes want the lock, too
 LONGEST_RESULT = 64 * 1024  # bytes of what a step is completed with, as JSON: as of any step
+LOOK_EVERY = 0.1  # seconds, while a run is waited for
 
 
 # -- which job -------------------------------------------------------------------------------------------
@@ -169,11 +172,26 @@ def find_run(store: Store | None, run_id: int) -> Run:
     return run
 
 
-def chain_end(store: Store, run: Run) -> Run | None:
+def _chain_end(store: Store, run: Run) -> Run | None:
     """Return the last attempt of a run's chain, once the whole chain has ended; else None."""
     chain = store.chain(run.root_id)
     last = chain[-1] if chain else run
     return last if last.state in ENDED else None
+
+
+def wait(store: Store, run: Run, limit: int | None, hint: str = "it goes on") -> Run:
+    """Wait for the end of a run's whole chain, and return its last attempt.
+
+    Raises NotEnded, with this hint, after `limit` microseconds; None: there is no limit.
+    """
+    clock, most = SystemClock(), inf if limit is None else limit / SECOND
+    began = clock.monotonic()
+    while (ended := _chain_end(store, run)) is None:
+        left = most - (clock.monotonic() - began)
+        if left <= 0:
+            raise NotEnded(f"run {run.id} of {run.job} has not ended in {most:g} s", hint=hint)
+        time.sleep(min(LOOK_EVERY, left))
+    return ended
 
 
 def pending_runs(opened: Iterable[Run], job: str | None = None) -> list[Run]:

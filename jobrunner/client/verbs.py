@@ -13,7 +13,6 @@ blocks for a short time, `wait` for a long one.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,15 +25,14 @@ from jobrunner.client import changes, finding, orders
 from jobrunner.client.desk import Desk, Target, read, writing
 from jobrunner.client.infos import JobInfo, RunInfo, run_info
 from jobrunner.client.looking import Looking, Moment, name_of
-from jobrunner.clock import SECOND, Instant, SystemClock
-from jobrunner.errors import BadArgument, ConfigError, NotEnded, Refused, UnknownJob
+from jobrunner.clock import Instant, SystemClock
+from jobrunner.errors import BadArgument, ConfigError, Refused, UnknownJob
 from jobrunner.model import OPEN, Job
 from jobrunner.registry import Registry
 from jobrunner.settings import load
 from jobrunner.store.base import Store
 from jobrunner.stored import with_added
 
-LOOK_EVERY = 0.1  # seconds, while a run is waited for
 LONGEST_IDENTITY = 512  # characters of whom a run is for
 LONGEST_STEP = 4096  # and of a step's path
 KEEP: Any = object()  # an argument that was not given
@@ -160,14 +158,9 @@ class Client(Looking):
         Raises NotEnded, which is a TimeoutError too, after `timeout`: seconds, a timedelta, or text. The run
         goes on then.
         """
-        clock, limit = SystemClock(), None if timeout is None else terms.length(timeout, "timeout") / SECOND
-        run, store, began = self._run(run_id), self._connections.store(), clock.monotonic()
-        while (ended := orders.chain_end(store, run)) is None:
-            left = LOOK_EVERY if limit is None else limit - (clock.monotonic() - began)
-            if left <= 0:
-                raise NotEnded(f"run {run_id} has not ended in {limit:g} s", hint="it goes on")
-            time.sleep(min(LOOK_EVERY, left))
-        return run_info(ended)
+        limit = None if timeout is None else terms.length(timeout, "timeout")
+        run = self._run(run_id)
+        return run_info(orders.wait(self._connections.store(), run, limit))
 
     def complete(self, run_id: int, step: str, result: Any = None, error: str | None = None) -> RunInfo:
         """End a step that a run waits for, with a JSON result or, with `error`, as failed; returns the run.
