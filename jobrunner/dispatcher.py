@@ -7,14 +7,13 @@ stays in the outbox, nothing was claimed, and the next turn says it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from jobrunner import failpoints
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import MILLISECOND, Clock, Instant
 from jobrunner.discovery.servicesfile import has_services
-from jobrunner.errors import BadRequest, UnknownJob
+from jobrunner.errors import BadRequest, unknown_job
 from jobrunner.events import Ending, Event, Output, Progressed, Stalled, WaitedInVain
 from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput
 from jobrunner.executor import Output as RunOutput
@@ -110,9 +109,7 @@ class Dispatcher:
         """Return the job that a run calls. Raises UnknownJob, naming near ones."""
         job = self._find(name)
         if job is None:
-            near = get_close_matches(name, [each.name for each in self._scheduler.held], n=3)
-            said = f"did you mean {' or '.join(near)}?" if near else "`jobrunner ls` shows all jobs"
-            raise UnknownJob(f"there is no job {name!a:.150}", hint=said)
+            raise unknown_job(name, (each.name for each in self._scheduler.held))
         return job
 
     def _is_bare(self, job: Job) -> bool:

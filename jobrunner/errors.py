@@ -16,6 +16,8 @@ JobrunnerError                       1
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class JobrunnerError(Exception):
     """Base of every error that a user may meet.
@@ -94,6 +96,16 @@ class UnknownJob(JobrunnerError):
 
     code = "unknown-job"
     exit_code = 3
+
+
+def unknown_job(name: str, names: Iterable[str]) -> UnknownJob:
+    """Return the error of a name that no job has; its hint names near ones among `names`, in any case."""
+    from difflib import get_close_matches
+
+    known = {each.casefold(): each for each in names}
+    near = " or ".join(f'"{known[each]}"' for each in get_close_matches(name.casefold(), known, n=3))
+    hint = f"did you mean {near}?" if near else "`jobrunner ls` shows all jobs"
+    return UnknownJob(f"there is no job {name!a:.150}", hint=hint)
 
 
 class UnknownRun(JobrunnerError):

@@ -17,7 +17,7 @@ from jobrunner.discovery.catalog import Catalog, Gathered
 from jobrunner.discovery.summary import Summary
 from jobrunner.discovery.upcoming import Upcoming
 from jobrunner.discovery.walk import ProblemRow, shown_path
-from jobrunner.errors import ConfigError, UnknownJob
+from jobrunner.errors import ConfigError, UnknownJob, unknown_job
 from jobrunner.settings import FILE, Settings
 
 if TYPE_CHECKING:
@@ -223,18 +223,11 @@ class Registry:
         new = self.renamed(name)
         if new is not None:
             return UnknownJob(f"there is no job {name!a}", hint=f'it is called "{new}" now')
-        from difflib import get_close_matches
-
-        near = get_close_matches(name.casefold(), self._by_name, n=3)
-        names = " or ".join(f'"{self._by_name[each].name}"' for each in near)
-        return UnknownJob(f"there is no job {name!a}", hint=f"did you mean {names}?" if near else _WHERE)
+        return unknown_job(name, (each.name for each in self.summaries))
 
     def upcoming(self) -> Upcoming:
         """Return what knows when jobs are due next, without parsing their schedules where it can."""
         return Upcoming(self.settings.project, self._catalog.code)
-
-
-_WHERE = "jobrunner ls shows all jobs"
 
 
 def summaries(settings: Settings, clock: Clock | None = None) -> list[Summary]:

@@ -110,7 +110,7 @@ def test_without_job_files_a_client_goes_by_what_nodes_have_registered(
         assert project.notes() == ["7"]
         with pytest.raises(UnknownJob, match="there is no job 'fra'") as caught:
             client.trigger("fra")
-        assert caught.value.hint == "did you mean far?"
+        assert caught.value.hint == 'did you mean "far"?'
 
 
 def test_a_closed_client_says_so(project: Project) -> None:

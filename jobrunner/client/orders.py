@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from jobrunner.client.desk import Desk, writing
 from jobrunner.client.finding import find
 from jobrunner.clock import SECOND, Instant, SystemClock, to_iso
 from jobrunner.discovery.servicesfile import has_services
-from jobrunner.errors import JobrunnerError, NotEnded, Refused, UnknownJob, UnknownRun
+from jobrunner.errors import JobrunnerError, NotEnded, Refused, UnknownJob, UnknownRun, unknown_job
 from jobrunner.joining import restored
 from jobrunner.model import ENDED, Job, Run, State, Step
 from jobrunner.registry import Registry
@@ -60,9 +59,7 @@ def wanted(settings: Settings, store: Store | None, files: Callable[[], Registry
 def _unknown(registry: Registry, store: Store | None, name: str) -> UnknownJob:
     names = {each.name for each in registry.summaries}
     names |= {each.name for each in store.definitions()} if store is not None else set()
-    near = get_close_matches(name, names, n=3)
-    said = f"did you mean {' or '.join(near)}?" if near else "`jobrunner ls` shows all jobs"
-    return UnknownJob(f"there is no job {name!a:.150}", hint=said)
+    return unknown_job(name, names)
 
 
 def check_params(settings: Settings, job: Job, params: Mapping[str, Any], how: str = "give it: {}=…") -> None:

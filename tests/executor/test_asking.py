@@ -161,7 +161,7 @@ def test_what_the_node_refuses_fails_the_run_with_the_nodes_words(house: Househo
     house.write("def default(scheduler): scheduler.run_after(1, 'othr')")
     run_id = house.start()
     house.until(lambda: bool(house.asked(run_id)))
-    error = {"code": "unknown-job", "message": "there is no job 'othr'", "hint": "did you mean other?"}
+    error = {"code": "unknown-job", "message": "there is no job 'othr'", "hint": 'did you mean "other"?'}
     house.pool.answer(run_id, house.asked(run_id)[0].number, {"error": error})
     outcome = house.finish(run_id)
     assert outcome.error is not None
