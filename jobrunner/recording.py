@@ -11,7 +11,7 @@ from jobrunner.clock import Instant
 from jobrunner.errors import BadRequest, JobrunnerError, StateError
 from jobrunner.events import ChainEnded, ClaimLost, Conflicted, Event, Finished, Suspended
 from jobrunner.facts import NodeFacts
-from jobrunner.model import OPEN, Claim, Outcome, Run
+from jobrunner.model import OPEN, Claim, Outcome, Run, Step
 from jobrunner.requests import POISON, Requests
 from jobrunner.store.base import Effects, Store
 from jobrunner.underway import Live
@@ -89,8 +89,8 @@ class Recorder:
         outcome = compensation.verdict(self._store, run, said) if run.undo else said
         if not self._store.finish(run, outcome, live.log.total, live.ended_at):
             return [ClaimLost(run.id, run.job)]
-        if said.state == "succeeded" and not self._store.commit_effects(run, effects, live.ended_at):
-            raise StateError("what a run has read has changed within one transaction")
+        if said.state == "succeeded":  # what it has read was looked at before, in this transaction
+            self._store.commit_effects(run, replace(effects, reads={}, prefixes={}), live.ended_at)
         if live.stopped and outcome.state == "canceled":
             self._store.cancel(run.id, live.ended_at)  # the calls, too, that it has made since it was asked
         took = live.ended_at - (run.started_at or live.ended_at)
@@ -127,18 +127,23 @@ class Recorder:
             return [ClaimLost(live.claim.run.id, live.claim.run.job)]
         if run.conflicts >= MOST_CONFLICTS:
             return self._finish(live, given_up(outcome), run=run)
-        self._redo_outdated(run)
-        steps = tuple(self._store.steps(run.root_id))
+        steps = self._steps_to_hand_back(run)
         live.repeat = Claim(run, live.claim.is_last, live.claim.last, live.claim.cursor, steps)
         return [Conflicted(run.id, run.job, run.conflicts)]
 
-    def _redo_outdated(self, run: Run) -> None:
-        """A step that rests on what has changed since, read in it or before it, must not be handed back."""
-        for step in self._store.steps(run.root_id):
-            told = step.effects or {}
-            read = Effects(reads=told.get("reads", {}), prefixes=told.get("prefixes", {}))
-            if step.state == "done" and (read.reads or read.prefixes) and self._store.stale(read):
-                self._store.redo_step(run, step.path)
+    def _steps_to_hand_back(self, run: Run) -> tuple[Step, ...]:
+        """Return the steps of a run that runs again; one that rests on what has changed since, read in it or
+        before it, is outdated from now on."""
+        steps = self._store.steps(run.root_id)
+        outdated = [step for step in steps if step.state == "done" and self._store.stale(_read_by(step))]
+        for step in outdated:
+            self._store.redo_step(run, step.path)
+        return tuple(self._store.steps(run.root_id) if outdated else steps)
+
+
+def _read_by(step: Step) -> Effects:
+    told = step.effects or {}
+    return Effects(reads=told.get("reads", {}), prefixes=told.get("prefixes", {}))
 
 
 def given_up(outcome: Outcome) -> Outcome:

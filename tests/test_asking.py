@@ -14,9 +14,10 @@ from jobrunner.compensation import MOST_LOST
 from jobrunner.errors import StateError
 from jobrunner.events import ChainEnded, Compensating, Conflicted, JobFinished, Suspended, WaitedInVain
 from jobrunner.executor import Asked, Began, Output
+from jobrunner.fingerprint import of_versions
 from jobrunner.model import Outcome, Parameter, Retries, Run
 from jobrunner.recording import MOST_CONFLICTS
-from jobrunner.store.base import Write
+from jobrunner.store.base import Effects, Write
 from tests.desk import BAD, CRASH, GOOD, Desk, House
 from tests.fakes import a_job
 
@@ -309,6 +310,24 @@ def test_a_run_that_only_reads_never_conflicts(office: Office) -> None:
     body.effects(reads={"key": 0}, prefixes={"k": "nothing like it"})
     body.end()
     assert desk.ledger() == ["1 succeeded"]
+
+
+def test_what_a_run_has_read_is_looked_at_once_when_it_commits(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = office.work(a_job(**EXACTLY))
+    body = office.begin()
+    looked, stale = [], desk.store.stale
+
+    def look(effects: Effects) -> bool:
+        looked.extend([*effects.reads, *effects.prefixes])
+        return stale(effects)
+
+    monkeypatch.setattr(desk.store, "stale", look)
+    body.effects(reads={"key": 0}, prefixes={"k": of_versions([])}, writes=[["key", 99, False]])
+    body.end()
+    assert (desk.ledger(), _value(desk, "key")) == (["1 succeeded"], 99)
+    assert looked == ["key", "k"]
 
 
 def test_twenty_conflicts_in_a_row_are_a_failure_and_nothing_is_applied(office: Office) -> None:
