@@ -7,7 +7,6 @@ if what it has read is still so. Else each write is a transaction of its own, ma
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -74,7 +73,7 @@ class State:
         self._line.check()
         own = self._effects.written(key) if self._gathered else None
         if own is not None:
-            return Written(_copy(own.value), own.deleted)
+            return Written(terms.copied(own.value), own.deleted)
         answer = self._line.request("state.get", {"key": key})
         if self._gathered:
             self._effects.read(key, answer["version"])
@@ -184,13 +183,9 @@ def _key(key: object) -> str:
     return terms.name_of(key, "key", LONGEST_KEY)
 
 
-def _copy(value: Any) -> Any:
-    return json.loads(json.dumps(value))
-
-
 def _overlay(found: dict[str, Any], changed: Mapping[str, Written]) -> None:
     for key, one in changed.items():
         if one.deleted:
             found.pop(key, None)
         else:
-            found[key] = _copy(one.value)
+            found[key] = terms.copied(one.value)

@@ -7,7 +7,6 @@ run to its end by the run's event loop (`ways.Driven`). In an async body it is w
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -126,7 +125,7 @@ class Steps:
         known = self._known.get(path)
         if known is not None and known["state"] == "done":
             effects.current(self._line.effects).take(known["effects"] or {})
-            return _copy(known["result"])
+            return terms.copied(known["result"])
         self._begin(path, one)
         before, tried = (known["tries"] if known is not None else 0), 0
         while True:
@@ -277,7 +276,7 @@ def _checked(step: object) -> Step:
 def _came(path: str, state: str, result: Any, failure: Mapping[str, Any] | None) -> Any:
     """Return what an event has brought, or raise how it failed."""
     if state == "done":
-        return _copy(result)
+        return terms.copied(result)
     told = failure or {}
     kind = TimeoutError if told.get("type") == "TimeoutError" else EventFailed
     raise kind(str(told.get("message") or f"{path!r} did not come"))
@@ -296,7 +295,3 @@ def _bounded(path: str, layer: Effects) -> tuple[WireEffects, int]:
 def _end_of(path: str) -> Hashable:
     """Return what the end of a step is counted under; its beginning is under its path."""
     return path, "end"
-
-
-def _copy(value: Any) -> Any:
-    return json.loads(json.dumps(value))

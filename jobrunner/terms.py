@@ -149,6 +149,11 @@ def plain(value: Any, argument: str, longest: int) -> tuple[Any, int]:
     return copy, size
 
 
+def copied(value: Any) -> Any:
+    """Return a copy of plain JSON data, for whoever may change what they are handed."""
+    return json.loads(json.dumps(value))
+
+
 def _deeper(value: Any, most: int) -> bool:
     level = [value]
     for _ in range(most + 1):
