@@ -25,9 +25,18 @@ from jobrunner.stored import with_stored
 # all else: the job failed; one that waits has done so far what it should
 EXIT = {"succeeded": 0, "skipped": 0, "waiting": 0, "timed_out": 5, "canceled": 6}
 INTERRUPTED = 130
-GRACE = 2 * SECOND  # unless somebody said how long: a person waits here
+USUAL_GRACE = 2 * SECOND  # unless somebody said how long: a person waits here
 WANTED = re.compile(r"parameter '(\w+)': no param of that name")  # what the run's process says, and of which
 ASKED = "info", "the job was asked to end; a second Ctrl-C kills it"
+TIMEOUT = click.option("--timeout", type=Length(least=1), metavar="D", help="End it after so long, e.g. 30s.")
+GRACE = click.option(
+    "--grace",
+    type=Text(),
+    metavar="D",
+    help="From being asked to end (Ctrl-C, time-out) until KILL; TERM comes at half of it.  [default: 2s]",
+)
+AS = click.option("--as", "identity", metavar="USER", default="system", help="For whom: ctx.identity.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the run as JSON, not only its result.")
 
 
 class Speaker:
@@ -66,19 +75,14 @@ class Speaker:
 )
 @click.argument("name", type=JobName())
 @params.options
-@click.option("--timeout", type=Length(least=1), metavar="D", help="End it after so long, e.g. 30s.")
-@click.option(
-    "--grace",
-    type=Text(),
-    metavar="D",
-    help="From being asked to end (Ctrl-C, time-out) until KILL; TERM comes at half of it.  [default: 2s]",
-)
+@TIMEOUT
+@GRACE
 @click.option("--force", is_flag=True, help="Run it although it runs already.")
 @click.option(
     "--dry-run", is_flag=True, help="Only say what it would be: arguments, policy, what is in the way."
 )
-@click.option("--as", "identity", metavar="USER", default="system", help="For whom: ctx.identity.")
-@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON, not only its result.")
+@AS
+@JSON
 @click.pass_obj
 def run(
     asked: Asked,
@@ -164,7 +168,7 @@ def _say_what_lacks(job: Job, given: Mapping[str, Any], ended: Run) -> None:
 def patient(settings: Settings, grace: str | None) -> Settings:
     """Return the settings with the grace of a run by hand, where nobody has set another."""
     said = grace or os.environ.get("JOBRUNNER_GRACE", "").strip() or ("grace",) in settings.lines
-    return settings if said else replace(settings, grace=GRACE)
+    return settings if said else replace(settings, grace=USUAL_GRACE)
 
 
 def _say_if_resting(reason: str | None) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli import params
-from jobrunner.cli.asking import Asked, Length, Text
+from jobrunner.cli.asking import Asked
+from jobrunner.cli.byhand import AS, GRACE, JSON, TIMEOUT, patient, perform
 from jobrunner.errors import BadArgument
 from jobrunner.stored import with_stored
 
@@ -18,15 +19,10 @@ from jobrunner.stored import with_stored
 @click.argument("file", type=click.Path())
 @click.argument("words", nargs=-1, metavar="[ARGS]...")
 @params.options
-@click.option("--timeout", type=Length(least=1), metavar="D", help="End it after so long, e.g. 30s.")
-@click.option(
-    "--grace",
-    type=Text(),
-    metavar="D",
-    help="From being asked to end (Ctrl-C, time-out) until KILL; TERM comes at half of it.  [default: 2s]",
-)
-@click.option("--as", "identity", metavar="USER", default="system", help="For whom: ctx.identity.")
-@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON, not only its result.")
+@TIMEOUT
+@GRACE
+@AS
+@JSON
 @click.pass_obj
 def exec_(
     asked: Asked,
@@ -42,14 +38,13 @@ def exec_(
     """Run the default function of any Python FILE here and now, with the project's services.
 
     It need be no job: no config, no jobs folder. A config in it is not used: neither its params nor its
-    timeout. The function may take `args`, the list of ARGS, and
-    whatever a job may. ARGS that begin with - follow behind --. It works in the project's folder. The run is
-    kept as one of the hidden job jobrunner.exec.
+    timeout. The function may take `args`, the list of ARGS, and whatever a job may. ARGS that begin with -
+    follow behind --. It works in the project's folder. The run is kept as one of the hidden job
+    jobrunner.exec.
 
     \b
     Exit code: as of `jobrunner run`; 3 also for a file without a default function.
     """
-    from jobrunner.cli.byhand import patient, perform
     from jobrunner.housekeeping import EXEC_PARAMS, exec_job
 
     typed = params.words(pairs, text)
