@@ -22,7 +22,7 @@ from jobrunner.masking import masker_of
 from jobrunner.model import Job, Run
 from jobrunner.patience import HOPELESS
 from jobrunner.recovery import deaths, recover
-from jobrunner.registry import Registry
+from jobrunner.registry import Lately, Registry
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim, Store
@@ -59,6 +59,7 @@ class Once:
         )  # fmt: skip
         self._dispatcher.claiming = False
         self._aftermath = Aftermath(store, self._restore, self.me.node)
+        self._lately = Lately(self._clock)
         self._emit = emit
         self._heard = 0  # how many of the signals have been acted upon
 
@@ -115,8 +116,9 @@ class Once:
         return restored(self._store, self._settings, name) or self._in_files(name)
 
     def _in_files(self, name: str) -> Job | None:
-        with suppress(JobrunnerError):
-            return Registry.load(self._settings).find(name)
+        for load in (self._lately.load, Registry.load):  # what was written just now is there, too
+            with suppress(JobrunnerError):
+                return load(self._settings).find(name)
         return None
 
     def _claim(self, params: Mapping[str, Any], identity: str, force: bool) -> Claim:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from jobrunner.discovery.entries import Entry, JobEntry, Overrides
     from jobrunner.model import Job, Problem
 
+LATELY = 1.0  # seconds
+
 
 class Registry:
     """All jobs of a project as its files are now; load another one to see changes.
@@ -228,6 +230,23 @@ class Registry:
     def upcoming(self) -> Upcoming:
         """Return what knows when jobs are due next, without parsing their schedules where it can."""
         return Upcoming(self.settings.project, self._catalog.code)
+
+
+class Lately:
+    """The registry as it was a second ago at most: who asks many times reads the files once."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._read: tuple[float, Registry | None] = 0.0, None
+
+    def load(self, settings: Settings) -> Registry:
+        """Return what `Registry.load` returned a moment ago, or does now."""
+        now = self._clock.monotonic()
+        at, files = self._read
+        if files is None or not 0 <= now - at < LATELY or files.settings != settings:
+            files = Registry.load(settings, self._clock)
+            self._read = now, files
+        return files
 
 
 def summaries(settings: Settings, clock: Clock | None = None) -> list[Summary]:

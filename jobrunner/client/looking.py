@@ -17,12 +17,11 @@ from jobrunner.clock import SystemClock
 from jobrunner.errors import BadArgument, UnknownJob
 from jobrunner.masking import Masker, masker_of
 from jobrunner.model import ENDED, OPEN, Run, Step
-from jobrunner.registry import Registry
+from jobrunner.registry import Lately, Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
 from jobrunner.stored import with_stored
 
-LATELY = 1.0  # seconds
 MOST_ROWS = 1_000_000
 LONGEST_NAME = 128  # characters of a job's name
 
@@ -119,12 +118,9 @@ class Looking:
 
     def _files_lately(self, store: Store | None) -> Registry:
         """Return what the files said a second ago at most: who makes many calls reads them once."""
-        settings, now = with_stored(self.settings, store), SystemClock().monotonic()
-        read_at, files = getattr(self._lately, "read", (0.0, None))
-        if files is None or not 0 <= now - read_at < LATELY or files.settings != settings:
-            files = Registry.load(settings)
-            self._lately.read = now, files
-        return finding.completed(files, store)
+        if not hasattr(self._lately, "files"):
+            self._lately.files = Lately()
+        return finding.completed(self._lately.files.load(with_stored(self.settings, store)), store)
 
 
 def _masked(step: Step, masker: Masker) -> Step:

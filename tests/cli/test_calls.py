@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobrunner.cli.calling import moment
-from jobrunner.clock import from_datetime, from_iso, to_iso
+from jobrunner.clock import Clock, from_datetime, from_iso, to_iso
 from jobrunner.errors import BadArgument
+from jobrunner.registry import Registry
+from jobrunner.settings import Settings
 from jobrunner.store.base import Call
 from tests.cli.house import House
 from tests.lifecycle.project import Project, wait_until
@@ -246,3 +249,40 @@ def test_a_step_that_failed_outside_fails_its_run(project: Project) -> None:
     project.run("complete", "1", "approval", "--fail", "too dear", check=0)
     wait_until(lambda: project.history()[0]["state"] == "failed", "the run to end")
     assert "too dear" in project.history()[0]["error"]["message"]
+
+
+# -- by a run by hand ------------------------------------------------------------------------------------
+
+
+def test_a_run_by_hand_that_makes_many_calls_reads_the_files_once_a_second(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.job("far", schedule=None)
+    house.job("near", "[container.resolve('scheduler').run_after(3600, 'far') for _ in range(200)]")
+    loaded: list[float] = []
+    load = Registry.load
+
+    def count(settings: Settings, clock: Clock | None = None) -> Registry:
+        loaded.append(time.monotonic())
+        return load(settings, clock)
+
+    monkeypatch.setattr(Registry, "load", count)
+    done = house.call("run", "near")
+    assert done.code == 0, done.err
+    assert len(house.call("pending", "--job", "far", "--json").json) == 200
+    assert len(loaded) < 5 + (loaded[-1] - loaded[0])
+
+
+def test_a_run_by_hand_may_call_a_job_that_was_written_a_moment_ago(house: House) -> None:
+    text = 'config = {"name": "new", "schedule": None}\n\n\ndef default():\n    pass\n'
+    house.job("old", schedule=None)
+    house.write(
+        "jobs/near.py",
+        'config = {"name": "near", "schedule": None}\n\n\n'
+        "def default(scheduler):\n"
+        "    scheduler.run_after(3600, 'old')\n"
+        f"    open('jobs/new.py', 'w').write({text!r})\n"
+        "    scheduler.run_after(3600, 'new')\n",
+    )
+    assert house.call("run", "near").code == 0
+    assert [call["job"] for call in house.call("pending", "--json").json] == ["old", "new"]
