@@ -38,6 +38,11 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", " ")
 
 
+def bytes_cut(count: int) -> str:
+    """Return the line that stands where so much of a run's output was not kept."""
+    return f"[… {count:,} bytes cut …]\n"
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

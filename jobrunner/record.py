@@ -1,4 +1,4 @@
-"""A run, or a problem, as JSON has it anywhere: camelCase, times ISO-8601 UTC with milliseconds."""
+"""A run, a step, or a problem, as JSON has it anywhere: camelCase, times ISO-8601 UTC with milliseconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from jobrunner.clock import Instant, to_iso
 
 if TYPE_CHECKING:  # `ls` has no runs to tell of, and need not know what one is
-    from jobrunner.model import Problem, Run
+    from jobrunner.masking import Masker
+    from jobrunner.model import Problem, Run, Step
 
 Object = dict[str, Any]
 
@@ -61,6 +62,23 @@ def _counted(run: Run, moment: Moment) -> Object:
         "count": run.count,
         "firstFor": moment(run.scheduled_for),
         "lastFor": moment(run.last_for or run.scheduled_for),
+    }
+
+
+def step_object(step: Step, masker: Masker, moment: Moment = iso) -> Object:
+    """Return a step as JSON has it. It is kept with what is secret in it, for its run needs it so."""
+    return {
+        "path": masker.text(step.path),
+        "state": step.state,
+        "tries": step.tries,
+        "startedAt": moment(step.started_at),
+        "finishedAt": moment(step.finished_at),
+        "deadline": moment(step.deadline),
+        "result": masker.data(step.result),
+        "error": masker.data(step.error),
+        "undone": step.undone,
+        "undoneAt": moment(step.undone_at),
+        "undoError": masker.data(step.undo_error),
     }
 
 

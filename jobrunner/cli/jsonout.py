@@ -1,7 +1,7 @@
-"""Runs and problems as JSON: camelCase, times ISO-8601 UTC with milliseconds."""
+"""Runs, steps and problems as JSON: camelCase, times ISO-8601 UTC with milliseconds."""
 
 from __future__ import annotations
 
-from jobrunner.record import Object, iso, problem_object, run_object
+from jobrunner.record import Object, iso, problem_object, run_object, step_object
 
-__all__ = ["Object", "iso", "problem_object", "run_object"]
+__all__ = ["Object", "iso", "problem_object", "run_object", "step_object"]

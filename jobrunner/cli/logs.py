@@ -13,7 +13,7 @@ from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.past import find_run, is_run, newest_run, why
 from jobrunner.errors import BadRequest, UnknownRun
-from jobrunner.log import printable
+from jobrunner.log import bytes_cut, printable
 from jobrunner.model import ENDED, Run
 from jobrunner.settings import Settings
 from jobrunner.store.base import LogChunk, Store
@@ -56,7 +56,7 @@ class Printer:
         """Say that all before `offset` is gone, if it was not printed."""
         if offset > self.offset:
             newline = "\n" if self._column else ""
-            self._put(f"{newline}[… {offset - self.offset:,} bytes cut …]\n".encode())
+            self._put(f"{newline}{bytes_cut(offset - self.offset)}".encode())
             self.offset = offset
 
     def end(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobrunner.cli import out
-from jobrunner.cli.jsonout import Object, iso
+from jobrunner.cli.jsonout import Object, iso, step_object
 from jobrunner.cli.render import table, when
 from jobrunner.clock import SECOND, Instant
 from jobrunner.log import brief, one_line
@@ -25,7 +25,7 @@ def to_json(settings: Settings, store: Store, run: Run, now: Instant) -> Object:
     steps, masker = store.steps(run.root_id), masker_of(settings)
     return {
         "attempts": [_attempt_object(each) for each in store.chain(run.root_id)],
-        "steps": [masker.data(_step_object(step, now)) for step in steps],
+        "steps": [_step_object(step, masker, now) for step in steps],
     }
 
 
@@ -54,21 +54,10 @@ def _attempt_object(run: Run) -> Object:
     }
 
 
-def _step_object(step: Step, now: Instant) -> Object:
-    took = _took(step, now)
-    undo = {"state": step.undone, "at": iso(step.undone_at), "error": step.undo_error}
-    return {
-        "path": step.path,
-        "state": step.state,
-        "tries": step.tries,
-        "startedAt": iso(step.started_at),
-        "finishedAt": iso(step.finished_at),
-        "took": took / SECOND,
-        "deadline": iso(step.deadline),
-        "result": step.result,
-        "error": step.error,
-        "undo": undo if step.undo is not None else None,
-    }
+def _step_object(step: Step, masker: Masker, now: Instant) -> Object:
+    told = step_object(step, masker)
+    undo = {"state": told.pop("undone"), "at": told.pop("undoneAt"), "error": told.pop("undoError")}
+    return {**told, "took": _took(step, now) / SECOND, "undo": undo if step.undo is not None else None}
 
 
 def _attempt_row(run: Run, now: Instant) -> tuple[str, ...]:

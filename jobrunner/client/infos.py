@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from jobrunner.clock import Instant, to_datetime
+from jobrunner.masking import Masker
 from jobrunner.model import Run, State, Step, StepState, Trigger
-from jobrunner.record import Object, run_object
+from jobrunner.record import Object, run_object, step_object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +126,9 @@ def run_info(run: Run) -> RunInfo:
     return RunInfo(**_told(RunInfo, {**found, "logBytes": found["log"]["bytes"]}))
 
 
-def step_info(step: Step) -> StepInfo:
-    """Return a step as programs are told of it."""
-    return StepInfo(
-        path=step.path, state=step.state, tries=step.tries, started_at=to_datetime(step.started_at),
-        finished_at=moment(step.finished_at), deadline=moment(step.deadline), result=step.result,
-        error=step.error, undone=step.undone, undone_at=moment(step.undone_at), undo_error=step.undo_error,
-    )  # fmt: skip
+def step_info(step: Step, masker: Masker) -> StepInfo:
+    """Return a step as programs are told of it, without secrets."""
+    return StepInfo(**_told(StepInfo, step_object(step, masker, moment)))
 
 
 def moment(instant: Instant | None) -> datetime | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +14,9 @@ from jobrunner.client.connections import Connections
 from jobrunner.client.infos import JobInfo, RunInfo, StepInfo, job_info, moment, run_info, step_info
 from jobrunner.clock import SystemClock
 from jobrunner.errors import BadArgument, UnknownJob
-from jobrunner.masking import Masker, masker_of
-from jobrunner.model import ENDED, OPEN, Run, Step
+from jobrunner.log import bytes_cut
+from jobrunner.masking import masker_of
+from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Lately, Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
@@ -79,7 +79,7 @@ class Looking:
     def steps(self, run_id: int) -> list[StepInfo]:
         """Return the steps of the chain that a run belongs to, in the order in which they began."""
         run, masker = self._run(run_id), masker_of(self.settings)
-        return [step_info(_masked(each, masker)) for each in self._connections.store().steps(run.root_id)]
+        return [step_info(each, masker) for each in self._connections.store().steps(run.root_id)]
 
     def logs(self, run_id: int) -> str:
         """Return what a run has written so far; what was too much is left out, which is said there.
@@ -88,12 +88,10 @@ class Looking:
         """
         run, parts, end = self._run(run_id), list[bytes](), 0
         for chunk in self._connections.store().read_log(run.id):
-            if chunk.offset > end:
-                parts.append(f"\n[… {chunk.offset - end:,} bytes cut …]\n".encode())
-            parts.append(chunk.data)
+            parts += [_gap(chunk.offset - end), chunk.data]
             end = chunk.offset + len(chunk.data)
-        if run.state in ENDED and run.log_bytes > end:
-            parts.append(f"\n[… {run.log_bytes - end:,} bytes cut …]\n".encode())
+        if run.state in ENDED:
+            parts.append(_gap(run.log_bytes - end))
         return b"".join(parts).decode("utf-8", "backslashreplace")
 
     def pending(self, job: str | None = None) -> list[RunInfo]:
@@ -123,10 +121,9 @@ class Looking:
         return finding.completed(self._lately.files.load(with_stored(self.settings, store)), store)
 
 
-def _masked(step: Step, masker: Masker) -> Step:
-    """Return a step without secrets, as `show` does: it is kept as it was, for the run needs it so."""
-    result, error, undo_error = (masker.data(each) for each in (step.result, step.error, step.undo_error))
-    return replace(step, path=masker.text(step.path), result=result, error=error, undo_error=undo_error)
+def _gap(size: int) -> bytes:
+    """Return what stands where output is missing."""
+    return f"\n{bytes_cut(size)}".encode() if size > 0 else b""
 
 
 # -- arguments -------------------------------------------------------------------------------------------
