@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +13,6 @@ from jobrunner.events import ChainEnded, Event, JobDisabled, Retrying
 from jobrunner.model import Job, Outcome, Retries, Run
 from tests.desk import BAD, GOOD, Desk, House, live
 from tests.fakes import a_job
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 def ended(desk: Desk, outcome: Outcome, job: Job | None, *, last: bool = False) -> list[Event]:

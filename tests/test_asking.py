@@ -104,6 +104,19 @@ def _meet(office: Office, body: Body, value: int) -> None:
     office.desk.store.write_documents(_run(office.desk, body), [Write("key", value)], office.clock.now())
 
 
+def _turn_in_vain(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do a turn whose transaction fails at its end."""
+
+    def refuse(*_: object) -> bool:
+        raise StateError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.store, "seen", refuse)
+        patch.setattr(desk.store, "knows", refuse)
+        with pytest.raises(StateError):
+            desk.turn()
+
+
 def _run(desk: Desk, body: Body) -> Run:
     found = desk.store.run(body.id)
     assert found is not None
@@ -144,15 +157,7 @@ def test_what_could_not_be_committed_is_asked_for_again_by_the_next_turn(
     desk = office.work(a_job())
     body = office.begin()
     number = body.ask("state.write", writes=[["key", 1, False]])
-
-    def refuse(*_: object) -> bool:
-        raise StateError("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "seen", refuse)
-        patch.setattr(desk.store, "knows", refuse)
-        with pytest.raises(StateError):
-            desk.turn()
+    _turn_in_vain(desk, monkeypatch)
     assert number not in body.answers
     assert _value(desk, "key") is None
     desk.turn()
@@ -246,15 +251,7 @@ def test_numbers_that_a_failed_transaction_reserved_are_not_given_out(
     body = office.begin()
     ask = {"delay": 0, "params": {}, "identity": "system", "immediate": False}
     number = body.ask("call", job="other", **ask)
-
-    def refuse(*_: object) -> bool:
-        raise StateError("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "seen", refuse)
-        patch.setattr(desk.store, "knows", refuse)
-        with pytest.raises(StateError):
-            desk.turn()
+    _turn_in_vain(desk, monkeypatch)
     desk.turn()
     first = body.answers[number]["id"]
     # whoever makes a run now gets a number beyond those that were reserved
@@ -367,21 +364,13 @@ def test_a_last_conflict_whose_transaction_fails_is_recorded_by_the_next(
         _meet(office, body, number)
         body.effects(reads={"key": 0}, writes=[["own", 1, False]])
         if number == MOST_CONFLICTS - 1:
-            with monkeypatch.context() as patch:
-                patch.setattr(desk.store, "seen", _refuse)
-                patch.setattr(desk.store, "knows", _refuse)
-                desk.executor.end(body.id, GOOD)
-                with pytest.raises(StateError):
-                    desk.turn()
+            desk.executor.end(body.id, GOOD)
+            _turn_in_vain(desk, monkeypatch)
             desk.turn()
         else:
             body.end()
         desk.turn(SECOND)
     assert (_run(desk, body).state, _run(desk, body).reason) == ("failed", "conflict")
-
-
-def _refuse(*_: object) -> bool:
-    raise StateError("the disk is full")
 
 
 def test_a_run_that_runs_again_is_known_by_its_new_process(office: Office) -> None:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from jobrunner.clock import SECOND
 from jobrunner.errors import StateError
 from tests.desk import House, live
 from tests.fakes import a_job
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 def test_definitions_that_could_not_be_registered_are_not_held_and_the_old_ones_go_on(

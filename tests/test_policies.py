@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +14,6 @@ from jobrunner.events import CursorAhead, JobDisabled, Retrying
 from jobrunner.model import Outcome, Retries, Run
 from tests.desk import BAD, CRASH, ERROR, GOOD, Desk, Ends, House, live
 from tests.fakes import NOON, a_job
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 def all_good(*minutes: float) -> list[str]:

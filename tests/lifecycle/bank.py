@@ -13,16 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import signal
 import sqlite3
 import sys
 import tempfile
-import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from tests.lifecycle.project import Project, wait_until
+from tests.lifecycle.project import Project, kill_again_and_again, wait_until
 
 ACCOUNTS = 10
 OPENING = 1000
@@ -89,11 +88,7 @@ def bank(
         _work(project, verdict, nodes, seconds, kill_every, random.Random(seed))
         project.run("disable", "teller", check=0)
         wait_until(lambda: _quiet(project), "all transfers to have ended", 120)
-        for node in project.nodes:
-            if node.poll() is None:
-                node.send_signal(signal.SIGTERM)
-        for node in project.nodes:
-            node.wait(60)
+        project.stop()
     finally:
         project.end()
     with project.state() as state:
@@ -109,18 +104,11 @@ def _job(project: Project, name: str, body: str, **config: object) -> None:
 def _work(
     project: Project, verdict: Verdict, nodes: int, seconds: float, kill_every: float, dice: random.Random
 ) -> None:
-    how = "--slots", "2", "--grace", "10s"
-    living = [project.start(*how) for _ in range(nodes)]
+    start = partial(project.start, "--slots", "2", "--grace", "10s")
+    living = [start() for _ in range(nodes)]
     project.run("enable", "teller", check=0)
     wait_until(lambda: _ended(project) > 0, "the first transfer")
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        time.sleep(min(kill_every, max(0.0, end - time.monotonic())))
-        victim = dice.randrange(nodes)
-        living[victim].kill()
-        living[victim].wait()
-        verdict.kills += 1
-        living[victim] = project.start(*how)
+    verdict.kills = kill_again_and_again(living, start, seconds=seconds, every=kill_every, dice=dice)
 
 
 def _quiet(project: Project) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -119,6 +120,14 @@ class Project:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             yield connection
 
+    def stop(self) -> None:
+        """Ask all nodes to end that have not ended yet, and wait for it."""
+        for node in self.nodes:
+            if node.poll() is None:
+                node.send_signal(signal.SIGTERM)
+        for node in self.nodes:
+            node.wait(PATIENCE)
+
     def end(self) -> None:
         """Kill what the test started and left running."""
         for node in self.nodes:
@@ -131,6 +140,22 @@ def stop(node: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
     """Signal a node and return its exit code."""
     node.send_signal(number)
     return node.wait(timeout=PATIENCE)
+
+
+def kill_again_and_again(
+    living: list[subprocess.Popen[bytes]], start: Callable[[], subprocess.Popen[bytes]],
+    *, seconds: float, every: float, dice: random.Random,
+) -> int:  # fmt: skip
+    """Kill nodes, one at a time, and start another in the place of each; returns how many were killed."""
+    kills, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(min(every, max(0.0, end - time.monotonic())))
+        victim = dice.randrange(len(living))
+        living[victim].kill()
+        living[victim].wait()
+        kills += 1
+        living[victim] = start()
+    return kills
 
 
 def alive(pid: int) -> bool:

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import argparse
 import random
-import signal
 import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from tests.lifecycle.project import Project, wait_until
+from tests.lifecycle.project import Project, kill_again_and_again, wait_until
 
 SECOND = 1_000_000
 LIMIT = 20
@@ -58,11 +58,7 @@ def storm(root: Path, *, nodes: int, jobs: int, seconds: float, kill_every: floa
         verdict.until = time.time() - 5
         limited = [f"job-{number}" for number in range(0, jobs, 2)]
         wait_until(lambda: _finished(project, limited), "the limited jobs to finish", 300)
-        for node in project.nodes:
-            if node.poll() is None:
-                node.send_signal(signal.SIGTERM)
-        for node in project.nodes:
-            node.wait(60)
+        project.stop()
     finally:
         project.end()
     _compare(project, verdict, begin + 10, verdict.until)
@@ -72,16 +68,10 @@ def storm(root: Path, *, nodes: int, jobs: int, seconds: float, kill_every: floa
 def _work(
     project: Project, verdict: Verdict, nodes: int, seconds: float, kill_every: float, dice: random.Random
 ) -> None:
-    living = [project.start("--slots", "4", "--grace", "10s") for _ in range(nodes)]
+    start = partial(project.start, "--slots", "4", "--grace", "10s")
+    living = [start() for _ in range(nodes)]
     wait_until(project.notes, "the first body")
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        time.sleep(min(kill_every, max(0.0, end - time.monotonic())))
-        victim = dice.randrange(nodes)
-        living[victim].kill()
-        living[victim].wait()
-        verdict.kills += 1
-        living[victim] = project.start("--slots", "4", "--grace", "10s")
+    verdict.kills = kill_again_and_again(living, start, seconds=seconds, every=kill_every, dice=dice)
 
 
 def _finished(project: Project, limited: list[str]) -> bool:
