@@ -7,6 +7,8 @@ import pytest
 
 from tests.desk import House
 
+pytest_plugins = ["tests.postgres.fixtures"]
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
