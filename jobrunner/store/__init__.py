@@ -27,6 +27,8 @@ def open_store(
     "state-missing" where there is none and `create` is False.
     """
     scheme = _scheme(url)
+    if scheme in ("postgresql", "postgres"):
+        return _postgres(url, create=create, patience=patience)
     if scheme != "sqlite":
         return _plugin(scheme)(url, create=create, patience=patience, allow_network_fs=allow_network_fs)
     from jobrunner.store.sqlite import SqliteStore
@@ -60,6 +62,17 @@ def _path(url: str) -> str:
     return "/" + path.lstrip("/")  # two slashes in front would be another path to POSIX
 
 
+def _postgres(url: str, *, create: bool, patience: float) -> Store:
+    try:
+        from jobrunner.store.postgres import PostgresStore
+    except ImportError as error:
+        raise fault(
+            "unsupported", f"a state in PostgreSQL needs psycopg ({error})",
+            hint="pip install 'jobrunner-cli[postgres]'",
+        ) from error  # fmt: skip
+    return PostgresStore.open(url, create=create, patience=patience)
+
+
 def _plugin(scheme: str) -> Callable[..., Store]:
     from importlib.metadata import entry_points
 
@@ -69,9 +82,9 @@ def _plugin(scheme: str) -> Callable[..., Store]:
             return opener
         except Exception as error:
             raise fault("unsupported", f"the store {found.value} cannot be loaded ({error})") from error
-    known = ", ".join(sorted({"sqlite", *entry_points(group=PLUGINS).names}))
+    known = ", ".join(sorted({"sqlite", "postgresql", *entry_points(group=PLUGINS).names}))
     raise fault(
         "unsupported",
         f"no store for URLs that begin with {scheme!r}; supported: {known}",
-        hint="use sqlite:///absolute/path/state.db",
+        hint="use sqlite:///absolute/path/state.db or postgresql://user@host/database",
     )

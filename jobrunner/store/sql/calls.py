@@ -20,11 +20,12 @@ class Calls(Claims, Jobs):
     remove_job."""
 
     CALL = """
-        INSERT INTO runs (id, job_id, trigger, effective_at, parent_id, state, exclusive, priority, run_group,
+        INSERT INTO runs (job_id, trigger, effective_at, parent_id, state, exclusive, priority, run_group,
                           delivery, params, identity, created_at)
-        VALUES (:id, :job_id, :trigger, :at, :parent_id, 'pending', :exclusive, :priority, :group,
+        VALUES (:job_id, :trigger, :at, :parent_id, 'pending', :exclusive, :priority, :group,
                 :delivery, :params, :identity, :now)
         RETURNING id"""
+    CALL_RESERVED = CALL.replace("(job_id,", "(id, job_id,").replace("(:job_id,", "(:id, :job_id,")
 
     def call(self, call: Call, job: Job, now: Instant) -> int:
         """See `Calls.call`. Its params are kept as given; the job's own are the caller's to add."""
@@ -40,7 +41,8 @@ class Calls(Claims, Jobs):
     ) -> int:
         rest = {"priority": job.priority, "group": job.group, "delivery": job.delivery}
         said = {"params": dumps(dict(params)), "identity": identity, "now": now}
-        row = self._db.row(self.CALL, {**values, **rest, **said})
+        statement = self.CALL if values["id"] is None else self.CALL_RESERVED
+        row = self._db.row(statement, {**values, **rest, **said})
         assert row is not None
         return int(row[0])
 

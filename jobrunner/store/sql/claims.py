@@ -134,7 +134,7 @@ class Claims(Steps):
     # the limit is a condition of the count itself: two nodes cannot both take the last one
     COUNT = """
         UPDATE cursors SET executions = executions + 1
-        WHERE job_id = ?1 AND scope = ?2 AND (?3 IS NULL OR executions < ?3)"""
+        WHERE job_id = ?1 AND scope = ?2 AND (CAST(?3 AS BIGINT) IS NULL OR executions < ?3)"""
     OVER_LIMIT = "UPDATE runs SET state = 'skipped', reason = 'limit', finished_at = ?2 WHERE id = ?1"
 
     def _count(self, run: Candidate, now: Instant) -> bool:

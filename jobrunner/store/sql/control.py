@@ -27,7 +27,7 @@ class Control(Part):
 
     ENABLE = """
         UPDATE jobs SET enabled_override = ?2, enabled_reason = ?3,
-               consecutive_failures = CASE WHEN ?2 = 0 THEN consecutive_failures ELSE 0 END
+               consecutive_failures = CASE WHEN CAST(?2 AS BIGINT) = 0 THEN consecutive_failures ELSE 0 END
         WHERE id = ?1"""
 
     def set_enabled(self, job_id: int, enabled: bool | None, reason: str | None, now: Instant) -> None:

@@ -83,10 +83,10 @@ class Housekeeping(Part):
     # a run's moment is the one that `runs` lists it by
     NAMED = f"""
         SELECT r.id, {SIZE} FROM runs r
-        WHERE (:job IS NULL OR r.job_id = (SELECT id FROM jobs WHERE name_key = :job))
-          AND (:states IS NULL OR r.state IN (SELECT value FROM json_each(:states)))
-          AND (:since IS NULL OR coalesce(r.started_at, r.last_for, r.effective_at) >= :since)
-          AND (:until IS NULL OR coalesce(r.started_at, r.last_for, r.effective_at) < :until)
+        WHERE (CAST(:job AS TEXT) IS NULL OR r.job_id = (SELECT id FROM jobs WHERE name_key = :job))
+          AND (CAST(:states AS TEXT) IS NULL OR r.state IN (SELECT value FROM json_each(:states)))
+          AND (CAST(:since AS BIGINT) IS NULL OR coalesce(r.started_at, r.last_for, r.effective_at) >= :since)
+          AND (CAST(:until AS BIGINT) IS NULL OR coalesce(r.started_at, r.last_for, r.effective_at) < :until)
           AND {OVER}
         ORDER BY r.id"""  # noqa: S608
 
@@ -118,8 +118,8 @@ class Housekeeping(Part):
 
     NOTES = """
         SELECT id, at, actor, action, job, detail FROM audit
-        WHERE (:job IS NULL OR job IS NULL OR lower(job) = lower(:job))
-          AND (:since IS NULL OR at >= :since)
+        WHERE (CAST(:job AS TEXT) IS NULL OR job IS NULL OR lower(job) = lower(:job))
+          AND (CAST(:since AS BIGINT) IS NULL OR at >= :since)
         ORDER BY id DESC LIMIT :limit"""
 
     def notes(self, job: str | None = None, *, since: Instant | None = None, limit: int = 1000) -> list[Note]:

@@ -72,8 +72,8 @@ class Insight(Part):
                            WHERE later.root_id = coalesce(runs.root_id, runs.id)
                            AND later.attempt > runs.attempt)
         FROM runs
-        WHERE (:job_id IS NULL OR job_id = :job_id)
-          AND (:since IS NULL OR coalesce(finished_at, started_at, effective_at) >= :since)
+        WHERE (CAST(:job_id AS BIGINT) IS NULL OR job_id = :job_id)
+          AND (CAST(:since AS BIGINT) IS NULL OR coalesce(finished_at, started_at, effective_at) >= :since)
         ORDER BY job_id, id"""
 
     def figures(self, job_id: int | None, since: Instant | None) -> list[Figure]:

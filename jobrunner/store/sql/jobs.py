@@ -54,7 +54,7 @@ class Jobs(Part):
     FORMER = """
         SELECT lower(former.value), j.id, j.definition_hash
         FROM jobs j JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash
-        JOIN json_each(d.config, '$.formerNames') AS former"""
+        JOIN json_each(d.config, '$.formerNames') AS former ON TRUE"""
 
     def _known(self) -> Known:
         """Return what each name means. A node that has not heard of a renaming yet means the same job."""

@@ -92,8 +92,11 @@ class Runs(Nodes):
             row = self._db.row(self.AGAIN, (run.id, at, now, undo))
         return None if row is None else int(row[0])
 
+    LONGER = """CASE WHEN CAST(:took AS BIGINT) IS NULL THEN durations
+                ELSE json_insert(CASE WHEN json_array_length(durations) < :most THEN durations
+                                 ELSE json_remove(durations, '$[0]') END, '$[#]', :took) END"""
     # A cancelled or skipped chain says nothing about the job's health: the failures in a row stay.
-    JOB_ENDED = """
+    JOB_ENDED = f"""
         UPDATE jobs SET
             last_state = :state,
             last_finished_at = :now,
@@ -106,11 +109,9 @@ class Runs(Nodes):
                 WHEN :state IN ('failed', 'timed_out', 'lost') THEN consecutive_failures + 1
                 WHEN :state = 'succeeded' THEN 0
                 ELSE consecutive_failures END,
-            durations = CASE WHEN :took IS NULL THEN durations
-                ELSE json_insert(iif(json_array_length(durations) < :most, durations,
-                                     json_remove(durations, '$[0]')), '$[#]', :took) END
+            durations = {LONGER}
         WHERE id = :job_id
-        RETURNING consecutive_failures"""
+        RETURNING consecutive_failures"""  # noqa: S608
     CHAIN_ENDED = "UPDATE cursors SET ended_at = ?3 WHERE job_id = ?1 AND scope = ?2"
 
     def conclude(self, run: Run, outcome: Outcome, now: Instant) -> int:
@@ -155,9 +156,9 @@ class Runs(Nodes):
 
     # A run's moment is its start, else when it was due; a row for many skips reaches to the last of them.
     CHOSEN = """
-        (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
-        AND (:since IS NULL OR coalesce(started_at, last_for, effective_at) >= :since)
-        AND (:until IS NULL OR coalesce(started_at, effective_at) < :until)
+        (CAST(:states AS TEXT) IS NULL OR state IN (SELECT value FROM json_each(:states)))
+        AND (CAST(:since AS BIGINT) IS NULL OR coalesce(started_at, last_for, effective_at) >= :since)
+        AND (CAST(:until AS BIGINT) IS NULL OR coalesce(started_at, effective_at) < :until)
         ORDER BY id DESC LIMIT :limit"""
     RUNS = f"SELECT {COLUMNS} FROM runs WHERE {CHOSEN}"  # noqa: S608
     RUNS_OF_JOB = f"""

@@ -45,8 +45,8 @@ class Steps(Runs):
         return ours
 
     END_STEP = """
-        UPDATE steps SET run_id = ?3, state = CASE WHEN ?6 IS NULL THEN 'done' ELSE 'failed' END,
-                         tries = ?4, result = ?5,
+        UPDATE steps SET run_id = ?3, tries = ?4, result = ?5,
+                         state = CASE WHEN CAST(?6 AS TEXT) IS NULL THEN 'done' ELSE 'failed' END,
                          error = ?6, effects = ?7, finished_at = ?8, deadline = NULL
         WHERE root_id = ?1 AND path = ?2 AND state != 'done'"""
 
@@ -85,7 +85,7 @@ class Steps(Runs):
         return row is not None and bool(row[0])
 
     UNDONE = """
-        UPDATE steps SET undone = CASE WHEN ?3 IS NULL THEN 'done' ELSE 'failed' END,
+        UPDATE steps SET undone = CASE WHEN CAST(?3 AS TEXT) IS NULL THEN 'done' ELSE 'failed' END,
                          undone_at = ?4, undo_error = ?3
         WHERE root_id = ?1 AND path = ?2 AND undone IS DISTINCT FROM 'done'"""
 

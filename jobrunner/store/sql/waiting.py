@@ -56,7 +56,7 @@ class Waiting(Cancels):
 
     ROOT = "SELECT coalesce(root_id, id) FROM runs WHERE id = ?"
     COMPLETE = """
-        UPDATE steps SET run_id = 0, state = CASE WHEN ?4 IS NULL THEN 'done' ELSE 'failed' END,
+        UPDATE steps SET run_id = 0, state = CASE WHEN CAST(?4 AS TEXT) IS NULL THEN 'done' ELSE 'failed' END,
                          result = ?3, error = ?4, finished_at = ?5, deadline = NULL
         WHERE root_id = ?1 AND path = ?2 AND state = 'waiting'"""
 

@@ -1,0 +1,125 @@
+"""The state in one schema of a PostgreSQL database: many machines may share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from jobrunner.store.postgres import migrate
+from jobrunner.store.postgres.address import Address
+from jobrunner.store.postgres.connection import Database, open_connection
+from jobrunner.store.postgres.faults import CAUGHT, translate
+from jobrunner.store.sql import SqlStore
+from jobrunner.store.sql.runs import Runs
+
+if TYPE_CHECKING:
+    from jobrunner.store.base import Store
+
+CHANNEL = "jobrunner_{schema}"
+
+
+class PostgresStore(SqlStore):
+    """A `Store` (base.py has the conditions); here is what PostgreSQL says in its own words."""
+
+    _db: Database
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False, patience: float = 5.0) -> PostgresStore:
+        """Open the schema that `url` names. Raises StateError."""
+        address = Address.of(url, patience)
+        try:
+            with open_connection(address, max(patience, 2.0)) as connection:
+                migrate.prepare(connection, address, create=create)
+        except CAUGHT as error:
+            raise translate(error, address.name) from error
+        database = Database(address, patience, lambda *found: migrate.check(address.name, *found))
+        try:
+            database.changed()  # what was there before is no change
+            return cls(url, database)
+        except BaseException:
+            database.close()
+            raise
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._db.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """See `Store.transaction`. What fails inside dooms it, even if the error is caught there."""
+        return self._db.transaction()
+
+    def changed(self) -> bool:
+        """See `Store.changed`."""
+        return self._db.changed()
+
+    def verify(self) -> None:
+        """See `Store.verify`; the next look or transaction tells."""
+
+    # -- in other words ------------------------------------------------------------------------------
+
+    NODES = """
+        SELECT owner, node, machine, boot_id, pid, version, slots, exclusive, started_at, seen_at, role,
+               labels, timezone, tzdata, lease,
+               lease > 0 AND extract(epoch FROM clock_timestamp()) * 1000000 > seen_at + lease
+        FROM nodes ORDER BY started_at, owner"""
+
+    TO_UNDO = """
+        SELECT EXISTS (
+            SELECT 1 FROM steps WHERE root_id = ? AND undo IS NOT NULL AND undone IS DISTINCT FROM 'done'
+            AND (state IN ('done', 'outdated') OR CAST(undo AS json) ->> 'given' = 'true'))"""
+
+    JOB_ENDED = Runs.JOB_ENDED.replace(
+        Runs.LONGER,
+        """CASE WHEN CAST(:took AS bigint) IS NULL THEN durations
+                ELSE CAST((CASE WHEN jsonb_array_length(CAST(durations AS jsonb)) < :most
+                           THEN CAST(durations AS jsonb) ELSE CAST(durations AS jsonb) - 0 END)
+                          || to_jsonb(CAST(:took AS bigint)) AS text) END""",
+    )
+
+    # a standby that took over may have lost numbers given out: those of a later timeline are above them all
+    FENCES = """
+        UPDATE meta SET fence = fence + ?1, timeline = now.timeline
+        FROM (SELECT CAST(CAST('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS bit(32))
+                          AS bigint) AS timeline) AS now
+        RETURNING fence + now.timeline * 4294967296"""
+
+    RESERVE = "SELECT setval(CAST(? AS regclass), nextval(CAST(?1 AS regclass)) + ?2 - 1)"
+
+    def reserve(self, count: int) -> int:
+        """See `Calls.reserve`."""
+        with self._db.transaction():
+            row = self._db.row(self.RESERVE, (f'"{self._db.schema}".runs_id_seq', count))
+        assert row is not None
+        return int(row[0]) - count + 1
+
+    def healthy(self) -> str:
+        """See `Control.healthy`."""
+        return "ok"
+
+    SIZE_OF_ALL = """
+        SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = ? AND c.relkind = 'r'"""
+    SERVER = "SELECT current_setting('server_version')"
+
+    def info(self) -> Mapping[str, Any]:
+        """Return version, min_reader, state_id, created_at, bytes, library and path."""
+        size = self._db.row(self.SIZE_OF_ALL, (self._db.schema,)) or (0,)
+        server = self._db.row(self.SERVER) or ("",)
+        return {
+            **self._meta(),
+            "bytes": int(size[0]),
+            "journal_mode": None,
+            "library": f"PostgreSQL {server[0]} (psycopg {psycopg.__version__})",
+            "path": self._db.name,
+        }
+
+
+if TYPE_CHECKING:
+
+    def _is_a_store(store: PostgresStore) -> Store:
+        """Let mypy hold the class to the protocol."""
+        return store

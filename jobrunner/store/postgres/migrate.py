@@ -1,0 +1,114 @@
+"""The schema of a database: made, checked, and brought up to date, by one process at a time."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import Any
+
+import psycopg
+
+from jobrunner.clock import SystemClock
+from jobrunner.errors import StateError
+from jobrunner.store.faults import fault
+from jobrunner.store.postgres.address import Address
+from jobrunner.store.schema import MIGRATIONS, Step, steps, too_new
+
+FOLDER = MIGRATIONS / "postgres"
+OLDEST = 130000  # the first server that says how a transaction ended, by its number
+
+FOUND = """
+    SELECT (SELECT count(*) FROM pg_namespace WHERE nspname = $1),
+           (SELECT count(*) FROM information_schema.columns
+            WHERE table_schema = $1 AND table_name = 'meta' AND column_name = 'state_id'),
+           (SELECT count(*) FROM information_schema.tables WHERE table_schema = $1)"""
+LOCK = "SELECT pg_advisory_xact_lock(CAST($1 AS integer), CAST($2 AS integer))"
+OURS = 0x6A6F6272  # "jobr"
+
+
+def ours() -> int:
+    """Return the version that this program knows."""
+    return steps(FOLDER)[-1].version
+
+
+def check(name: str, min_reader: int, version: int) -> None:
+    """Raise StateError when another program made the schema too new for us."""
+    if min_reader > ours():
+        raise too_new(name, min_reader, version, ours())
+
+
+def prepare(connection: psycopg.Connection[Any], address: Address, *, create: bool) -> None:
+    """See that the schema is there and is ours; make it, or bring it up to date.
+
+    Raises StateError, and changes nothing, when there is none and `create` is False, when what is there is
+    something else, and when it is too new. Raises psycopg.Error.
+    """
+    if connection.info.server_version < OLDEST:
+        said = f"{address.name} is PostgreSQL {connection.info.server_version // 10000}"
+        raise fault("unsupported", said, hint="13 or newer is needed")
+    cursor = psycopg.RawCursor(connection)
+    version = _version(cursor, address)
+    if version is None and not create:
+        raise missing(address.name)
+    if version is None or version < ours():
+        _upgrade(cursor, address)
+
+
+def missing(name: str) -> StateError:
+    """Return the error for a state that is not there."""
+    hint = "run `jobrunner start` once, it makes one"
+    return fault("state-missing", f"there is no state at {name}", hint=hint)
+
+
+def _version(cursor: psycopg.RawCursor[Any], address: Address) -> int | None:
+    """Return the version of the schema, None where there is none yet. Raises StateError."""
+    _, meta, tables = cursor.execute(FOUND, [address.schema]).fetchone() or (0, 0, 0)
+    if not meta and tables:
+        said = f"{address.name} is not a jobrunner state: the schema has other tables"
+        raise fault("not-a-database", said, hint="name another with ?schema=; nothing was changed")
+    if not meta:
+        return None
+    row = cursor.execute(f'SELECT min_reader, version FROM "{address.schema}".meta').fetchone()  # noqa: S608
+    if row is None:
+        return None
+    check(address.name, row[0], row[1])
+    return int(row[1])
+
+
+def _upgrade(cursor: psycopg.RawCursor[Any], address: Address) -> None:
+    for step in steps(FOLDER):
+        cursor.execute("BEGIN")
+        try:
+            cursor.execute(LOCK, [_signed(OURS), _signed(zlib.crc32(address.schema.encode()))])
+            _apply(cursor, address, step)
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("COMMIT")
+
+
+def _apply(cursor: psycopg.RawCursor[Any], address: Address, step: Step) -> None:
+    """Take one step, unless another process has taken it while we waited for the lock."""
+    version = _version(cursor, address)
+    if version is not None and version >= step.version:
+        return
+    schemas, *_ = cursor.execute(FOUND, [address.schema]).fetchone() or (0,)
+    if not schemas:
+        cursor.execute(f'CREATE SCHEMA "{address.schema}"')
+    cursor.execute(f'SET LOCAL search_path TO "{address.schema}"')
+    cursor.execute(step.sql)
+    if version is None:
+        values = [os.urandom(16).hex(), step.version, step.min_reader, SystemClock().now()]
+        cursor.execute(
+            "INSERT INTO meta (id, state_id, version, min_reader, created_at) VALUES (1, $1, $2, $3, $4)",
+            values,
+        )
+    else:
+        cursor.execute(
+            "UPDATE meta SET version = $1, min_reader = greatest(min_reader, $2)",
+            [step.version, step.min_reader],
+        )
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 32) if number >= 1 << 31 else number
