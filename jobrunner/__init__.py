@@ -13,6 +13,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     why         one sentence about any occurrence, and what it rests on
     vitals      who is alive, and what is overdue
     stats       counts, durations, lateness
+    rejoining   who was taken for dead starts again
     node        start: the loop, and how it stops
     once        run: one run by hand, through the same store and executor
     stopping    how a node comes to its end, stage by stage
@@ -22,6 +23,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     workplace   a process's locks, children, doorbell and signals
     goal        when --until-done is done
     dispatcher  one turn: record, recover, consume, claim, hand out
+    hearing     what the executor saw of runs
     recording   what runs said, asked for and came to, written
     starting    how a claim comes to its child
     telling     what is said once it is committed
@@ -29,6 +31,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     underway    runs of ours whose end is not recorded
     recovery    who is proven dead, and what becomes of their runs
     status      what state a job is in, and why
+    liveness    who is alive: by locks on one machine, by leases over a database
     pruning     the body of jobrunner.prune: old rows go
     joining     how a node comes among the living, with its definitions
     handout     what a child is told
@@ -45,8 +48,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     discovery/  which files there are, and what their syntax tree says
     probe       asks a child about files that must be executed to be read
     config/     a dict becomes a job, or an error with file, line, key and value
-    store/      what is true: the verbs, and SQLite behind them
-    presence    who is alive: locks and doorbells
+    store/      what is true: the verbs, and SQLite or PostgreSQL behind them
+    presence    locks and doorbells beside the state's file
     executor/   one process a run: the pool in the node, the zygote that forks
     proving     what check finds out by rehearsing services and a job's parameters
     child       the process of a run
@@ -76,6 +79,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     backoff     how long to wait before the next try
     processes   what the kernel offers to keep processes together
     events      what happened, as data
+    mishaps     the same of nodes, clocks and the state
     watching    a hint that files may have changed
     record      a run as JSON has it
     retry       whether again, and when

@@ -1,10 +1,18 @@
-"""Tells when clocks part: the machine slept, or somebody set the time."""
+"""Tells when clocks part: the machine slept, or somebody set the time; and what a node does about it."""
 
 from __future__ import annotations
 
-from jobrunner.clock import SECOND, Clock, to_iso
-from jobrunner.events import ClockJumped, Slept
+from collections.abc import Callable
+from contextlib import suppress
 
+from jobrunner.clock import SECOND, Clock, to_iso
+from jobrunner.errors import StateError
+from jobrunner.events import ClockJumped, ClockNotSet, Event, Slept
+from jobrunner.facts import NodeFacts
+from jobrunner.scheduler import Scheduler
+from jobrunner.store.base import Store
+
+EARLIEST = 1_767_225_600 * SECOND  # 2026-01-01: a clock before it is simply not set
 JUMP = 2.0  # seconds by which clocks may disagree before it is called a step
 
 
@@ -39,3 +47,39 @@ def told(event: Slept | ClockJumped) -> tuple[str, None, str]:
     if isinstance(event, Slept):
         return "slept", None, f"{to_iso(event.since)}/{to_iso(event.until)}"
     return "clock-set", None, f"{event.micros / SECOND:+.0f} s"
+
+
+class Clocks:
+    """What a node does when its clocks part."""
+
+    def __init__(
+        self, clock: Clock, scheduler: Scheduler, store: Store, me: NodeFacts, emit: Callable[[Event], None]
+    ) -> None:
+        self._clock = clock
+        self._watch = ClockWatch(clock)
+        self._scheduler = scheduler
+        self._store = store
+        self._me = me
+        self._emit = emit
+
+    def look(self) -> int | None:
+        """Say by how many microseconds time has leapt, None if it has not.
+
+        To be called before each turn, for what was due in a sleep is planned at once when it is over.
+        """
+        events = self._watch.look()
+        for event in events:
+            self._emit(event)
+            self._scheduler.stale = True
+            if isinstance(event, Slept):
+                self._scheduler.slept = event.since, event.until
+            with suppress(StateError):  # it is kept for `why`; nothing depends on that
+                self._store.note(self._me.node, *told(event), self._clock.now())
+        return max((event.micros for event in events), default=None)
+
+    def check(self) -> None:
+        """Without a clock nothing is due; what runs may end, and its end is recorded."""
+        unset = self._clock.now() < EARLIEST
+        if unset and not self._scheduler.halted:
+            self._emit(ClockNotSet(self._clock.now()))
+        self._scheduler.halted = unset

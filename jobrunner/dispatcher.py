@@ -6,31 +6,30 @@ stays in the outbox, nothing was claimed, and the next turn says it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from jobrunner import failpoints
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import MILLISECOND, Clock, Instant
 from jobrunner.discovery.servicesfile import has_services
-from jobrunner.errors import BadRequest, unknown_job
-from jobrunner.events import Ending, Event, Output, Progressed, Stalled, WaitedInVain
-from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput
-from jobrunner.executor import Output as RunOutput
+from jobrunner.errors import StateError, unknown_job
+from jobrunner.events import Ending, Event, Stalled, WaitedInVain
 from jobrunner.facts import NodeFacts
 from jobrunner.handout import Executor, StopState
+from jobrunner.hearing import Hearing, lost
 from jobrunner.hooks import Hooks
+from jobrunner.liveness import Tenure
 from jobrunner.masking import Masker
-from jobrunner.model import Job, Outcome
+from jobrunner.model import Job
 from jobrunner.recording import Recorder
 from jobrunner.recovery import given_up, recover
-from jobrunner.requests import Requests, refusal
+from jobrunner.requests import Requests
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.starting import Starter
 from jobrunner.store.base import Claim, Store
 from jobrunner.telling import Telling
-from jobrunner.underway import Live
+from jobrunner.underway import Live, Turn
 
 FLUSH_EVERY = 250 * MILLISECOND  # how stale the stored log and progress of a running run may be
 ALIVE_EVERY = 60_000 * MILLISECOND
@@ -58,6 +57,7 @@ class Dispatcher:
         restore: Callable[[str], Job | None] = lambda _: None,
         source: Callable[[Job], str | None] = lambda _: None,
         repeats: bool = True,
+        tenure: Tenure | None = None,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -75,6 +75,9 @@ class Dispatcher:
         self._live: dict[int, Live] = {}
         self._dirty_since: Instant | None = None
         self._alive_at = clock.now()
+        self._alive_every = me.lease // 4 or ALIVE_EVERY
+        self._tenure = tenure or Tenure(0, clock)
+        self._doubt: Turn | None = None  # one whose commit may have been heard, or not
         self._pending_at: Instant | None = None  # when the next pending run is due
         self._deadline: Instant | None = None  # of the first step that waits for an event
         self.hooks = Hooks(executor, settings, self._masker, hooks)
@@ -82,6 +85,16 @@ class Dispatcher:
         self._starter.settings, self._starter.masker = settings, self._masker
         self._telling = Telling(store, self.hooks, me, self._find, emit)
         self.tell = self._telling.tell
+        self._hearing = Hearing(
+            executor,
+            self._live,
+            self._requests,
+            self._telling,
+            clock,
+            emit,
+            self._tenure,
+            lambda: self._masker,
+        )
         self.backlog = True  # there may be pending runs that nobody has claimed
         self.claiming = True  # off while draining
 
@@ -116,48 +129,12 @@ class Dispatcher:
         """Say whether a job is of our project, and that has no services."""
         return self._scheduler.job(job.name) is not None and not has_services(self._starter.settings)
 
-    # -- what the executor saw -----------------------------------------------------------------------
-
     def notice(self) -> None:
-        """Take in what the executor saw."""
-        for happening in self._executor.happened():
-            if isinstance(happening, HookOutput | HookEnded):
-                self._telling.hear(happening, self._live)
-            elif (live := self._live.get(happening.run_id)) is not None:
-                self._notice(live, happening)
-        if self._dirty_since is None and any(live.dirty or live.asked for live in self._live.values()):
-            self._dirty_since = self._clock.now()
-
-    def _notice(self, live: Live, happening: Began | RunOutput | Asked | Ended) -> None:
-        match happening:
-            case Began(pid=pid):
-                live.began, live.pid = True, pid
-                failpoints.reach("body")
-            case RunOutput(run_id=run_id, data=data):
-                self._emit(Output(run_id, live.hear(data)))
-            case Asked(number=number, verb=verb, payload=payload):
-                self._asked(live, number, verb, payload)
-            case Ended(outcome=outcome):
-                rest = live.end(outcome, self._masker, self._clock.now())
-                if rest:
-                    self._emit(Output(live.claim.run.id, rest))
-                failpoints.reach("after-reply")
-
-    def _asked(self, live: Live, number: int, verb: str, payload: Mapping[str, Any]) -> None:
-        run = live.claim.run
-        if self._requests.knows(verb):
-            live.heard_at = self._clock.monotonic()
-            self._requests.hear(live.talk, number, verb, payload)
-            return
-        if verb not in ("progress", "heartbeat"):
-            said = BadRequest(f"this version knows no request {verb!r:.50}")
-            self._executor.answer(run.id, number, refusal(said))
-            return
-        if verb == "progress":
-            live.progress = self._masker.data(dict(payload))
-            self._emit(Progressed(run.id, run.job, live.progress or {}))
-        live.sign(self._clock.monotonic())
-        live.asked.append(number)
+        """Take in what the executor saw; while a commit is in doubt it stays where it is."""
+        if self._doubt is None:
+            self._hearing.hear()
+            if self._dirty_since is None and any(live.dirty or live.asked for live in self._live.values()):
+                self._dirty_since = self._clock.now()
 
     # -- once a second -------------------------------------------------------------------------------
 
@@ -209,54 +186,95 @@ class Dispatcher:
             or (self.claiming and due is not None and due <= now)
             or (self.claiming and self._pending_due(now) and bool(self._executor.ready))
             or self._flush_due(now)
-            or not 0 <= now - self._alive_at < ALIVE_EVERY
+            or not 0 <= now - self._alive_at < self._alive_every
         )
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether nobody knows yet what became of our last commit; only a turn may find out."""
+        return self._doubt is not None
+
     def turn(self, dead: Sequence[NodeFacts] = ()) -> None:
-        """Do one turn. Raises StateError when the store could not take it; then nothing happened."""
+        """Do one turn. Raises StateError when the store could not take it; then nothing happened.
+
+        With code "in-doubt" nobody knows yet; the next turn begins by finding out.
+        """
+        self._settle_doubt()
+        turn = Turn()
+        self._tenure.ask()
         try:
             with self._store.transaction():
-                now = self._clock.now()  # not before: the lock may have been waited for
-                flush = self._flush_due(now)
-                events = self._recorder.record(self._live, now, flush=flush) + self._recover(dead, now)
-                self._telling.write()
-                events += self._expire(now)
-                failpoints.reach("before-plan")
-                events += self._scheduler.turn(now) if self.claiming else []
-                failpoints.reach("after-enqueue")
-                again, ready, claims = self._claim(now)
-                self._look_ahead(now)
-                if any(live.talk.answers for live in self._live.values()):
-                    failpoints.reach("asked")
-                self._sign(now, quiet=not (events or claims or flush))
-                ends = any(live.outcome is not None for live in self._live.values())
-                if ends:
-                    failpoints.reach("before-commit")
-        except BaseException:
-            self._scheduler.stale = True
-            self._requests.failed()
+                self._do(turn, dead)
+        except StateError as error:
+            if error.code == "in-doubt":
+                self._doubt = turn
+            else:
+                self._nothing_happened()
             raise
-        if ends:
+        except BaseException:
+            self._nothing_happened()
+            raise
+        self._go_on(turn)
+
+    def _settle_doubt(self) -> None:
+        turn = self._doubt
+        if turn is not None:
+            heard = self._store.came_through()
+            self._doubt = None
+            if heard:
+                self._go_on(turn)
+            else:
+                self._nothing_happened()
+
+    def _nothing_happened(self) -> None:
+        self._scheduler.stale = True
+        self._requests.failed()
+
+    def _do(self, turn: Turn, dead: Sequence[NodeFacts]) -> None:
+        """What one transaction does."""
+        now = self._clock.now()  # not before: the lock may have been waited for
+        turn.flush = flush = self._flush_due(now)
+        turn.events = self._recorder.record(self._live, now, flush=flush) + self._recover(dead, now)
+        self._telling.write()
+        turn.events += self._expire(now)
+        failpoints.reach("before-plan")
+        turn.events += self._scheduler.turn(now) if self.claiming else []
+        failpoints.reach("after-enqueue")
+        turn.again, turn.ready, turn.claims = self._claim(now)
+        self._look_ahead(now)
+        if any(live.talk.answers for live in self._live.values()):
+            failpoints.reach("asked")
+        self._sign(turn, now, quiet=not (turn.events or turn.claims or flush))
+        turn.ends = any(live.outcome is not None for live in self._live.values())
+        if turn.ends:
+            failpoints.reach("before-commit")
+
+    def _go_on(self, turn: Turn) -> None:
+        """What a commit has made true becomes so everywhere else."""
+        if turn.ends:
             failpoints.reach("after-commit")
-        self.backlog = len(claims) == len(ready)
-        self._forget_recorded(flush)
-        self._starter.run_again(again)
-        for event in events:
+        if turn.signed:
+            self._tenure.renewed()
+        self.backlog = len(turn.claims) == len(turn.ready)
+        self._forget_recorded(turn.flush)
+        self._starter.run_again(turn.again)
+        for event in turn.events:
             self.tell(event)
-        for claim in claims:
+        for claim in turn.claims:
             self.hand_out(claim)
         self.hooks.pump()
         if self._scheduler.replaced or self._requests.canceled:
             self.heed()
             self._scheduler.replaced = self._requests.canceled = False
 
-    def _sign(self, now: Instant, *, quiet: bool) -> None:
+    def _sign(self, turn: Turn, now: Instant, *, quiet: bool) -> None:
         """Note that we live, unless nothing else is written: idle nodes would wake each other for ever."""
-        if quiet and 0 <= now - self._alive_at < ALIVE_EVERY:
-            known = self._store.knows(self._me.owner)
-        else:
+        turn.signed = not quiet or not 0 <= now - self._alive_at < self._alive_every or self._tenure.lapsed
+        if turn.signed:
             known = self._store.seen(self._me.owner, now)
             self._alive_at = now
+        else:
+            known = self._store.knows(self._me.owner)
         if not known:
             raise given_up(self._me)
 
@@ -274,24 +292,17 @@ class Dispatcher:
         """Give a committed claim to its child."""
         job = self._scheduler.job(claim.run.job)
         if job is None:  # renamed by another node in the moment of the claim
-            self._give_back(claim)
+            for event in self._recorder.give_back(claim.run, self._clock.now()):
+                self.tell(event)
+        elif self._tenure.lapsed:  # we were stopped in the very moment of the claim
+            live = self._starter.take(claim, job)
+            live.end(lost("no sign that the body began"), self._masker, self._clock.now())
         else:
             self._starter.start(claim, job)
 
     def stop(self, run_id: int, state: StopState, reason: str | None) -> None:
         """Bring a run to its end, one that waits for a child, too."""
         self._starter.stop(run_id, state, reason)
-
-    def _give_back(self, claim: Claim) -> None:
-        """End a run that we cannot start, before anything of it has begun."""
-        error = {"type": "NotHeld", "message": "this node knows no such job any more", "traceback": ""}
-        outcome = Outcome(state="failed", error={**error, "phase": "import"})
-        now = self._clock.now()
-        with self._store.transaction():
-            self._store.finish(claim.run, outcome, 0, now)
-            events = self._aftermath.settle(claim.run, outcome, now)
-        for event in events:
-            self.tell(event)
 
     def _recover(self, dead: Iterable[NodeFacts], now: Instant) -> list[Event]:
         return [event for node in dead for event in recover(self._store, node, self._aftermath, now)]

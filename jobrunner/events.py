@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobrunner.clock import Instant
+from jobrunner.mishaps import *  # noqa: F403  (whoever asks for an event finds it here)
+from jobrunner.mishaps import Event
 from jobrunner.model import Outcome, Problem, Run
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Base of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,42 +262,11 @@ class Lost(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class NodeDied(Event):
-    """Another node's locks could be taken: it is gone."""
-
-    node: str
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
 class JobFinished(Event):
     """A job reached its numberOfExecutions."""
 
     job: str
     executions: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClockJumped(Event):
-    """The wall clock moved by `micros` against the elapsed time; positive is forward."""
-
-    micros: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClockNotSet(Event):
-    """The wall clock stands before this version was written: nothing is planned until it is set."""
-
-    now: Instant
-
-
-@dataclass(frozen=True, slots=True)
-class Slept(Event):
-    """The machine was suspended for about `micros`, somewhere between `since` and `until`."""
-
-    micros: int
-    since: Instant
-    until: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,15 +297,3 @@ class Draining(Event):
     """The node was asked to stop: nothing new starts, `running` runs may end within the grace."""
 
     running: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoreTroubled(Event):
-    """The state could not be written; the node goes on and tries again."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoreRecovered(Event):
-    """The state can be written again."""

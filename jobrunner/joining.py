@@ -97,7 +97,8 @@ class Joining:
     def _check_company(self, gone: set[str]) -> bool:
         """Return whether another start is at work; raise where the two cannot work together."""
         living = [node for node in self._store.nodes() if node.owner not in gone and node.role != "run"]
-        stranger = next((node for node in living if node.boot_id != self._me.boot_id), None)
+        others = () if self._store.leased else living
+        stranger = next((node for node in others if node.boot_id != self._me.boot_id), None)
         if stranger is not None:
             raise StateError(
                 f"the state is in use on another machine ({stranger.machine})",

@@ -233,6 +233,11 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
         " start this one again to hold the same",
     ),
     e.Draining: _draining,
+    e.LeaseLapsed: lambda v: (
+        "error",
+        f"the lease could not be renewed: {v.runs} runs killed, for others may take them over",
+    ),
+    e.Rejoining: lambda v: ("warning", "this node was taken for dead; it starts again as another"),
     e.StoreTroubled: lambda v: ("error", f"{one_line(v.message)}; trying again"),
     e.StoreRecovered: lambda v: ("info", "the state can be written again"),
 }

@@ -8,27 +8,26 @@ wait            for a child, the doorbell, a signal, or the next due moment
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobrunner.clock import SECOND, Clock, SystemClock
-from jobrunner.clockwatch import ClockWatch, told
+from jobrunner.clockwatch import Clocks
 from jobrunner.definitions import Definitions
 from jobrunner.discovery import hooksfile
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
 from jobrunner.events import (
-    ClockNotSet,
     Event,
     FileBroken,
+    LeaseLapsed,
     Looked,
     SchedulesPaused,
-    Slept,
     StoreTroubled,
 )  # fmt: skip
 from jobrunner.facts import NodeFacts
 from jobrunner.goal import Rest, progress
 from jobrunner.joining import Joining, differences, restored
+from jobrunner.liveness import liveness_of
 from jobrunner.masking import masker_of
 from jobrunner.model import Job
 from jobrunner.patience import Patience
@@ -42,7 +41,6 @@ from jobrunner.workplace import Workplace, who_am_i
 
 UPCOMING = 5
 LOOK_EVERY = 1.0  # seconds; the longest that anything goes unnoticed
-EARLIEST = 1_767_225_600 * SECOND  # 2026-01-01: a clock before it is simply not set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,28 +73,32 @@ class Node:
         self._store = store
         self._emit = emit
         self._options = options
-        self._clock = clock or SystemClock()
-        self.me = who_am_i(settings, self._clock, role="all", exclusive=options.exclusive)
-        self.place = Workplace(
-            settings, self.me, self._clock, slots=settings.slots, preload=preload(definitions)
+        self._clock = clock or store.clock(SystemClock())
+        self.me = who_am_i(
+            settings, self._clock, role="all", exclusive=options.exclusive, leased=store.leased
         )
+        self.place = Workplace(
+            settings, liveness_of(store, settings, self.me.owner), self.me, self._clock,
+            slots=settings.slots, preload=preload(definitions),
+        )  # fmt: skip
         self._scheduler = Scheduler(store, self.me, definitions.jobs, settings)
         self._joining = Joining(store, self._scheduler, self.me)
         self._dispatcher = Dispatcher(
             store, self.place.pool, self._scheduler, self.me, settings, self._clock, emit,
             masker=masker_of(settings), hooks=hooks_of(settings, emit),
             restore=lambda name: restored(store, self._definitions.settings, name),
-            source=self._source_of,
+            source=self._source_of, tenure=self.place.tenure,
         )  # fmt: skip
         self._reloading = Reloading(
             definitions, self.place, again or (lambda: settings), emit, watch=options.watch
         )
         self._new: Definitions | None = None  # what was read, and does not hold yet
-        self._clocks = ClockWatch(self._clock)
+        self._clocks = Clocks(self._clock, self._scheduler, store, self.me, emit)
         self._dead: list[NodeFacts] = []
         self._looked_at = self._clock.monotonic() - LOOK_EVERY
         self._started_at = self._clock.monotonic()
         self._patience = Patience(emit)
+        self._held = True  # whether our lease was ours at the last look
         self._paused = False
         self._changed = False  # something that nodes go by, and it has not been read yet
         self._outage = False  # time has passed in which nothing could start
@@ -116,8 +118,10 @@ class Node:
             self._join_in_time()
             try:
                 while not self._over():
-                    self._look_around()
-                    self._reload()
+                    self._hold()
+                    if not self._dispatcher.in_doubt:
+                        self._look_around()
+                        self._reload()
                     self._turn()
                     self.place.wait(self._timeout())
             finally:
@@ -131,6 +135,13 @@ class Node:
         if self._options.until_done and self._timed_out and not self._goal_reached:
             return 1
         return 1 if self.stuck and self._goal_reached else 0
+
+    def state_of_things(self) -> tuple[Definitions, Options]:
+        """Return what whoever follows this node begins with: its definitions, and the time that is left."""
+        run_for = self._options.run_for
+        if run_for is not None:
+            run_for = max(0, run_for - round((self._clock.monotonic() - self._started_at) * SECOND))
+        return self._definitions, replace(self._options, run_for=run_for)
 
     # -- joining and leaving -------------------------------------------------------------------------
 
@@ -174,46 +185,36 @@ class Node:
 
     # -- the loop ------------------------------------------------------------------------------------
 
+    def _hold(self) -> None:
+        """Before anything else: see that we may still act, for we may have been stopped for long."""
+        held, self._held = self._held, self.place.hold()
+        if held and not self._held:
+            self._emit(LeaseLapsed(len(self._dispatcher.running)))
+
     def _look_around(self) -> None:
         """Once a second: what no event tells."""
         monotonic = self._clock.monotonic()
-        slept = self._check_clocks()
-        if monotonic - self._looked_at < LOOK_EVERY and not self.place.rung and not slept:
+        stepped = self._clocks.look()
+        self._outage = self._outage or (stepped or 0) > 0
+        if monotonic - self._looked_at < LOOK_EVERY and not self.place.rung and stepped is None:
             return
         self._looked_at = monotonic
         self._check_time(monotonic)
         self._dispatcher.check_stalls()
         self._reloading.look(monotonic)
+        if self._options.live:
+            self._emit(Looked(self._scheduler.upcoming(UPCOMING)))
+        if monotonic < self._patience.until:  # to ask in vain takes time, in which nobody minds the runs
+            return
         try:
             self._store.verify()
-            self._check_clock_is_set()
+            self._clocks.check()
             self._dead = deaths(self._store, self.place.presence, self.me)
+            self.place.mind_the_bell()
             self._notice_changes()
             self._check_goal()
         except StateError as error:
             self._trouble(error)
-        if self._options.live:
-            self._emit(Looked(self._scheduler.upcoming(UPCOMING)))
-
-    def _check_clocks(self) -> bool:
-        """Before each turn, for what was due in a sleep is planned at once when it is over."""
-        events = self._clocks.look()
-        for event in events:
-            self._emit(event)
-            self._scheduler.stale = True
-            self._outage = self._outage or event.micros > 0
-            if isinstance(event, Slept):
-                self._scheduler.slept = event.since, event.until
-            with suppress(StateError):  # it is kept for `why`; nothing depends on that
-                self._store.note(self.me.node, *told(event), self._clock.now())
-        return bool(events)
-
-    def _check_clock_is_set(self) -> None:
-        """Without a clock nothing is due; what runs may end, and its end is recorded."""
-        unset = self._clock.now() < EARLIEST
-        if unset and not self._scheduler.halted:
-            self._emit(ClockNotSet(self._clock.now()))
-        self._scheduler.halted = unset
 
     def _notice_changes(self) -> None:
         events: list[Event] = []

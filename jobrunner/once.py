@@ -18,6 +18,7 @@ from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import JobrunnerError, StateError
 from jobrunner.events import Draining, Event
 from jobrunner.joining import restored
+from jobrunner.liveness import liveness_of
 from jobrunner.masking import masker_of
 from jobrunner.model import Job, Run
 from jobrunner.patience import HOPELESS
@@ -47,15 +48,16 @@ class Once:
         self._settings = settings
         self._job = replace(job, timeout=timeout if timeout is not None else job.timeout)
         self._store = store
-        self._clock = clock or SystemClock()
-        self.me = who_am_i(settings, self._clock, role="run")
-        self.place = Workplace(settings, self.me, self._clock, slots=1, preload=())
+        self._clock = clock or store.clock(SystemClock())
+        self.me = who_am_i(settings, self._clock, role="run", leased=store.leased)
+        presence = liveness_of(store, settings, self.me.owner)
+        self.place = Workplace(settings, presence, self.me, self._clock, slots=1, preload=())
         scheduler = Scheduler(store, self.me, {job.name: self._job}, settings)
         found, _ = hooksfile.read(settings.project)
         self._dispatcher = Dispatcher(
             store, self.place.pool, scheduler, self.me, settings, self._clock, emit,
             masker=masker_of(settings), hooks=found,
-            restore=self._restore, repeats=False,
+            restore=self._restore, repeats=False, tenure=self.place.tenure,
         )  # fmt: skip
         self._dispatcher.claiming = False
         self._aftermath = Aftermath(store, self._restore, self.me.node)
@@ -142,6 +144,7 @@ class Once:
         return claim
 
     def _turn(self) -> None:
+        self.place.hold()
         self._dispatcher.notice()
         if self.place.signals > self._heard:
             self._stop()

@@ -42,8 +42,8 @@ class Presence:
         """The lock file that this owner's zygote must hold."""
         return str(self._path(self.owner, "zygote.lock"))
 
-    def announce(self) -> socket.socket:
-        """Take our lock and hang up the doorbell; returns its socket, to wait on.
+    def announce(self) -> None:
+        """Take our lock and hang up the doorbell.
 
         Raises StateError when the folder cannot be written.
         """
@@ -55,7 +55,6 @@ class Presence:
             raise StateError(
                 f"cannot write in {self.folder}: {error.strerror}", hint="check its permissions and the disk"
             ) from error
-        return self._bell
 
     def leave(self) -> None:
         """Take everything down. Idempotent."""
@@ -85,12 +84,17 @@ class Presence:
         """Wake every node that listens; the dead and the deaf are passed over."""
         ring(self.folder)
 
-    def hush(self) -> None:
+    def bell(self) -> int | None:
+        """Return the doorbell's descriptor, to wait on."""
+        return None if self._bell is None else self._bell.fileno()
+
+    def hush(self) -> bool:
         """Forget all rings received so far."""
         if self._bell is not None:
             with contextlib.suppress(BlockingIOError):
                 while self._bell.recv(16):
                     pass
+        return True
 
     def _path(self, owner: str, suffix: str) -> Path:
         return self.folder / f"{owner}.{suffix}"

@@ -63,6 +63,14 @@ class Recorder:
                 if (live := lives.get(run_id)) is not None and live.outcome is not None:
                     live.stopped = True
 
+    def give_back(self, run: Run, now: Instant) -> list[Event]:
+        """End a claimed run that we cannot start, in a transaction; nothing of it has begun."""
+        error = {"type": "NotHeld", "message": "this node knows no such job any more", "traceback": ""}
+        outcome = Outcome(state="failed", error={**error, "phase": "import"})
+        with self._store.transaction():
+            self._store.finish(run, outcome, 0, now)
+            return self._aftermath.settle(run, outcome, now)
+
     # -- how a run ends ------------------------------------------------------------------------------
 
     def _end(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:

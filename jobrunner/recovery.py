@@ -7,8 +7,8 @@ from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import StateError
 from jobrunner.events import Event, Lost, NodeDied
 from jobrunner.facts import NodeFacts
+from jobrunner.liveness import Liveness
 from jobrunner.model import Outcome, Run
-from jobrunner.presence import Presence
 from jobrunner.store.base import Store
 
 
@@ -26,16 +26,17 @@ def recover(store: Store, node: NodeFacts, aftermath: Aftermath, now: Instant) -
     return events
 
 
-def deaths(store: Store, presence: Presence, me: NodeFacts) -> list[NodeFacts]:
+def deaths(store: Store, presence: Liveness, me: NodeFacts) -> list[NodeFacts]:
     """Return the other nodes that are proven dead."""
     return [node for node in store.nodes() if node.owner != me.owner and presence.is_dead(node)]
 
 
 def given_up(me: NodeFacts) -> StateError:
     """Return what a node says that others took for dead: it must not go on, its runs are lost already."""
+    why = "was it cut off for longer than its lease?" if me.lease else "were its lock files removed?"
     error = StateError(
         f"this node (pid {me.pid}) was given up by another, which has recorded its runs as lost",
-        hint="were its lock files in the folder nodes removed? start it again",
+        hint=f"{why} Start it again",
     )
     error.code = "given-up"
     return error

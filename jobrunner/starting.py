@@ -36,15 +36,19 @@ class Starter:
 
     def start(self, claim: Claim, job: Job) -> None:
         """Give a committed claim to its child."""
-        run = claim.run
-        log = LogWindow(self.settings.log_limit, run.log_bytes)
-        live = Live(claim, job, log, self.masker.stream(), self._clock.monotonic(), Talk(run))
-        self._lives[run.id] = live
+        live, run = self.take(claim, job), claim.run
         failpoints.reach("after-claim-commit")
         failpoints.reach("before-go")
         self._hand_over(live, run.pid or 0)
         failpoints.reach("after-go")
         self._tell(claim, job, run)
+
+    def take(self, claim: Claim, job: Job) -> Live:
+        """Note that a run is ours."""
+        log = LogWindow(self.settings.log_limit, claim.run.log_bytes)
+        live = Live(claim, job, log, self.masker.stream(), self._clock.monotonic(), Talk(claim.run))
+        self._lives[claim.run.id] = live
+        return live
 
     def _tell(self, claim: Claim, job: Job, run: Run) -> None:
         late = None if run.scheduled_for is None else (run.started_at or 0) - run.effective_at

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import StateError
+from jobrunner.events import Event
 from jobrunner.executor import LogWindow
 from jobrunner.masking import Masker, Stream
 from jobrunner.model import Claim, Job, Outcome, Run, State
@@ -120,3 +122,16 @@ def back_off(run: Run) -> float:
     """Return how many seconds a run waits after a conflict: those that met need not meet again."""
     most = min(1 << run.conflicts, 128)  # milliseconds
     return (run.fence * 7919 % most) / 1000
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one transaction has done, to be made true elsewhere once it is committed."""
+
+    flush: bool = False
+    ends: bool = False  # whether runs of ours have ended in it
+    signed: bool = False  # whether it has renewed our lease
+    events: list[Event] = field(default_factory=list)
+    again: list[tuple[Live, int]] = field(default_factory=list)
+    ready: Sequence[int] = ()
+    claims: list[Claim] = field(default_factory=list)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from jobrunner.clock import Instant
 from jobrunner.discovery.summary import Summary
 from jobrunner.discovery.upcoming import Upcoming
 from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.liveness import liveness_of
 from jobrunner.model import Run
-from jobrunner.presence import Presence
 from jobrunner.settings import Settings
 from jobrunner.store.base import Hold, Store
 
@@ -52,7 +51,7 @@ class Nodes:
 
 def nodes_of(store: Store, settings: Settings) -> Nodes:
     """Return who has joined, and who of them lives, as of now."""
-    presence = Presence(Path(settings.state_folder), "")
+    presence = liveness_of(store, settings)
     everyone = store.nodes()
     return Nodes(everyone, frozenset(node.owner for node in everyone if presence.is_dead(node)))
 

@@ -12,19 +12,21 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from jobrunner import __version__
 from jobrunner.clock import Clock
 from jobrunner.executor.pool import Pool
 from jobrunner.facts import NodeFacts
-from jobrunner.presence import Presence, boot_id
+from jobrunner.liveness import Liveness, Tenure
+from jobrunner.presence import boot_id
 from jobrunner.settings import Settings
 
 COARSE = 0.002  # seconds: the last stretch to a deadline is slept, not selected
 
 
-def who_am_i(settings: Settings, clock: Clock, *, role: str, exclusive: bool = False) -> NodeFacts:
+def who_am_i(
+    settings: Settings, clock: Clock, *, role: str, exclusive: bool = False, leased: bool = False
+) -> NodeFacts:
     """Return this process start as the store will know it: a random owner id, and where it runs."""
     return NodeFacts(
         owner=os.urandom(16).hex(),
@@ -38,6 +40,7 @@ def who_am_i(settings: Settings, clock: Clock, *, role: str, exclusive: bool = F
         started_at=clock.now(),
         seen_at=clock.now(),
         role=role,
+        lease=settings.lease if leased else 0,
     )
 
 
@@ -45,11 +48,14 @@ class Workplace:
     """Opened before the node joins the store, closed after it left: the locks frame everything else."""
 
     def __init__(
-        self, settings: Settings, me: NodeFacts, clock: Clock, *, slots: int, preload: Sequence[str]
-    ) -> None:
+        self, settings: Settings, presence: Liveness, me: NodeFacts, clock: Clock, *, slots: int,
+        preload: Sequence[str],
+    ) -> None:  # fmt: skip
         self._clock = clock
         self._selector = selectors.DefaultSelector()
-        self.presence = Presence(Path(settings.state_folder), me.owner)
+        self.presence = presence
+        self.tenure = Tenure(me.lease, clock)
+        self._bell: int | None = None  # the descriptor that we listen to
         self.pool = Pool(
             self._selector,
             slots=slots,
@@ -68,9 +74,9 @@ class Workplace:
 
     def open(self) -> None:
         """Take the lock, start the zygote, listen. Raises StateError when the folder cannot be used."""
-        bell = self.presence.announce()
-        self._selector.register(bell, selectors.EVENT_READ, self._on_bell)
+        self.presence.announce()
         try:
+            self.mind_the_bell()
             self.pool.start()
         except BaseException:
             self.presence.leave()
@@ -113,9 +119,30 @@ class Workplace:
             key.data(key.fileobj)
         self.pool.tick(self._clock.monotonic())
 
+    def mind_the_bell(self) -> None:
+        """Listen to the doorbell; to a new one, where the old one broke. Raises StateError."""
+        if self._bell is None:
+            self._bell = self.presence.bell()
+            if self._bell is not None:
+                self._selector.register(self._bell, selectors.EVENT_READ, self._on_bell)
+
+    def hold(self) -> bool:
+        """Say whether we may act; where our lease has lapsed all that runs is killed first.
+
+        The zygote knows until when it is, too, and does so by itself where we are stopped.
+        """
+        if self.tenure.lapsed:
+            self.pool.kill_all()
+            return False
+        if self.tenure.until is not None:
+            self.pool.live_until(self.tenure.until)
+        return True
+
     def _on_bell(self, _: object) -> None:
-        self.presence.hush()
         self.rung = True
+        if not self.presence.hush() and self._bell is not None:
+            self._selector.unregister(self._bell)
+            self._bell = None
 
     def _listen(self) -> None:
         ear, mouth = self._ear = socket.socketpair()

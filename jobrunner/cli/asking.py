@@ -88,9 +88,9 @@ class Asked:
 
     def state(self, settings: Settings) -> Store | None:
         """Open the state to look at it; None when there is none yet. Nothing is ever created."""
-        from jobrunner.store import exists
+        from jobrunner.store import find_store
 
-        return self.open(settings, create=False) if exists(settings.state) else None
+        return find_store(settings.state, patience=10.0, allow_network_fs=settings.allow_network_fs)
 
     def told(self) -> Settings:
         """Return the settings with the added jobs, as far as the state can be read."""

@@ -175,11 +175,11 @@ def _work(
     again: Callable[[], Settings],
     how: Mapping[str, Any],
 ) -> int:
-    from jobrunner.node import Node, Options
+    from jobrunner.node import Options
+    from jobrunner.rejoining import work
 
     with _shown(log, live=how["live"]) as emit:
-        node = Node(definitions, store, emit, Options(**how), again=again)
-        code = node.run()
+        code, node = work(definitions, store, emit, Options(**how), again=again)
     return _verdict(code, node.stuck, definitions.problems, log) if how["until_done"] else code
 
 

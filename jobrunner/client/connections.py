@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from jobrunner.errors import StateError
 from jobrunner.settings import Settings
-from jobrunner.store import exists, open_store
+from jobrunner.store import find_store, open_store
 from jobrunner.store.base import Store
+
+S = TypeVar("S", Store, Store | None)
 
 PATIENCE = 10.0  # seconds that a locked state is waited for
 
@@ -36,13 +39,11 @@ class Connections:
     def existing(self) -> Store | None:
         """Return this thread's store; None while there is no state."""
         found = self._kept()
-        if found is None and exists(self.settings.state):
-            found = self._open(create=False)
-        return found
+        return found or self._keep(find_store(self.settings.state, **self._how))
 
     def store(self) -> Store:
         """Return this thread's store; the state is made if need be."""
-        return self._kept() or self._open(create=True)
+        return self._kept() or self._keep(open_store(self.settings.state, create=True, **self._how))
 
     def _kept(self) -> Store | None:
         """Return what this thread has open, unless the state was deleted or replaced meanwhile."""
@@ -63,11 +64,13 @@ class Connections:
             return None
         return found
 
-    def _open(self, *, create: bool) -> Store:
-        store = open_store(
-            self.settings.state, create=create, patience=PATIENCE,
-            allow_network_fs=self.settings.allow_network_fs,
-        )  # fmt: skip
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {"patience": PATIENCE, "allow_network_fs": self.settings.allow_network_fs}
+
+    def _keep(self, store: S) -> S:
+        if store is None:
+            return store
         with self._lock:
             self._mine.store = store
             self._all.add(store)

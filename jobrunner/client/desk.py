@@ -7,12 +7,11 @@ import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from jobrunner import presence
 from jobrunner.clock import Instant, SystemClock
-from jobrunner.errors import ConfigError, UnknownJob
+from jobrunner.errors import ConfigError, StateError, UnknownJob
 from jobrunner.facts import JobFacts
+from jobrunner.liveness import liveness_of
 from jobrunner.log import one_line
 from jobrunner.model import Job
 from jobrunner.registry import Registry
@@ -95,13 +94,14 @@ def writing(
 ) -> Iterator[Desk]:
     """Open a desk in one transaction of the store; wake the nodes when it is committed."""
     with store.transaction():
-        yield Desk(settings, store, registry, actor(user), SystemClock().now())
-    ring(settings)
+        yield Desk(settings, store, registry, actor(user), store.clock(SystemClock()).now())
+    ring(settings, store)
 
 
-def ring(settings: Settings) -> None:
+def ring(settings: Settings, store: Store) -> None:
     """Wake all nodes: what they go by has changed."""
-    presence.ring(Path(settings.state_folder) / "nodes")
+    with suppress(StateError):  # it is committed; they look by themselves, too
+        liveness_of(store, settings).ring_all()
 
 
 def actor(user: str | None) -> str:

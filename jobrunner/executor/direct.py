@@ -72,6 +72,9 @@ class ExecLauncher:
         with contextlib.suppress(OSError):
             os.killpg(child.pid, what)
 
+    def live_until(self, moment: float) -> None:
+        """Nobody but the node could see to it."""
+
     def deadline(self, _: bool = False) -> float | None:
         """Return when to look again, where nothing tells us."""
         unwatched = len(self._pidfds) < len(self._children)

@@ -92,5 +92,10 @@ class Generations:
         for launcher in launchers:
             launcher.close()
 
+    def live_until(self, moment: float) -> None:
+        """Tell them all until when their runs may live."""
+        for launcher in self._all():
+            launcher.live_until(moment)
+
     def _all(self) -> list[Launcher]:
         return self._old + ([] if self.current is None else [self.current])

@@ -14,13 +14,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from jobrunner import processes
+from jobrunner.executor.pulse import Pulse
 from jobrunner.wire import Decoder, Frame, WireError, encode
 
 MARK = "JOBRUNNER_FAMILY"  # in the environment of every child: tells our orphans from strangers
 PRELOAD_LIMIT = 5.0  # seconds that one package may take to import
 END_LIMIT = 2.0  # seconds that a zygote may take to end
-PING_EVERY = 2.0  # seconds between two questions whether a zygote that has runs is still there
-SILENCE = 5.0  # seconds that it may take to answer; it may have been stopped, by a run of ours too
 RUNTIME = ("jobrunner.body", "jobrunner.logger")  # what every run needs, imported before the fork
 
 
@@ -55,6 +54,10 @@ class Launcher(Protocol):
 
     def signal(self, number: int, what: int) -> None:
         """Signal a child's process group, unless it is gone; KILL goes to all that descends from it."""
+        ...
+
+    def live_until(self, moment: float) -> None:
+        """Kill all children at that second of boot time, unless told again; where we can without the node."""
         ...
 
     def deadline(self, busy: bool = False) -> float | None:
@@ -103,6 +106,7 @@ class ZygoteLauncher:
         self._pids: dict[int, int] = {}
         self._since = processes.now()
         self._pulse = Pulse(clock)
+        self._until = 0.0
         self.skipped = dict(skipped)
 
     @property
@@ -137,6 +141,12 @@ class ZygoteLauncher:
         """Have the zygote do it: it is the parent, so the pid cannot have become another's."""
         self._say({"kill": number, "signal": what})
         self._ping()
+
+    def live_until(self, moment: float) -> None:
+        """Tell the zygote, once a second at most."""
+        if moment - self._until >= 1.0:
+            self._until = moment
+            self._say({"until": moment})
 
     def deadline(self, busy: bool = False) -> float | None:
         """Return when a hanging import, or a zygote that says nothing, is given up; or to ask it again."""
@@ -283,45 +293,6 @@ class ZygoteLauncher:
                     os.killpg(pid, signal.SIGKILL)
         orderly = self._zygote.returncode == 0  # then it has killed them all, by whatever they were
         kill_family(self._mark, None if orderly else self._since, known=self._pids.values())
-
-
-class Pulse:
-    """When a zygote was asked for a sign of life, and when it is taken for dead."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._heard_at = clock()
-        self._dead_at: float | None = None
-
-    @property
-    def asked(self) -> bool:
-        """Whether an answer is due."""
-        return self._dead_at is not None
-
-    def ask(self) -> None:
-        """It was asked."""
-        self._dead_at = self._clock() + SILENCE
-
-    def heard(self) -> None:
-        """It answered."""
-        self._heard_at, self._dead_at = self._clock(), None
-
-    def deadline(self, busy: bool) -> float | None:
-        """Return when to look again."""
-        return self._dead_at or (self._heard_at + PING_EVERY if busy else None)
-
-    def due(self, now: float) -> bool:
-        """Say whether it is time to ask."""
-        return self._dead_at is None and now >= self._heard_at + PING_EVERY
-
-    def silent(self, now: float) -> bool:
-        """Say whether it is dead. Who comes late himself was away, and the zygote perhaps as well."""
-        if self._dead_at is None or now < self._dead_at:
-            return False
-        if now < self._dead_at + SILENCE / 2:
-            return True
-        self._dead_at = now + SILENCE
-        return False
 
 
 def kill_family(mark: str, since: int | None, known: Collection[int] = (), keep: Collection[int] = ()) -> int:

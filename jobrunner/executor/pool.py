@@ -188,6 +188,15 @@ class Pool:
         for member in list(self._members.values()):
             member.tick(now)
 
+    def kill_all(self) -> None:
+        """Kill all that runs, at once, and what has been got ready: nobody may act any more."""
+        for member in list(self._members.values()):
+            member.kill()
+
+    def live_until(self, moment: float) -> None:
+        """Have all that runs killed at that second of boot time, also where this process is stopped then."""
+        self._zygotes.live_until(moment)
+
     def close(self, kill: bool = True) -> None:
         """End all children, whatever they do; what was still running is canceled, reason shutdown.
 

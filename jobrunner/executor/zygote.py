@@ -5,6 +5,7 @@ The node execs it; both talk in frames over one socket:
     node -> zygote    {"start": {"lock", "preload", "project", "packages"}}   the first
                       {"fork": n}       with two descriptors: the child's wire, its output pipe
                       {"kill": n, "signal": s}
+                      {"until": t}      what runs then, by boot time, is killed unless told again
                       {"ping": n}       is answered once all that was said before is done
     zygote -> node    {"preloading": name}, {"preloaded": name, "problem": text or null}
                       {"threaded": name}   and it ends: forking with threads is not safe
@@ -25,6 +26,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from typing import Any, NoReturn
 
 from jobrunner import processes
@@ -32,6 +34,7 @@ from jobrunner.child import serve, settle_in
 from jobrunner.wire import Decoder, Frame, encode
 
 _AT_ONCE = 65_536
+BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _MOST_FDS = 64
 
 
@@ -45,18 +48,30 @@ class Zygote:
         self._pids: dict[int, int] = {}  # number -> pid of the children that live
         self._lock = -1
         self._ear, self._mouth = socket.socketpair()
+        self._until: float | None = None  # seconds of boot time
 
     def run(self) -> None:
         """Serve the node until it closes its end."""
         self._listen()
         node_lives = True
         while node_lives:
-            heard, _, _ = select.select([self._control, self._ear], [], [])
+            heard, _, _ = select.select([self._control, self._ear], [], [], self._watch())
             if self._ear in heard:
                 self._bury()
             if self._control in heard:
                 node_lives = self._obey()
         self._end_all()
+
+    def _watch(self) -> float | None:
+        """Kill all that runs when nobody has told us in time that it may; returns how long to wait."""
+        if self._until is None:
+            return None
+        left = self._until - time.clock_gettime(BOOT)
+        if left <= 0:
+            self._until = None
+            self._end_all()
+            return None
+        return min(left, 1.0)  # a wait does not count sleep, the clock does
 
     def _listen(self) -> None:
         """Hear of dead children through a socket; leave signals aimed at a group to the node."""
@@ -87,6 +102,8 @@ class Zygote:
             self._kill(frame["kill"], frame["signal"])
         elif "ping" in frame:
             self._say({"pong": frame["ping"]})
+        elif "until" in frame:
+            self._until = frame["until"]
         elif "start" in frame:
             self._start(frame["start"])
 

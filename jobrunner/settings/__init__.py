@@ -44,6 +44,7 @@ class Settings:
     disabled: Names = NOBODY
     secrets: Names = NOBODY  # variables, and dotted paths into `settings`, that `masking` hides
     grace: int = 30 * SECOND  # how long a run may go on after it was asked to end
+    lease: int = 30 * SECOND  # over a database: for how long a node that is not heard of is taken for alive
     log_limit: int = 1_000_000  # kept of a run's output
     import_limit: int = 10 * SECOND  # for a child that imports a job file
     allow_network_fs: bool = False
@@ -84,6 +85,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "project": readers.text, "folders": readers.folders, "state": readers.state,
     "timezone": readers.zone, "slots": readers.whole(1), "node": readers.text, "machine": readers.text,
     "env": readers.text, "disabled": readers.names, "secrets": readers.names, "grace": readers.duration,
+    "lease": readers.at_least(readers.duration, 2 * SECOND, "2s"),
     "log_limit": readers.size, "import_limit": readers.duration, "allow_network_fs": readers.flag,
     "retention": readers.duration, "retention_failed": readers.duration, "retention_rows": readers.whole(0),
     "retention_calls": readers.duration,

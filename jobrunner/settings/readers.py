@@ -53,6 +53,18 @@ def whole(least: int) -> Callable[[object], int]:
     return read
 
 
+def at_least(read: Callable[[object], int], least: int, words: str) -> Callable[[object], int]:
+    """Return a reader that refuses what is less than `least`, which is written `words`."""
+
+    def read_bounded(value: object) -> int:
+        found = read(value)
+        if found < least:
+            raise ValueError(f"is less than {words}")
+        return found
+
+    return read_bounded
+
+
 def flag(value: object) -> bool:
     """Return true or false, from a bool or one of the usual words."""
     meant = value if isinstance(value, bool) else FLAGS.get(str(value).strip().lower())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from jobrunner.clock import SECOND, Clock, SystemClock
 from jobrunner.executor import Ended
 from jobrunner.handout import StopState
+from jobrunner.presence import Presence
 from jobrunner.settings import Settings
 from jobrunner.simulation.standins import StandIns
 from jobrunner.wire import RunSpec
@@ -90,7 +92,8 @@ def at_work(settings: Settings, slots: int, preload: Sequence[str]) -> Iterator[
     """Open a place for the processes, in the folder of the simulation's state."""
     clock = SystemClock()
     me = who_am_i(settings, clock, role="run")
-    place = Workplace(settings, me, clock, slots=slots, preload=preload)
+    presence = Presence(Path(settings.state_folder), me.owner)
+    place = Workplace(settings, presence, me, clock, slots=slots, preload=preload)
     place.open()
     try:
         yield place

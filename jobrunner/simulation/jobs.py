@@ -16,7 +16,7 @@ from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings, load
 from jobrunner.status import is_new
-from jobrunner.store import exists, open_store
+from jobrunner.store import find_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +82,8 @@ def of_project(settings: Settings, names: Collection[str] = ()) -> Subject:
     count leaves. The state is only read; where there is none, nothing has run yet."""
     facts: Mapping[str, JobFacts] = {}
     paused = False
-    if exists(settings.state):
-        store = open_store(settings.state, allow_network_fs=settings.allow_network_fs)
+    store = find_store(settings.state, allow_network_fs=settings.allow_network_fs)
+    if store is not None:
         try:
             settings = replace(settings, stored=store.overrides())
             paused = store.paused() is not None

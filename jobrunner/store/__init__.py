@@ -6,6 +6,7 @@ import os.path
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from jobrunner.errors import StateError
 from jobrunner.store.faults import fault
 
 if TYPE_CHECKING:
@@ -38,10 +39,29 @@ def open_store(
     )
 
 
+def find_store(url: str, *, patience: float = 5.0, allow_network_fs: bool = False) -> Store | None:
+    """Open the store that `url` names, as `open_store` does; None where there is no state yet."""
+    if _scheme(url) == "sqlite" and not _is_there(url):
+        return None
+    try:
+        return open_store(url, patience=patience, allow_network_fs=allow_network_fs)
+    except StateError as error:
+        if error.code != "state-missing" or _scheme(url) == "sqlite":
+            raise
+        return None
+
+
 def exists(url: str) -> bool:
-    """Say whether there is a state to open. Other schemes than sqlite: yes, opening is what tells."""
-    if _scheme(url) != "sqlite":
-        return True
+    """Say whether there is a state to open; of a database only opening tells. Raises StateError."""
+    if _scheme(url) == "sqlite":
+        return _is_there(url)
+    found = find_store(url)
+    if found is not None:
+        found.close()
+    return found is not None
+
+
+def _is_there(url: str) -> bool:
     try:
         os.stat(_path(url))
     except (FileNotFoundError, NotADirectoryError):

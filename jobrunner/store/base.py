@@ -22,6 +22,7 @@ from jobrunner.clock import Instant
 from jobrunner.facts import JobFacts, NodeFacts
 from jobrunner.model import Claim, Due, Job, Outcome, Reason, Run, Standing, State
 from jobrunner.store.calls import Calls
+from jobrunner.store.company import Company
 from jobrunner.store.control import Control
 from jobrunner.store.documents import Documents
 from jobrunner.store.steps import Steps
@@ -46,7 +47,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Store(Control, Calls, Documents, Steps, Protocol):
+class Store(Company, Control, Calls, Documents, Steps, Protocol):
     """The state of a project. One file, or one schema of a database."""
 
     url: str

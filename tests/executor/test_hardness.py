@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from jobrunner.executor import launch
+from jobrunner.executor import launch, pulse
 from jobrunner.executor.ending import by_reply
-from jobrunner.executor.launch import Pulse
+from jobrunner.executor.pulse import Pulse
 from jobrunner.executor.supply import BackOff
 from jobrunner.wire import Decoder, WireError, encode
 from tests.executor.household import Household, alive, pid_in, wait_for
@@ -48,8 +48,8 @@ def default(container):
 def test_a_run_that_stops_the_zygote_crashes_and_the_next_one_has_another(
     zygote_house: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "SILENCE", 0.5)
-    monkeypatch.setattr(launch, "PING_EVERY", 0.2)
+    monkeypatch.setattr(pulse, "SILENCE", 0.5)
+    monkeypatch.setattr(pulse, "PING_EVERY", 0.2)
     house = zygote_house
     house.write(STOPS_ITS_ZYGOTE)
     run_id, first = house.start(), zygote_of(house)
@@ -64,7 +64,7 @@ def test_a_run_that_stops_the_zygote_crashes_and_the_next_one_has_another(
 def test_a_time_out_ends_a_run_that_has_stopped_its_zygote(
     zygote_house: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "SILENCE", 0.5)
+    monkeypatch.setattr(pulse, "SILENCE", 0.5)
     zygote_house.write(STOPS_ITS_ZYGOTE)
     assert zygote_house.finish(zygote_house.start(timeout=100_000)).state == "timed_out"
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from jobrunner.clock import Clock
+from jobrunner.facts import NodeFacts
 from jobrunner.store.postgres import migrate
 from jobrunner.store.postgres.address import Address
+from jobrunner.store.postgres.bell import RING, Bell, channel
+from jobrunner.store.postgres.clock import ServerClock
 from jobrunner.store.postgres.connection import Database, open_connection
 from jobrunner.store.postgres.faults import CAUGHT, translate
 from jobrunner.store.sql import SqlStore
@@ -18,13 +23,17 @@ from jobrunner.store.sql.runs import Runs
 if TYPE_CHECKING:
     from jobrunner.store.base import Store
 
-CHANNEL = "jobrunner_{schema}"
+NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"  # microseconds
 
 
 class PostgresStore(SqlStore):
     """A `Store` (base.py has the conditions); here is what PostgreSQL says in its own words."""
 
     _db: Database
+
+    def __init__(self, url: str, database: Database) -> None:
+        super().__init__(url, database)
+        self._bell = Bell(database.address, database.patience)
 
     @classmethod
     def open(cls, url: str, *, create: bool = False, patience: float = 5.0) -> PostgresStore:
@@ -45,6 +54,7 @@ class PostgresStore(SqlStore):
 
     def close(self) -> None:
         """See `Store.close`."""
+        self._bell.close()
         self._db.close()
 
     def transaction(self) -> AbstractContextManager[None]:
@@ -58,13 +68,61 @@ class PostgresStore(SqlStore):
     def verify(self) -> None:
         """See `Store.verify`; the next look or transaction tells."""
 
+    # -- company -------------------------------------------------------------------------------------
+
+    @property
+    def leased(self) -> bool:
+        """See `Company.leased`."""
+        return True
+
+    TIME = f"SELECT {NOW}"
+
+    def clock(self, local: Clock) -> Clock:
+        """See `Company.clock`; each transaction tells it more exactly."""
+        found = ServerClock(local)
+        self._db.hear = found.hear
+        asked = time.monotonic()
+        row = self._db.row(self.TIME)
+        assert row is not None
+        found.hear(row[0], time.monotonic() - asked)
+        return found
+
+    def ring(self) -> None:
+        """See `Company.ring`."""
+        self._db.rows(RING, (channel(self._db.schema),))
+
+    def bell(self) -> int | None:
+        """See `Company.bell`. Behind a pooler nobody can listen: nodes look by themselves, each second."""
+        self._db.connect()
+        return None if self._db.pooled else self._bell.descriptor()
+
+    def hush(self) -> bool:
+        """See `Company.hush`."""
+        return self._bell.hush()
+
+    def came_through(self) -> bool:
+        """See `Company.came_through`."""
+        return self._db.came_through()
+
+    SEEN = f"""
+        UPDATE nodes SET seen_at = CASE WHEN lease > 0 THEN {NOW} ELSE ?2 END
+        WHERE owner = ?1"""  # noqa: S608
+
+    def join(self, node: NodeFacts) -> None:
+        """See `Store.join`; its lease begins by the server's clock."""
+        with self._db.transaction():
+            super().join(node)
+            self.seen(node.owner, node.seen_at)
+
     # -- in other words ------------------------------------------------------------------------------
 
-    NODES = """
+    # while the server was down nobody could renew a lease: it counts from its start again
+    NODES = f"""
         SELECT owner, node, machine, boot_id, pid, version, slots, exclusive, started_at, seen_at, role,
                labels, timezone, tzdata, lease,
-               lease > 0 AND extract(epoch FROM clock_timestamp()) * 1000000 > seen_at + lease
-        FROM nodes ORDER BY started_at, owner"""
+               lease > 0 AND {NOW} > lease + greatest(
+                   seen_at, CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS bigint))
+        FROM nodes ORDER BY started_at, owner"""  # noqa: S608
 
     TO_UNDO = """
         SELECT EXISTS (

@@ -76,7 +76,7 @@ class Database:
         self.pooled = False
         self.changes: int | None = None  # as of our last transaction, or the last look
         self.strange = True  # whether others may have committed since the last look
-        self.hear: Callable[[Instant, float, float], None] = _nobody  # what the database's clock says
+        self.hear: Callable[[Instant, float], None] = _nobody  # what the server's clock says, and how late
         self._begin_text = BEGIN.format(
             patience=max(1, round(patience * 1000)), frozen=round(FROZEN * 1000), schema=address.schema
         )
@@ -243,8 +243,8 @@ class Database:
             self._depth = 0
             raise
         self.strange = self.strange or self.changes is None or changes != self.changes + 1
-        self._before, self.changes = self.changes, changes
-        self.hear(now, asked, time.monotonic())
+        self.changes = changes
+        self.hear(now, time.monotonic() - asked)
 
     def _commit(self) -> None:
         if self._doomed:
@@ -326,5 +326,5 @@ def open_connection(address: Address, patience: float) -> Bounded:
     return connection
 
 
-def _nobody(_: Instant, __: float, ___: float) -> None:
+def _nobody(_: Instant, __: float) -> None:
     """Nobody listens."""

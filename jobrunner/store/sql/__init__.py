@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from jobrunner.clock import Clock
 from jobrunner.store.sql.control import Control
 from jobrunner.store.sql.database import Database
 from jobrunner.store.sql.documents import Documents
@@ -22,6 +23,32 @@ class SqlStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeeping,
         super().__init__(database)
         self.url = url
         self._currents = self._read_currents()
+
+    # -- for a store in a file, the machine does all of this ---------------------------------------
+
+    @property
+    def leased(self) -> bool:
+        """See `Company.leased`."""
+        return False
+
+    def clock(self, local: Clock) -> Clock:
+        """See `Company.clock`."""
+        return local
+
+    def ring(self) -> None:
+        """See `Company.ring`; the bells of its nodes hang in its folder."""
+
+    def bell(self) -> int | None:
+        """See `Company.bell`."""
+        return None
+
+    def hush(self) -> bool:
+        """See `Company.hush`."""
+        return True
+
+    def came_through(self) -> bool:
+        """See `Company.came_through`; of a file it is always known."""
+        return False
 
     CURRENTS = "SELECT currents FROM meta"
 

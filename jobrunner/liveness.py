@@ -1,0 +1,123 @@
+"""Who lives: what a kernel knows on one machine, what a lease says over a database.
+
+`Presence` holds locks beside the state's file; `Leases` are rows that their nodes renew. Either way an owner
+that is dead once never comes back: whoever was only silent starts again as another.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from jobrunner.clock import SECOND, Clock
+from jobrunner.facts import NodeFacts
+from jobrunner.presence import Presence
+from jobrunner.settings import Settings
+from jobrunner.store.base import Store
+
+
+class Liveness(Protocol):
+    """An owner's sign of life, and its view of the others."""
+
+    @property
+    def zygote_lock(self) -> str:
+        """The lock file that this owner's zygote must hold; "" where there is none."""
+        ...
+
+    def announce(self) -> None:
+        """Show that we live. Raises StateError."""
+        ...
+
+    def leave(self) -> None:
+        """Take everything down. Idempotent."""
+        ...
+
+    def is_dead(self, node: NodeFacts) -> bool:
+        """Say whether another owner is proven dead."""
+        ...
+
+    def forget(self, owner: str) -> None:
+        """Remove what an owner has left whose end is recorded."""
+        ...
+
+    def ring_all(self) -> None:
+        """Wake every node that listens."""
+        ...
+
+    def bell(self) -> int | None:
+        """Return a descriptor that is readable when somebody rang, or None."""
+        ...
+
+    def hush(self) -> bool:
+        """Forget all rings received so far; False when the bell is broken."""
+        ...
+
+
+class Leases:
+    """The rows of the nodes, by the store's clock."""
+
+    zygote_lock = ""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def announce(self) -> None:
+        """Nothing: `join` and `seen` do."""
+
+    def leave(self) -> None:
+        """Nothing: the store's `leave` does."""
+
+    def is_dead(self, node: NodeFacts) -> bool:
+        """Say whether its lease has ended."""
+        return node.expired
+
+    def forget(self, owner: str) -> None:
+        """Nothing is left of it but its row, which went with its recovery."""
+
+    def ring_all(self) -> None:
+        """Wake all nodes."""
+        self._store.ring()
+
+    def bell(self) -> int | None:
+        """Return what to listen to."""
+        return self._store.bell()
+
+    def hush(self) -> bool:
+        """Forget all rings."""
+        return self._store.hush()
+
+
+def liveness_of(store: Store, settings: Settings, owner: str = "") -> Liveness:
+    """Return how an owner shows that it lives; without one, how to look at the others."""
+    return Leases(store) if store.leased else Presence(Path(settings.state_folder), owner)
+
+
+class Tenure:
+    """Until when a node may act by its lease. Measured from before it asked, so no clock is compared.
+
+    It stops by itself at two thirds, and others take over at the whole: between the two lies what it takes to
+    kill what runs. Without a lease (0) there is no end.
+    """
+
+    def __init__(self, lease: int, clock: Clock) -> None:
+        """`lease` in microseconds; the clock's boot time counts sleep, too."""
+        self._length = lease / SECOND
+        self._clock = clock
+        self._asked_at = clock.boottime()
+        self.until: float | None = None  # seconds of boot time
+        if lease:
+            self.until = self._asked_at + self._length * 2 / 3
+
+    def ask(self) -> None:
+        """Note that we are about to renew it."""
+        self._asked_at = self._clock.boottime()
+
+    def renewed(self) -> None:
+        """Note that the store has heard us."""
+        if self.until is not None:
+            self.until = self._asked_at + self._length * 2 / 3
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether we may act no more."""
+        return self.until is not None and self._clock.boottime() >= self.until

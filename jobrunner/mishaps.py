@@ -1,0 +1,79 @@
+"""What befell nodes, their clocks and their state, as data; the part of `events` that no run is in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobrunner.clock import Instant
+
+__all__ = [
+    "ClockJumped",
+    "ClockNotSet",
+    "Event",
+    "LeaseLapsed",
+    "NodeDied",
+    "Rejoining",
+    "Slept",
+    "StoreRecovered",
+    "StoreTroubled",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDied(Event):
+    """Another node's locks could be taken: it is gone."""
+
+    node: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJumped(Event):
+    """The wall clock moved by `micros` against the elapsed time; positive is forward."""
+
+    micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockNotSet(Event):
+    """The wall clock stands before this version was written: nothing is planned until it is set."""
+
+    now: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Slept(Event):
+    """The machine was suspended for about `micros`, somewhere between `since` and `until`."""
+
+    micros: int
+    since: Instant
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLapsed(Event):
+    """This node could not renew its lease: others may soon take it for dead, so it killed its runs."""
+
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejoining(Event):
+    """This node was taken for dead while it was not heard of; it starts again as another."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTroubled(Event):
+    """The state could not be written; the node goes on and tries again."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered(Event):
+    """The state can be written again."""

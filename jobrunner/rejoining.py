@@ -1,0 +1,31 @@
+"""A node that was taken for dead while it was only silent: it starts again, as another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jobrunner.definitions import Definitions
+from jobrunner.errors import StateError
+from jobrunner.events import Event, Rejoining
+from jobrunner.node import Node, Options
+from jobrunner.settings import Settings
+from jobrunner.store.base import Store
+
+
+def work(
+    definitions: Definitions, store: Store, emit: Callable[[Event], None], options: Options, *,
+    again: Callable[[], Settings],
+) -> tuple[int, Node]:  # fmt: skip
+    """Run a node; where others took it for dead while it was not heard of, another in its place, and so on.
+
+    Returns the exit code and the last one. Raises StateError.
+    """
+    while True:
+        node = Node(definitions, store, emit, options, again=again)
+        try:
+            return node.run(), node
+        except StateError as error:
+            if error.code != "given-up" or not node.me.lease or node.place.signals:
+                raise
+            definitions, options = node.state_of_things()
+            emit(Rejoining())
