@@ -17,7 +17,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: $(VENV)/installed ## run the example jobs (about a quarter of a minute), then show what happened
@@ -43,6 +43,14 @@ check: lint ## format, lint, types, import contracts, size limits
 .PHONY: test
 test: lint ## everything: the checks, then all tests, README and docs included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+.PHONY: needs-system
+needs-system:
+	@tests/system/needs
+
+.PHONY: test-system
+test-system: needs-system $(VENV)/installed-dev ## what needs root and packages of Debian's: poolers, networks, disks, clocks
+	$(BIN)/python -m pytest tests/system
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## measure what a run and a turn cost on this machine

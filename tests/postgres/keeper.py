@@ -19,6 +19,7 @@ from pathlib import Path
 
 PATIENCE = 10.0  # seconds that a server has to end by itself
 PAUSE = 0.1
+PID_FILES = ("data/postmaster.pid", "pid")  # a server's, a pooler's
 
 
 def lease(folder: Path) -> int:
@@ -35,11 +36,14 @@ def keep(folder: Path) -> None:
 
 def postmaster(folder: Path) -> int | None:
     """Return the process of the server in `folder`, if it runs."""
-    try:
-        pid = int((folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pid if str(folder) in _ps(pid, "command") and alive(pid) else None
+    for name in PID_FILES:
+        try:
+            pid = int((folder / name).read_text("utf-8").split()[0])
+        except (OSError, ValueError, IndexError):
+            continue
+        if str(folder) in _ps(pid, "command") and alive(pid):  # else the number is somebody else's by now
+            return pid
+    return None
 
 
 def alive(pid: int) -> bool:

@@ -75,7 +75,6 @@ def test_another_word_than_wheel_and_system_is_refused(monkeypatch: pytest.Monke
 def test_programs_in_a_folder_that_only_root_may_enter_are_copied(
     wheel: Binaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert within_reach(wheel, tmp_path) in {wheel, Binaries(tmp_path / wheel.folder, "wheel")}
     monkeypatch.setattr(place, "_executable", lambda found: False)
     copied = within_reach(wheel, tmp_path)
     assert copied.folder.is_relative_to(tmp_path)

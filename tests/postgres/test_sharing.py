@@ -34,6 +34,10 @@ BARE = """
 from tests.postgres import binaries
 binaries.FOLDERS, binaries.WHEEL = (), "a-wheel-that-is-not-installed"
 """
+INTERRUPTED = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+"""
 ALONE: list[str] = []
 TWO = ["-n", "2", "--dist", "each"]
 
@@ -91,6 +95,7 @@ def test_nothing_is_left_after_a_session(session: Session) -> None:
 def test_nothing_is_left_after_a_session_that_was_cut_short(
     session: Session, options: list[str], number: int
 ) -> None:
+    (session.folder / "conftest.py").write_text(INTERRUPTED)
     (session.folder / "wait").touch()
     running = session.start(*options)
     try:
