@@ -166,11 +166,12 @@ class Dispatcher:
         self._deadline = self._store.next_deadline()
 
     def next_wake(self) -> Instant | None:
-        """Return when a turn is due though nothing happens: what runs have said must be stored, or a
-        pending run is due."""
+        """Return when a turn is due though nothing happens: what runs have said must be stored, a pending
+        run is due, or others must hear of us."""
         flush = None if self._dirty_since is None else self._dirty_since + FLUSH_EVERY
         pending = self._pending_at if self.claiming else None
-        moments = flush, pending, self._deadline, self._starter.next_repeat()
+        sign = self._alive_at + self._alive_every
+        moments = flush, pending, self._deadline, self._starter.next_repeat(), sign
         return min((moment for moment in moments if moment is not None), default=None)
 
     # -- the turn ------------------------------------------------------------------------------------

@@ -1,0 +1,136 @@
+"""Nodes that share a database, and no machine: who is silent for longer than its lease has lost its runs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobrunner.store import open_store
+from tests.lifecycle.project import Project, alive, stop, tagged, wait_until
+from tests.postgres.server import Server
+
+SLOW = """
+note(f"begin {ctx.run_id} {ctx.attempt} {ctx.fence} {os.getpid()}")
+import time
+time.sleep(300)
+note(f"end {ctx.run_id}")
+"""
+
+
+class Shared(Project):
+    """A project whose state is in the session's database."""
+
+    def __init__(self, root: Path, server: Server, schema: str) -> None:
+        super().__init__(root)
+        self.environment |= {
+            "JOBRUNNER_STATE": server.url(schema),
+            "JOBRUNNER_LEASE": "2s",
+            "JOBRUNNER_GRACE": "200ms",
+        }
+        self._server, self._schema = server, schema
+
+    def living(self) -> dict[str, int]:
+        """Return the nodes that have joined, each with the moment when it was last seen."""
+        found = self._server.execute(f'SELECT node, seen_at FROM "{self._schema}".nodes')
+        return dict(found)
+
+    def join(self, name: str) -> subprocess.Popen[bytes]:
+        """Start a node of that name, and wait until it is one of them."""
+        node = self.start("--node", name)
+        wait_until(lambda: name in self.living(), f"{name} to join")
+        return node
+
+
+@pytest.fixture
+def project(tmp_path: Path, postgres: Server, postgres_schema: str) -> Iterator[Shared]:
+    made = Shared(tmp_path / "p", postgres, postgres_schema)
+    open_store(postgres.url(postgres_schema), create=True).close()
+    yield made
+    made.end()
+
+
+def begun(project: Shared, number: int = 1) -> list[list[str]]:
+    """Wait until so many bodies have begun; returns (run, attempt, fence, pid) of each."""
+
+    def lines() -> list[list[str]]:
+        return [line.split()[1:] for line in project.notes() if line.startswith("begin")]
+
+    wait_until(lambda: len(lines()) >= number, f"{number} bodies")
+    return lines()
+
+
+def test_a_run_of_a_killed_node_is_lost_after_its_lease_and_repeated_elsewhere_with_a_higher_fence(
+    project: Shared,
+) -> None:
+    project.job("slow", SLOW, numberOfExecutions=1, delivery="at-least-once")
+    victim = project.join("one")
+    ((run, _, fence, pid),) = begun(project)
+    project.join("two")
+    victim.kill()
+    second = begun(project, 2)[1]
+    assert second[1] == "2"
+    assert int(second[2]) > int(fence)
+    assert not alive(int(pid))
+    rows = project.history("slow")
+    assert [(row["state"], row["attempt"]) for row in rows] == [("lost", 1), ("running", 2)]
+    assert str(rows[0]["id"]) == run
+
+
+def test_a_node_stopped_past_its_lease_finishes_nothing_and_what_it_ran_is_dead_before_others_take_over(
+    project: Shared,
+) -> None:
+    project.job("slow", SLOW, numberOfExecutions=1, delivery="at-least-once")
+    stopped = project.join("one")
+    ((_, _, _, pid),) = begun(project)
+    project.join("two")
+    stopped.send_signal(signal.SIGSTOP)
+    begun(project, 2)
+    assert not alive(int(pid))  # its zygote has killed it, though its node could not
+    stopped.send_signal(signal.SIGCONT)
+    wait_until(lambda: "starts again as another" in project.words(0), "the node to come back")
+    rows = project.history("slow")
+    assert [(row["state"], row["attempt"]) for row in rows] == [("lost", 1), ("running", 2)]
+    assert [stop(node) for node in project.nodes] == [0, 0]
+
+
+def test_a_node_that_was_given_up_works_on_as_another(project: Shared) -> None:
+    project.job("tick", "note('tick ' + ctx.node)")
+    stopped = project.join("one")
+    wait_until(lambda: "tick one" in project.notes(), "a run")
+    project.join("two")
+    stopped.send_signal(signal.SIGSTOP)
+    wait_until(lambda: "is dead" in project.words(1), "the other to give it up")
+    stopped.send_signal(signal.SIGCONT)
+    wait_until(lambda: "starts again as another" in project.words(0), "it to come back")
+    assert stop(project.nodes[1]) == 0
+    before = len(project.notes())
+    wait_until(lambda: "tick one" in project.notes()[before:], "it to work")
+    assert stop(stopped) == 0
+
+
+def test_nothing_of_a_node_is_left_when_it_was_stopped_past_its_lease_and_killed(project: Shared) -> None:
+    project.job("slow", SLOW, numberOfExecutions=1)
+    node = project.start(TEST_TAG="leases")
+    begun(project)
+    node.send_signal(signal.SIGSTOP)
+    wait_until(lambda: len(tagged("leases")) < 4, "the zygote to kill what runs")
+    node.kill()
+    wait_until(lambda: not tagged("leases"), "everything to be gone")
+
+
+def test_a_live_node_renews_its_lease_though_nothing_happens(project: Shared) -> None:
+    project.job("yearly", schedule="0 0 1 1 *")
+    nodes = [project.join("one"), project.join("two")]
+    for _ in range(3):
+        before = project.living()
+
+        def renewed(before: dict[str, int] = before) -> bool:
+            return all(seen > before[name] for name, seen in project.living().items())
+
+        wait_until(renewed, "both to renew their leases")
+    assert "dead" not in project.words(0) + project.words(1)
+    assert [stop(node) for node in nodes] == [0, 0]
