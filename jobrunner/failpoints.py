@@ -4,9 +4,10 @@
     JOBRUNNER_FAILPOINT=POINT:ACTION[:N]    several with commas between them
     JOBRUNNER_FAILPOINT_MARK=/path          a line `POINT PASS` is appended just before the action
 
-POINT is a name or an alias of `POINTS`. ACTION is `kill` (SIGKILL to this process), `freeze:SECONDS` or
-`raise` (RuntimeError). It happens once, on the N-th pass of the point in this process; N is 1 if left out:
-`FP4:kill`, `FP9:kill:3`, `after-go:freeze:2.5`, `FP9:raise:2`. The variables are read at the first pass.
+POINT is a name or an alias of `POINTS`. ACTION is `kill` (SIGKILL to this process), `freeze:SECONDS`, `raise`
+(RuntimeError) or `dbgone` (the connection is lost, at the points of a database). It happens once, on the N-th
+pass of the point in this process; N is 1 if left out: `FP4:kill`, `FP9:kill:3`, `after-go:freeze:2.5`,
+`FP9:raise:2`. The variables are read at the first pass.
 
 A frozen process is really stopped, with all its threads: a helper sends it SIGSTOP, sleeps, and sends
 SIGCONT. Both come from the helper, so the second can never be the first to arrive.
@@ -30,6 +31,8 @@ POINTS = {
     "before-answer": "",  # that is committed, and no run has heard of it
     "after-reply": "FP8",
     "before-commit": "FP9",  # in the transaction that ends the run
+    "commit-unsent": "",  # of any transaction of a database
+    "commit-heard": "FP10",  # it is committed there, and nobody here has heard the answer
     "after-commit": "FP11",  # of that transaction
     "reaped": "FP12",
 }
@@ -108,11 +111,11 @@ def _name(point: str) -> str:
 
 def _shot(words: list[str]) -> Shot:
     match words:
-        case ["kill" | "raise" as action, *rest]:
+        case ["kill" | "raise" | "dbgone" as action, *rest]:
             return action, 0, _pass(rest)
         case ["freeze", seconds, *rest]:
             return "freeze", _seconds(seconds), _pass(rest)
-    raise ValueError("after the point comes kill, raise or freeze:SECONDS, then perhaps the pass")
+    raise ValueError("after the point comes kill, raise, dbgone or freeze:SECONDS, then perhaps the pass")
 
 
 def _pass(words: list[str]) -> int:
@@ -137,6 +140,8 @@ def _act(name: str, action: str, seconds: float) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "freeze":
         _freeze(seconds)
+    elif action == "dbgone":
+        raise ConnectionError(f"lost at the fail point {name}")
     else:
         raise RuntimeError(f"the fail point {name} was reached")
 

@@ -86,8 +86,8 @@ def test_without_both_variables_nothing_happens(more: dict[str, str], tmp_path: 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("body", "after the point comes kill, raise or freeze:SECONDS"),
-        ("body:explode", "after the point comes kill, raise or freeze:SECONDS"),
+        ("body", "after the point comes kill, raise, dbgone or freeze:SECONDS"),
+        ("body:explode", "after the point comes kill, raise, dbgone or freeze:SECONDS"),
         ("bodi:kill", "there is no point 'bodi', only before-plan"),
         ("FP3:kill", "there is no point 'FP3'"),
         ("body:kill,", "says '': there is no point ''"),

@@ -41,8 +41,9 @@ class Address:
         rest = urlencode([pair for pair in query if pair[0] != "schema"], quote_via=quote)
         plain = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
         try:
+            _ = parts.port  # which libpq reads only when it connects
             said_there = conninfo_to_dict(plain)
-        except ProgrammingError as error:
+        except (ProgrammingError, ValueError) as error:
             first = str(error).strip().splitlines()[0]
             raise fault(
                 "unsupported", f"the state's URL cannot be read ({first})",

@@ -42,7 +42,8 @@ class Bell:
         if self._connection is None:
             return False
         try:
-            for _ in self._connection.notifies(timeout=0):
+            self._connection.pgconn.consume_input()
+            while self._connection.pgconn.notifies() is not None:
                 pass
         except psycopg.Error:
             self.close()

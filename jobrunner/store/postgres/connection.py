@@ -18,6 +18,7 @@ from psycopg import RawCursor
 from psycopg.abc import PQGen
 from psycopg.types.numeric import Int8Dumper
 
+from jobrunner import failpoints
 from jobrunner.clock import Instant
 from jobrunner.errors import Refused, StateError
 from jobrunner.store.faults import fault
@@ -29,6 +30,7 @@ from jobrunner.store.sql.database import Bindings, Row
 T = TypeVar("T")
 
 FROZEN = 5.0  # seconds that a node may be silent inside a transaction before the server ends it: others wait
+QUICK = 1.0  # seconds in which one hears of a cut
 PREPARED = 300  # statements that a connection keeps, more than there are
 
 BEGIN = """
@@ -162,13 +164,18 @@ class Database:
             cursor.execute(text, values)
             return (cursor.fetchall() if cursor.description else []), cursor.rowcount
 
-        # A look, outside of a transaction, is made again once: the connection may have been cut while idle.
-        if self._depth == 0 and self._cursor is not None:
-            with suppress(StateError):
-                return self._guarded(run)
-            if self._cursor is not None:  # it was not the connection
-                return self._guarded(run)
-        return self._guarded(run)
+        return self._guarded(run) if self._depth else self._twice(lambda: self._guarded(run))
+
+    def _twice(self, do: Callable[[], T]) -> T:
+        """Do something again where it found that the connection was cut while it was idle."""
+        fresh, asked = self._cursor is None, time.monotonic()
+        try:
+            return do()
+        except StateError:
+            cut = self._cursor is None and time.monotonic() - asked < QUICK  # else it is silent
+            if fresh or not cut:
+                raise
+        return do()
 
     def _guarded(self, run: Callable[[RawCursor[Row]], T]) -> T:
         if self._doomed:
@@ -212,16 +219,10 @@ class Database:
 
     def _begin(self) -> None:
         """Take the row of `meta`; what waits for another writer has waited when this returns."""
-        if self.doubt is not None:
-            raise self._in_doubt()
+        if self.doubt is not None:  # whoever wants to know has asked before
+            self.came_through()
         self._doomed = False
-        fresh = self._cursor is None
-        try:
-            self._take()
-        except StateError:
-            if fresh or self._cursor is not None:
-                raise
-            self._take()  # the connection had been cut while it was idle
+        self._twice(self._take)
 
     def _take(self) -> None:
         def run(cursor: RawCursor[Row]) -> Row:
@@ -250,7 +251,7 @@ class Database:
         if self._doomed:
             raise fault("aborted", f"{self.name}: the transaction failed before and writes no more")
         try:
-            self._guarded(lambda cursor: cursor.execute("COMMIT", prepare=False))
+            self._guarded(_commit)
         except StateError as error:
             if self._cursor is not None:  # it was heard, and refused
                 raise
@@ -312,6 +313,12 @@ class Database:
         if strange:
             self._check(min_reader, version)
         return strange
+
+
+def _commit(cursor: RawCursor[Row]) -> None:
+    failpoints.reach("commit-unsent")
+    cursor.execute("COMMIT", prepare=False)
+    failpoints.reach("commit-heard")
 
 
 def open_connection(address: Address, patience: float) -> Bounded:

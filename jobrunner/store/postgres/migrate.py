@@ -19,9 +19,11 @@ OLDEST = 130000  # the first server that says how a transaction ended, by its nu
 
 FOUND = """
     SELECT (SELECT count(*) FROM pg_namespace WHERE nspname = $1),
-           (SELECT count(*) FROM information_schema.columns
-            WHERE table_schema = $1 AND table_name = 'meta' AND column_name = 'state_id'),
-           (SELECT count(*) FROM information_schema.tables WHERE table_schema = $1)"""
+           (SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relname = 'meta' AND a.attname = 'state_id'),
+           (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relkind = 'r')"""
 LOCK = "SELECT pg_advisory_xact_lock(CAST($1 AS integer), CAST($2 AS integer))"
 OURS = 0x6A6F6272  # "jobr"
 
@@ -105,7 +107,7 @@ def _apply(cursor: psycopg.RawCursor[Any], address: Address, step: Step) -> None
         )
     else:
         cursor.execute(
-            "UPDATE meta SET version = $1, min_reader = greatest(min_reader, $2)",
+            "UPDATE meta SET version = $1, min_reader = greatest(min_reader, $2), changes = changes + 1",
             [step.version, step.min_reader],
         )
 
