@@ -34,6 +34,7 @@ from jobrunner.store.values import (
     Figure,
     Glance,
     Hold,
+    Holding,
     Keep,
     LogChunk,
     Registration,
@@ -43,7 +44,7 @@ from jobrunner.store.values import (
 
 __all__ = [
     "AddedJob", "Call", "Calls", "Claim", "Control", "Document", "Documents", "Effects", "Figure", "Glance",
-    "Hold", "Keep", "LogChunk", "Registration", "RunFilter", "Steps", "Store", "Write",
+    "Hold", "Holding", "Keep", "LogChunk", "Registration", "RunFilter", "Steps", "Store", "Write",
 ]  # fmt: skip
 
 
@@ -113,8 +114,8 @@ class Store(Company, Control, Calls, Documents, Steps, Protocol):
         the store knows one of its former names that nobody else bears, that row is renamed: history,
         count and cursor stay.
 
-        `gates` names jobs that may not run on this node, and why (environment, paused …): it claims none
-        of their runs, and others can see whether somebody else may.
+        `gates` names jobs that may not run on this node, and why (environment, labels, paused …): it claims
+        none of their runs, and others can see whether somebody else may.
 
         A job new to the store gets a row. A (job, scope) without a cursor gets one with consumed =
         anchor = now: nothing before the first sight is due. Where the stored schedule key differs,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from jobrunner.clock import Instant
 from jobrunner.facts import Definition, Note, Pause
 from jobrunner.model import Run
-from jobrunner.store.values import Figure, Hold, Keep, RunFilter
+from jobrunner.store.values import Figure, Hold, Holding, Keep, RunFilter
 
 
 class Control(Protocol):
@@ -116,6 +116,12 @@ class Control(Protocol):
     def holders(self) -> Mapping[int, Sequence[Hold]]:
         """Return which nodes hold the current definition of each job, dead ones that nobody has recovered
         included."""
+        ...
+
+    def holdings(self, *, outdated: bool = False) -> Mapping[str, Sequence[Holding]]:
+        """Return what each node holds, by owner and in the order of the jobs' names; with `outdated` only
+        what is not the current definition of its job, which is cheap. Nodes that hold nothing are left out.
+        """
         ...
 
     def figures(self, job_id: int | None, since: Instant | None) -> list[Figure]:

@@ -141,6 +141,16 @@ class Hold:
     gate: str | None
 
 
+class Holding(NamedTuple):
+    """A definition that a node holds: of which job, its hash, whether it is the current one, and `gate` as
+    in `Hold`."""
+
+    job: str
+    hash: str
+    current: bool
+    gate: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """What statistics need of a row: how long the run took and how late it started, in microseconds.

@@ -214,7 +214,7 @@ class Claiming(Bench):
             assert len(self.claim()) == 1, gate
 
     def test_an_attempt_by_hand_waits_where_its_file_is_broken_or_it_may_not_run(self) -> None:
-        for gate in ("environment", "broken-file"):
+        for gate in ("environment", "labels", "broken-file"):
             self._retry_by_hand(gate)
             self._gate(gate, gate)
             assert self.claim() == [], gate

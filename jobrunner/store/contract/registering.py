@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from jobrunner.errors import StateError
 from jobrunner.facts import JobFacts
+from jobrunner.store.base import Holding
 from jobrunner.store.contract.things import Bench, at, make_job, make_node, raises, run_at
 
 
 class Registering(Bench):
-    """join, seen, leave, nodes, register, enroll, jobs, job."""
+    """join, seen, leave, nodes, register, holdings, enroll, jobs, job."""
 
     def test_a_node_is_listed_from_join_until_leave(self) -> None:
         other = make_node("b", now=at(1))
@@ -88,6 +90,34 @@ class Registering(Bench):
         self.register(make_job(hash="one"))
         self.store.enroll(make_job(hash="two"), at(3))
         assert self._facts().definition_hash == "one"
+
+    def test_what_each_node_holds_is_told_and_what_of_it_is_not_current(self) -> None:
+        self.register(make_job("B", hash="one"), make_job("a"))
+        self.store.join(make_node("b"))
+        self.store.join(make_node("idle"))
+        self.store.register("b", [make_job("B", hash="two")], "", at(1), {"b": "labels"})
+        found = {owner: list(held) for owner, held in self.store.holdings().items()}
+        assert found == {
+            "a": [("a", make_job("a").hash, True, None), ("B", "one", False, None)],
+            "b": [("B", "two", True, "labels")],
+        }
+        assert {owner: [each.job for each in held] for owner, held in self._outdated().items()} == {
+            "a": ["B"]
+        }
+
+    def test_a_holding_is_current_again_when_the_newer_one_goes_or_when_it_is_registered(self) -> None:
+        self.register(make_job(hash="one"))
+        self.store.join(make_node("b"))
+        self.register(make_job(hash="two"), owner="b")
+        assert list(self._outdated()) == ["a"]
+        self.register(make_job(hash="one"))
+        assert list(self._outdated()) == ["b"]
+        self.store.leave("a")
+        assert self._outdated() == {}
+        assert [each.hash for each in self.store.holdings()["b"]] == ["two"]
+
+    def _outdated(self) -> Mapping[str, Sequence[Holding]]:
+        return self.store.holdings(outdated=True)
 
     def test_a_node_that_has_not_joined_registers_nothing(self) -> None:
         with raises(StateError, code="unknown-node"):

@@ -202,7 +202,7 @@ class Stepping(Bench):
 
     def test_what_takes_steps_back_waits_where_its_file_is_broken_or_it_may_not_run(self) -> None:
         (run,) = self._undoing(make_job("x"))
-        for gate in ("environment", "broken-file"):
+        for gate in ("environment", "labels", "broken-file"):
             self.store.register("a", [make_job("x")], "", at(0), {"x": gate})
             assert self.claim(9) == [], gate
         self.register(make_job("x"))

@@ -133,7 +133,7 @@ class Suspending(Waits):
 
     def test_what_has_begun_does_not_go_on_where_its_file_is_broken_or_it_may_not_run(self) -> None:
         self._complete(self._suspended(self.tick), "approval")
-        for gate in ("environment", "broken-file"):
+        for gate in ("environment", "labels", "broken-file"):
             self.store.register("a", [self.tick], "", at(0), {"tick": gate})
             assert self.claim(9) == [], gate
 

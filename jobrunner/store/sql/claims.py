@@ -74,7 +74,7 @@ class Claims(Steps):
           AND r.effective_at - r.priority * 60000000 <= :now - 60000000 * coalesce(
               (SELECT min(l.priority) FROM runs l WHERE l.state = 'pending' AND l.priority < 0), 0)
           AND CASE WHEN r.trigger = 'manual' OR r.started_at IS NOT NULL OR r.undo > 0
-              THEN coalesce(h.gate, '') NOT IN ('environment', 'broken-file')
+              THEN coalesce(h.gate, '') NOT IN ('environment', 'labels', 'broken-file')
               ELSE h.gate IS NULL AND coalesce(j.enabled_override, d.enabled) = 1
                    AND (SELECT paused_at IS NULL FROM meta) END
           AND (r.exclusive = 0 OR NOT EXISTS (

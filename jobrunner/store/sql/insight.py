@@ -8,11 +8,11 @@ from jobrunner.clock import Instant
 from jobrunner.model import Run
 from jobrunner.store.sql.database import Row
 from jobrunner.store.sql.rows import COLUMNS, Part, run_of
-from jobrunner.store.values import Figure, Hold
+from jobrunner.store.values import Figure, Hold, Holding
 
 
 class Insight(Part):
-    """The verbs due_before, due_after, chain, holders and figures."""
+    """The verbs due_before, due_after, chain, holders, holdings and figures."""
 
     # a row for many is found by its first occurrence, as any other
     DUE_BEFORE = """
@@ -62,6 +62,19 @@ class Insight(Part):
         found: dict[int, list[Hold]] = {}
         for job_id, owner, gate in self._db.rows(self.HOLDERS):
             found.setdefault(job_id, []).append(Hold(owner, gate))
+        return found
+
+    HELD_NOW = """
+        SELECT h.owner, j.name, h.hash, h.hash = j.definition_hash, h.gate
+        FROM holdings h JOIN jobs j ON j.id = h.job_id"""
+    HOLDINGS = f"{HELD_NOW} ORDER BY h.owner, j.name_key"
+    OUTDATED = f"{HELD_NOW} AND h.hash != j.definition_hash ORDER BY h.owner, j.name_key"
+
+    def holdings(self, *, outdated: bool = False) -> Mapping[str, Sequence[Holding]]:
+        """See `Control.holdings`."""
+        found: dict[str, list[Holding]] = {}
+        for owner, job, hash_, current, gate in self._db.rows(self.OUTDATED if outdated else self.HOLDINGS):
+            found.setdefault(owner, []).append(Holding(job, hash_, bool(current), gate))
         return found
 
     FIGURES = """
