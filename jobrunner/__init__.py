@@ -43,6 +43,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     log         events as sentences
     definitions what a node holds at one moment; broken edits leave it as it was
     registry    the jobs we know: files, problems, names
+    drift       who lives and holds other definitions than the current ones
     housekeeping  the jobs that come with jobrunner
     added       the jobs that code has added
     discovery/  which files there are, and what their syntax tree says
@@ -95,6 +96,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     schedule/   when: arithmetic
     settings/   every setting and its default
     durations   1h30m
+    labels      what nodes have and jobs ask for
     masking     which values are secret, and stars in their place
     failpoints  where a test lets a node die, freeze or fail
     fingerprint what tells two versions of something apart

@@ -7,22 +7,23 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Literal
 
-from jobrunner import __version__
+from jobrunner import __version__, labels
 from jobrunner.clock import MINUTE, SECOND, Instant
+from jobrunner.discovery.summary import Summary
+from jobrunner.drift import Drifting, differing
 from jobrunner.errors import JobrunnerError
 from jobrunner.facts import JobFacts, NodeFacts
+from jobrunner.labels import Reach
 from jobrunner.model import Problem, Run
 from jobrunner.pace import Pace, length, overdue, too_fast, too_long
-from jobrunner.settings import Settings
+from jobrunner.settings import Settings, zonerules
 from jobrunner.store.base import Store
-from jobrunner.vitals import Overdue
+from jobrunner.vitals import SILENT, Nodes, Overdue, disagreements
 from jobrunner.why import Facts, hindrances
 
 Level = Literal["ok", "warning", "error"]
-SILENT = 70 * SECOND  # nodes write at least each 60 s
 AHEAD = MINUTE  # a cursor this far in the future tells of a clock that was wrong
 EARLIEST = 1_767_225_600 * SECOND  # 2026-01-01: a clock before it is not set
 LITTLE = 100_000_000  # bytes on the disk
@@ -38,16 +39,11 @@ class Finding:
     hint: str | None = None
 
 
-def of_versions() -> Iterator[Finding]:
+def of_versions(zone: str) -> Iterator[Finding]:
     """Say what this installation consists of."""
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("version", "ok", f"jobrunner {__version__}, Python {python}, {sys.platform}")
-    try:
-        yield Finding(
-            "tzdata", "ok", f"time zones of tzdata {metadata.version('tzdata')}, where the system has none"
-        )
-    except metadata.PackageNotFoundError:
-        yield Finding("tzdata", "ok", "time zones of the system")
+    yield Finding("tzdata", "ok", f"rules of time zones of tzdata {zonerules.version(zone) or '(unknown)'}")
 
 
 def of_state(store: Store, folder: str) -> Iterator[Finding]:
@@ -75,25 +71,47 @@ def _disk(folder: str) -> Finding:
 
 
 def of_nodes(
-    nodes: Sequence[NodeFacts], dead: frozenset[str], stopped: frozenset[int], now: Instant
+    nodes: Sequence[NodeFacts], dead: frozenset[str], stopped: frozenset[str], now: Instant
 ) -> Iterator[Finding]:
-    """Look at every node that joined and has not left; `stopped` are pids."""
+    """Look at every node that joined and has not left; `dead` and `stopped` are owners."""
     starts = [node for node in nodes if node.role != "run"]
     for node in starts:
         yield _node(node, dead, stopped, now)
-    if not any(node.owner not in dead for node in starts):
+    here = Nodes(nodes, dead)
+    if not here.starts:
         yield Finding(
             "node", "error", "no node is running: nothing is planned and nothing starts", "`jobrunner start`"
         )
+    elif here.idle is not None:
+        yield Finding("role", "error", here.idle, "`jobrunner start`, without --role control")
+    for said in disagreements(here):
+        yield Finding("node", "warning", said, "give them the same, and start them again")
 
 
-def _node(node: NodeFacts, dead: frozenset[str], stopped: frozenset[int], now: Instant) -> Finding:
+def of_definitions(drifting: Drifting) -> Iterator[Finding]:
+    """Name the nodes that live and hold other definitions than the current ones."""
+    for node, jobs in drifting:
+        yield Finding(
+            "definitions", "warning", differing(node, jobs), "give it the same files, and start it again"
+        )
+
+
+def of_labels(jobs: Iterable[Summary], reach: Reach) -> Iterator[Finding]:
+    """Name the jobs whose labels no node has that works."""
+    for job in jobs:
+        unreached = labels.unreached(job.runs_on, reach)
+        if unreached is not None:
+            hint = f"`jobrunner why {job.name}`; start a node with --label, or change runsOn"
+            yield Finding("labels", "error", f"{job.name} cannot run: {unreached}", hint)
+
+
+def _node(node: NodeFacts, dead: frozenset[str], stopped: frozenset[str], now: Instant) -> Finding:
     who, silent = f"node {node.node} (pid {node.pid})", now - node.seen_at
     if node.owner in dead:
         return Finding(
             "node", "warning", f"{who} died; the next start takes over its runs", "`jobrunner start`"
         )
-    if node.pid in stopped:
+    if node.owner in stopped:
         return Finding("node", "error", f"{who} is stopped", f"`kill -CONT {node.pid}` wakes it")
     if silent > SILENT:
         hint = "it may be stopped, or wait for the disk; end it if it does not come back"

@@ -287,9 +287,14 @@ class CursorAhead(Event):
 
 @dataclass(frozen=True, slots=True)
 class DefinitionsOutdated(Event):
-    """Another node has registered different definitions of these jobs; it plans and claims them now."""
+    """This node, or the living one named, holds other definitions of `count` jobs than the current ones, and
+    runs them no more; or, when that is `over`, again. `jobs` are some of them."""
 
     jobs: tuple[str, ...]
+    over: bool = False
+    node: str | None = None
+    pid: int = 0
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

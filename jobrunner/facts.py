@@ -9,6 +9,8 @@ from typing import Any
 from jobrunner.clock import Instant
 from jobrunner.model import Parameter
 
+CONTROL = "control"  # the role of a node that neither plans nor claims; `readers.ROLES` has them all
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
@@ -72,6 +74,11 @@ class NodeFacts:
     tzdata: str = ""
     lease: int = 0
     expired: bool = False
+
+    @property
+    def works(self) -> bool:
+        """Whether it plans and claims."""
+        return self.role in ("all", "worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from jobrunner.scheduler import gate, shut
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 
+SHUT_HERE = {"environment": "not in this environment", "labels": "no node has the labels in its runsOn"}
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -51,7 +53,7 @@ def _hindrance(job: Job, standing: Standing, settings: Settings) -> str | None:
     reason, ours_alone = shut(job, standing, gate(job, settings))
     waits = standing.elsewhere if ours_alone else reason == "paused"
     if reason is not None and not waits:
-        return {"environment": "not in this environment"}.get(reason, reason)
+        return SHUT_HERE.get(reason, reason)
     if job.schedule is None:
         return "it has no schedule"
     ended = next_due(job, standing) is None and not standing.open

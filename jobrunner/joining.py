@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jobrunner.clock import SECOND, Instant
 from jobrunner.definitions import Definitions, restore
+from jobrunner.drift import Drift
 from jobrunner.errors import Refused, StateError
 from jobrunner.events import (
     ChainEnded,
@@ -48,20 +50,23 @@ class Joining:
         self._store = store
         self._scheduler = scheduler
         self._me = me
+        self._drift = Drift(store, me)
         self._sought_at: Instant = 0  # when we last looked for calls of jobs that are no more
 
     def join(self, definitions: Definitions, dead: Sequence[NodeFacts], now: Instant) -> list[Event]:
         """Become one of the living. Raises Refused or StateError where others do not let us."""
         with self._store.transaction():
-            alone = not self._check_company({node.owner for node in dead})
+            gone = {node.owner for node in dead}
+            alone = not self._check_company(gone) and self._me.works
             self._store.join(self._me)
-            self._store.note(self._me.node, "node-start", None, f"pid {self._me.pid}", now)
+            self._store.note(self._me.node, "node-start", None, self._as_noted(), now)
             adopted = self.adopt(definitions, now)
             events: list[Event] = [JobAdded(name) for name in adopted.found.added if not is_ours(name)]
             events += [NotHeld(name, module) for name, module in definitions.lost.items()]
             events += [JobUpdated(name, name in adopted.found.rescheduled) for name in adopted.found.updated]
             if alone:
                 events += self._scheduler.give_up(now, outage=True) + self._give_up_orphans(definitions, now)
+            events += self._drift.look(gone, now, changed=True)
         return events + adopted.events
 
     def adopt(self, definitions: Definitions, now: Instant) -> Adopted:
@@ -81,6 +86,8 @@ class Joining:
         return Adopted(found, appeared, removed, events)
 
     def _hold(self, definitions: Definitions, now: Instant) -> Registration:
+        if not self._me.works:  # deployed first, it must not make its definitions current
+            definitions = replace(definitions, jobs={}, problems=())
         broken = broken_jobs(self._store, definitions)
         self._scheduler.adopt(definitions.jobs, definitions.settings, broken)
         me, gates = self._me, self._scheduler.gates
@@ -93,6 +100,17 @@ class Joining:
         with self._store.transaction():
             self._store.leave(self._me.owner)
             self._store.note(self._me.node, "node-stop", None, f"pid {self._me.pid}", now)
+
+    def look(
+        self, definitions: Definitions, dead: Iterable[NodeFacts], now: Instant, *, changed: bool
+    ) -> list[Event]:
+        """Do what is to be done now and then; `changed`: definitions may be others."""
+        gone = {node.owner for node in dead}
+        return self.fail_calls(definitions, now) + self._drift.look(gone, now, changed=changed)
+
+    def _as_noted(self) -> str:
+        """Return what a note says of the start of this node."""
+        return f"pid {self._me.pid}" + ("" if self._me.works else f", role {self._me.role}")
 
     def _check_company(self, gone: set[str]) -> bool:
         """Return whether another start is at work; raise where the two cannot work together."""
@@ -110,7 +128,7 @@ class Joining:
                 f"another start (pid {alone.pid}) works on this state, and one of the two is exclusive",
                 hint="stop it first, or leave --exclusive out on both",
             )
-        return bool(living)
+        return any(node.works for node in living)
 
     # -- what is gone --------------------------------------------------------------------------------
 
@@ -151,7 +169,7 @@ class Joining:
         self._sought_at = now
         events: list[Event] = []
         runs = self._store.orphaned_calls(now)
-        for run in self._undefined(runs):
+        for run in filter(self._is_gone, self._undefined(runs)):
             said = f"nothing defines the job {run.job} any more: its file is gone, or it was removed"
             error = {"type": "UnknownJob", "message": said, "traceback": "", "phase": "import"}
             with self._store.transaction():
@@ -161,6 +179,18 @@ class Joining:
                     self._store.conclude(ended, outcome, now)
                     events += [Finished(run.id, run.job, outcome, 0), ChainEnded(ended, outcome)]
         return events
+
+    def _is_gone(self, run: Run) -> bool:
+        """Say whether nothing defines a job that nobody holds. Who works holds all there is; a node that only
+        controls goes by the file, and where it has no job files by nothing."""
+        if self._me.works:
+            return True
+        fact, settings = self._store.job(run.job), self._scheduler.settings
+        if fact is None or not fact.file:
+            return True
+        return any(map(os.path.isdir, settings.folders)) and not os.path.exists(
+            os.path.join(settings.project, fact.file)
+        )
 
     def _note(self, definitions: Definitions, found: Registration, now: Instant) -> None:
         """Write down what is different from what was, for `why` and `audit`."""

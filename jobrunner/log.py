@@ -149,6 +149,26 @@ def _few(names: tuple[str, ...]) -> str:
     return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
 
 
+def _outdated(event: e.DefinitionsOutdated) -> Say:
+    if event.node is None:
+        return _outdated_here(event)
+    who = f"node {one_line(event.node)} (pid {event.pid})"
+    if event.over:
+        return "info", f"{who} holds no other definitions than the current ones any more"
+    said = _few(event.jobs) if event.count <= len(event.jobs) else f"{event.count} jobs ({_few(event.jobs)})"
+    return "warning", f"{who} holds another definition than the current one of {said}, which it does not run"
+
+
+def _outdated_here(event: e.DefinitionsOutdated) -> Say:
+    if event.over:
+        return "info", f"what this node holds of {_few(event.jobs)} is the current definition again"
+    return (
+        "warning",
+        f"another node has a different definition of {_few(event.jobs)}, and runs it from now on;"
+        " start this one again to hold the same",
+    )
+
+
 def _draining(event: e.Draining) -> Say:
     if not event.running:
         return "info", "stopping"
@@ -227,11 +247,7 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
         "warning",
         f"{v.job} is already planned up to {to_iso(v.until)} (a clock was wrong); it waits until then",
     ),
-    e.DefinitionsOutdated: lambda v: (
-        "warning",
-        f"another node has a different definition of {_few(v.jobs)}, and runs it from now on;"
-        " start this one again to hold the same",
-    ),
+    e.DefinitionsOutdated: _outdated,
     e.Draining: _draining,
     e.LeaseLapsed: lambda v: (
         "error",

@@ -16,8 +16,8 @@ State = Literal[
 ]
 Trigger = Literal["schedule", "manual", "call"]
 Reason = Literal[
-    "overlap", "replaced", "missed", "asleep", "grace", "paused", "disabled", "environment", "limit",
-    "broken-file", "orphan", "calendar", "dst", "body", "shutdown", "conflict",
+    "overlap", "replaced", "missed", "asleep", "grace", "paused", "disabled", "environment", "labels",
+    "limit", "broken-file", "orphan", "calendar", "dst", "body", "shutdown", "conflict",
 ]  # fmt: skip
 
 OPEN: frozenset[str] = frozenset({"pending", "running", "waiting"})
@@ -81,6 +81,7 @@ class Job:
     number_of_executions: int | None = None
     enabled: bool = True
     environments: tuple[str, ...] | None = None
+    runs_on: tuple[str, ...] = ()  # labels, all of which a node must have
     params: Mapping[str, Any] = field(default_factory=dict)
     timeout: int | None = None
     retries: Retries = Retries()

@@ -75,11 +75,11 @@ class Node:
         self._options = options
         self._clock = clock or store.clock(SystemClock())
         self.me = who_am_i(
-            settings, self._clock, role="all", exclusive=options.exclusive, leased=store.leased
+            settings, self._clock, role=settings.role, exclusive=options.exclusive, leased=store.leased
         )
         self.place = Workplace(
             settings, liveness_of(store, settings, self.me.owner), self.me, self._clock,
-            slots=settings.slots, preload=preload(definitions),
+            slots=self.me.slots or 1, preload=preload(definitions),
         )  # fmt: skip
         self._scheduler = Scheduler(store, self.me, definitions.jobs, settings)
         self._joining = Joining(store, self._scheduler, self.me)
@@ -89,6 +89,7 @@ class Node:
             restore=lambda name: restored(store, self._definitions.settings, name),
             source=self._source_of, tenure=self.place.tenure,
         )  # fmt: skip
+        self._dispatcher.claiming = self.me.works
         self._reloading = Reloading(
             definitions, self.place, again or (lambda: settings), emit, watch=options.watch
         )
@@ -221,18 +222,19 @@ class Node:
         if self._store.changed() or self.place.rung:
             self._dispatcher.look_for_pending()
             self._dispatcher.heed()
-        self._changed = self._store.definitions_changed() or self.place.rung or self._changed
-        if self._changed:
+        changed = self._changed = self._store.definitions_changed() or self.place.rung or self._changed
+        if changed:
             events += self._scheduler.load(self._clock.now()) + self._check_pause()
             stored, added = self._store.overrides(), self._store.added_jobs()
             held = self._definitions.settings
-            if (stored, added) != (held.stored, list(held.added)):
+            if self.me.works and (stored, added) != (held.stored, list(held.added)):
                 self._reloading.ask(stored, added, self._clock.monotonic())
             self._changed = False
         self.place.rung = False
-        events += self._joining.fail_calls(self._definitions, self._clock.now())
+        now = self._clock.now()
+        events += self._joining.look(self._definitions, self._dead, now, changed=changed)
         if self._dispatcher.claiming and (self._outage or self._scheduler.may_give_up):
-            events += self._scheduler.give_up(self._clock.now(), outage=self._outage)
+            events += self._scheduler.give_up(now, outage=self._outage)
             self._outage = False
         for event in events:
             self._dispatcher.tell(event)

@@ -25,7 +25,10 @@ from jobrunner.workplace import Workplace
 
 FILES = (FILE, "services.py", hooksfile.NAME)
 RETRY = 5.0  # seconds until a process is asked for again
-FIXED = ("project", "folders", "state", "slots", "node", "machine", "stored", "added", "explicit", "grace")
+FIXED = (
+    "project", "folders", "state", "slots", "node", "machine", "role", "labels", "stored", "added",
+    "explicit", "grace",
+)  # fmt: skip
 
 
 SILENT = ("stored", "added", "explicit")  # these are not written in jobrunner.yaml

@@ -7,14 +7,22 @@ consumed in the turn's transaction, so a node whose memory is old finds nothing 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from jobrunner import compensation
 from jobrunner.clock import DAY, MINUTE, SECOND, Instant
-from jobrunner.events import ChainEnded, CursorAhead, CursorReset, DefinitionsOutdated, Event, Skipped
+from jobrunner.events import (
+    ChainEnded,
+    CursorAhead,
+    CursorReset,
+    DefinitionsOutdated,
+    Event,
+    Skipped,
+)  # fmt: skip
 from jobrunner.facts import NodeFacts
+from jobrunner.labels import lacking
 from jobrunner.model import Due, Job, Outcome, Reason, Run, Standing
 from jobrunner.plan import Plan, Span, next_due, overtaken, plan, waits
 from jobrunner.settings import Settings
@@ -51,9 +59,9 @@ class Scheduler:
 
         The caller registers them, and then calls `load`.
         """
-        self._settings = settings
+        self.settings = settings
         self._jobs = {name.casefold(): job for name, job in (*broken.items(), *jobs.items())}
-        shut = {name: gate(job, self._settings) for name, job in self._jobs.items()}
+        shut = {name: gate(job, self.settings) for name, job in self._jobs.items()}
         shut |= {name.casefold(): "broken-file" for name in broken if name not in jobs}
         self._gates: dict[str, Reason] = {name: reason for name, reason in shut.items() if reason is not None}
 
@@ -251,9 +259,15 @@ class Scheduler:
         heapq.heappush(self._heap, (instant, standing.job_id))
 
     def _check_outdated(self, names: frozenset[str]) -> list[Event]:
-        """Tell when another node has brought another definition: then it plans the job, and we do not."""
-        new, self._outdated = names - self._outdated, names
-        return [DefinitionsOutdated(tuple(sorted(self._jobs[name].name for name in new)))] if new else []
+        """Tell when another node has brought another definition: then it plans the job, and we do not; and
+        when ours is current again."""
+        new, over = names - self._outdated, (self._outdated - names) & self._jobs.keys()
+        self._outdated = names
+        events: list[Event] = [DefinitionsOutdated(self._known_as(new))] if new else []
+        return [*events, DefinitionsOutdated(self._known_as(over), over=True)] if over else events
+
+    def _known_as(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(self._jobs[name].name for name in names))
 
     def _rekeyed(self, standing: Standing, job: Job, now: Instant) -> Standing:
         """A rollback: the cursor is of a schedule whose last holder is gone. Ours starts from now."""
@@ -286,6 +300,8 @@ def gate(job: Job, settings: Settings) -> Reason | None:
         return "disabled"
     if job.environments is not None and settings.env not in job.environments:
         return "environment"
+    if lacking(job.runs_on, settings.labels):
+        return "labels"
     return "paused" if settings.paused else None
 
 

@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from jobrunner import labels
 from jobrunner.clock import Instant
+from jobrunner.labels import Reach
 from jobrunner.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +45,11 @@ class Defined(Protocol):
     @property
     def environments(self) -> Collection[str] | None:
         """Where it may run; None: everywhere."""
+        ...
+
+    @property
+    def runs_on(self) -> Sequence[str]:
+        """The labels that a node must have."""
         ...
 
     @property
@@ -255,8 +262,10 @@ def overridden(job: Defined, fact: Known | None) -> str | None:
     return "; ".join(said) or None
 
 
-def resting(job: Defined, fact: Known | None, settings: Settings, pause: Pause | None) -> str | None:
-    """Return why a job does not run by its schedule at present, or None."""
+def resting(
+    job: Defined, fact: Known | None, settings: Settings, pause: Pause | None, reach: Reach = None
+) -> str | None:
+    """Return why a job does not run by its schedule at present, or None. `reach`: see `labels`."""
     enabled, reason = enablement(job, fact, settings)
     if not enabled:
         stored = fact is not None and fact.enabled_reason == reason
@@ -264,6 +273,9 @@ def resting(job: Defined, fact: Known | None, settings: Settings, pause: Pause |
     by = excluded(job, settings)
     if by is not None:
         return f"excluded: {exclusion(by, settings)}"
+    unreached = labels.unreached(job.runs_on, reach)
+    if unreached is not None:
+        return f"excluded: {unreached}"
     return None if pause is None else paused(pause)
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from jobrunner.clock import Instant
+from jobrunner.clock import SECOND, Instant
 from jobrunner.discovery.summary import Summary
 from jobrunner.discovery.upcoming import Upcoming
 from jobrunner.facts import JobFacts, NodeFacts
-from jobrunner.liveness import liveness_of
+from jobrunner.fingerprint import sha256
+from jobrunner.labels import Reach
 from jobrunner.model import Run
+from jobrunner.presence import Presence
 from jobrunner.settings import Settings
-from jobrunner.store.base import Hold, Store
+from jobrunner.store.base import Hold, Holding, Store
+
+SILENT = 70 * SECOND  # nodes write at least each 60 s
+FEW = 5  # nodes that a sentence names
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,22 @@ class Overdue:
     job: str
     due: Instant
     planned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """A node, how it is, and what it does: `state` is alive, silent (stopped, or not heard of) or dead.
+
+    `held` is how many definitions it holds, `fingerprint` what tells them from others ("" of none), and
+    `outdated` names the jobs of which the current definition is another.
+    """
+
+    node: NodeFacts
+    state: str
+    running: int
+    held: int
+    fingerprint: str
+    outdated: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +64,26 @@ class Nodes:
 
     @property
     def starts(self) -> list[NodeFacts]:
-        """The living that plan and claim."""
+        """The living that `start` began, those that only control among them."""
         return [node for node in self.living if node.role != "run"]
+
+    @property
+    def workers(self) -> list[NodeFacts]:
+        """The living that plan and claim."""
+        return [node for node in self.living if node.works]
+
+    @property
+    def reach(self) -> Reach:
+        """The labels of each node that works; None while none does."""
+        return [node.labels for node in self.workers] or None
+
+    @property
+    def idle(self) -> str | None:
+        """The words for that nobody works though a node is running, or None."""
+        if self.workers or not self.starts:
+            return None
+        who = " and ".join(f"node {node.node} (pid {node.pid})" for node in self.starts[:3])
+        return f"nobody works: {who} only control{'' if len(self.starts) > 1 else 's'}"
 
     def lives(self, owner: str | None) -> bool:
         """Say whether an owner is one of the living."""
@@ -51,9 +92,61 @@ class Nodes:
 
 def nodes_of(store: Store, settings: Settings) -> Nodes:
     """Return who has joined, and who of them lives, as of now."""
-    presence = liveness_of(store, settings)
-    everyone = store.nodes()
-    return Nodes(everyone, frozenset(node.owner for node in everyone if presence.is_dead(node)))
+    return among(store.nodes(), settings)
+
+
+def among(everyone: Sequence[NodeFacts], settings: Settings) -> Nodes:
+    """Return who of these lives, as of when the store told of them: by a lease, or by locks."""
+    presence = Presence(Path(settings.state_folder), "")
+    dead = [node for node in everyone if (node.expired if node.lease else presence.is_dead(node))]
+    return Nodes(everyone, frozenset(node.owner for node in dead))
+
+
+def sights(store: Store, nodes: Nodes, stopped: Collection[str], now: Instant) -> list[Sight]:
+    """Return how each node is that joined and has not left, oldest first; `stopped` are owners."""
+    holdings = store.holdings()
+    running = Counter(run.owner for run in store.open_runs() if run.state == "running")
+    return [
+        _sight(node, _how(node, nodes, stopped, now), running[node.owner], holdings.get(node.owner, ()))
+        for node in nodes.everyone
+    ]
+
+
+def _how(node: NodeFacts, nodes: Nodes, stopped: Collection[str], now: Instant) -> str:
+    if not nodes.lives(node.owner):
+        return "dead"
+    return "silent" if node.owner in stopped or now - node.seen_at > SILENT else "alive"
+
+
+def _sight(node: NodeFacts, state: str, running: int, held: Sequence[Holding]) -> Sight:
+    words = "".join(f"{each.job.casefold()} {each.hash}\n" for each in held)
+    return Sight(
+        node=node,
+        state=state,
+        running=running,
+        held=len(held),
+        fingerprint=sha256(words.encode("utf-8", "surrogatepass"))[:12] if held else "",
+        outdated=tuple(each.job for each in held if not each.current),
+    )
+
+
+def disagreements(nodes: Nodes) -> list[str]:
+    """Return, in words, in what the living that work differ of which schedules are made."""
+    said = []
+    for what, get in (("rules of time zones", _rules), ("time zones", _zone)):
+        found = {f"{node.node} (pid {node.pid})": get(node) for node in nodes.workers if get(node)}
+        if len(set(found.values())) > 1:
+            each = ", ".join(f"{who} {value}" for who, value in list(found.items())[:FEW])
+            said.append(f"nodes have different {what}: {each}")
+    return said
+
+
+def _rules(node: NodeFacts) -> str:
+    return node.tzdata
+
+
+def _zone(node: NodeFacts) -> str:
+    return node.timezone
 
 
 def underway(store: Store, nodes: Nodes) -> list[Run]:
@@ -70,7 +163,7 @@ def overdue(
     disabled job, or one that no living node holds.
     """
     facts = {fact.id: fact for fact in store.jobs()}
-    owners = {node.owner for node in nodes.starts}
+    owners = {node.owner for node in nodes.workers}
     held = {job for job, holds in store.holders().items() if _may_run(holds, owners)}
     paused = store.paused() is not None
     runs = store.open_runs()

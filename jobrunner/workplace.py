@@ -16,10 +16,10 @@ from contextlib import suppress
 from jobrunner import __version__
 from jobrunner.clock import Clock
 from jobrunner.executor.pool import Pool
-from jobrunner.facts import NodeFacts
+from jobrunner.facts import CONTROL, NodeFacts
 from jobrunner.liveness import Liveness, Tenure
 from jobrunner.presence import boot_id
-from jobrunner.settings import Settings
+from jobrunner.settings import Settings, zonerules
 
 COARSE = 0.002  # seconds: the last stretch to a deadline is slept, not selected
 
@@ -35,12 +35,15 @@ def who_am_i(
         boot_id=boot_id(),
         pid=os.getpid(),
         version=__version__,
-        slots=settings.slots,
+        slots=0 if role == CONTROL else settings.slots,
         exclusive=exclusive,
         started_at=clock.now(),
         seen_at=clock.now(),
         role=role,
         lease=settings.lease if leased else 0,
+        labels=settings.labels,
+        timezone=settings.timezone,
+        tzdata=zonerules.version(settings.timezone),
     )
 
 

@@ -38,15 +38,16 @@ class Desk(SimulatedNode):
     def __init__(
         self, root: Path, jobs: Sequence[Job], clock: FakeClock, owner: str = "a", slots: int = 4,
         environ: dict[str, str] | None = None, *, machine: str = "m", broken: Sequence[Job] = (),
-        dead: Sequence[NodeFacts] = (),
+        dead: Sequence[NodeFacts] = (), role: str = "all", url: str | None = None,
     ) -> None:  # fmt: skip
         said = {"project": str(root), "jobs": [str(root)], "node": f"node-{owner}", "machine": machine}
         self.settings = load(said, environ or {})
         self.events: list[Event] = []
         self.executor = FakeExecutor(clock, slots)
         super().__init__(
-            open_store(f"sqlite:///{root}/state.db", create=True), self._definitions(jobs, broken),
+            open_store(url or f"sqlite:///{root}/state.db", create=True), self._definitions(jobs, broken),
             self.executor, clock, self.events.append, owner=owner, slots=slots, dead=dead,
+            role=role,
         )  # fmt: skip
 
     def _definitions(self, jobs: Sequence[Job], broken: Sequence[Job]) -> Definitions:
@@ -109,15 +110,16 @@ class Desk(SimulatedNode):
 class House:
     """A state folder in which nodes come, die and go."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, url: str | None = None) -> None:
         self.root = root
+        self.url = url  # of the state; None: a file in the folder
         self.clock = FakeClock()
         self.desks: list[Desk] = []
         self._owners = count()
 
     def open(self, *jobs: Job, **how: Any) -> Desk:
         """Start a node."""
-        desk = Desk(self.root, jobs, self.clock, f"o{next(self._owners)}", **how)
+        desk = Desk(self.root, jobs, self.clock, f"o{next(self._owners)}", url=self.url, **how)
         self.desks.append(desk)
         return desk
 

@@ -39,6 +39,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
         "why": ("why", "Say why a job ran or did not, or when it will."),
         "doctor": ("doctor", "Find what keeps jobs, or one job, from running."),
         "stats": ("stats", "Count runs, and how long and late they were."),
+        "nodes": ("roster", "Show who works, and whether all hold the same."),
         "health": ("health", "Tell a probe whether jobs are run in time."),
     },
     "Control": {
@@ -61,7 +62,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
     },
 }
 LATER = {  # commands of later versions
-    "nodes", "state", "top", "ui",
+    "state", "top", "ui",
 }  # fmt: skip
 OURS = {
     "exec": "exec_",

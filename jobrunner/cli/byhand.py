@@ -17,6 +17,7 @@ from jobrunner.cli.jsonout import run_object
 from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
 from jobrunner.events import Draining, Event, Output
+from jobrunner.labels import lacking, said
 from jobrunner.log import one_line, printable, sentence
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
@@ -29,6 +30,14 @@ USUAL_GRACE = 2 * SECOND  # unless somebody said how long: a person waits here
 WANTED = re.compile(r"parameter '(\w+)': no param of that name")  # what the run's process says, and of which
 ASKED = "info", "the job was asked to end; a second Ctrl-C kills it"
 TIMEOUT = click.option("--timeout", type=Length(least=1), metavar="D", help="End it after so long, e.g. 30s.")
+LABEL = click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    type=Text(),
+    metavar="L",
+    help="A label of this node; may be repeated.",
+)
 GRACE = click.option(
     "--grace",
     type=Text(),
@@ -77,6 +86,7 @@ class Speaker:
 @params.options
 @TIMEOUT
 @GRACE
+@LABEL
 @click.option("--force", is_flag=True, help="Run it although it runs already.")
 @click.option(
     "--dry-run", is_flag=True, help="Only say what it would be: arguments, policy, what is in the way."
@@ -91,6 +101,7 @@ def run(
     text: str | None,
     timeout: int | None,
     grace: str | None,
+    labels: tuple[str, ...],
     force: bool,
     dry_run: bool,
     identity: str,
@@ -111,7 +122,7 @@ def run(
     cannot be used, 130 interrupted.
     """
     typed = params.words(pairs, text)
-    settings = patient(asked.settings(grace=grace), grace)
+    settings = patient(asked.settings(grace=grace, labels=labels), grace)
     with asked.look(settings) as seen:
         settings = with_stored(settings, seen)
         job = report.find(report.load_all(settings), name, lambda: seen)
@@ -145,6 +156,7 @@ def perform(
     speaker = Speaker()
     try:
         _say_if_resting(status.resting(job, store.job(job.name), settings, store.paused()))
+        _say_if_lacking(job, settings)
         once = Once(settings, job, store, speaker, timeout=timeout)
         ended = once.run(given, identity=identity, force=force)
     finally:
@@ -174,6 +186,12 @@ def patient(settings: Settings, grace: str | None) -> Settings:
 def _say_if_resting(reason: str | None) -> None:
     if reason is not None:
         out.talk(f"note: it would not run by its schedule ({one_line(reason)}); running it by hand")
+
+
+def _say_if_lacking(job: Job, settings: Settings) -> None:
+    missing = lacking(job.runs_on, settings.labels)
+    if missing:
+        out.talk(f"note: by its schedule it would not run here, without {said(missing)}; running it by hand")
 
 
 def tell(ended: Run, *, as_json: bool) -> None:

@@ -136,7 +136,8 @@ def _why_nothing(job: Job, facts: Mapping[str, Known]) -> str:
 
 
 def _reason(job: Job, seen: report.Seen, settings: Settings) -> str | None:
-    return status.resting(job, seen.facts.get(job.name.casefold()), settings, seen.pause)
+    reach = report.reach(seen.nodes, settings) if job.runs_on else None
+    return status.resting(job, seen.facts.get(job.name.casefold()), settings, seen.pause, reach)
 
 
 def _of_job(job: Job, facts: Mapping[str, Known], start: Instant | None, now: Instant) -> Iterator[Coming]:

@@ -13,6 +13,7 @@ from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.why import find, gathered
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.doctor import Finding
+from jobrunner.drift import drifting
 from jobrunner.errors import JobrunnerError, StateError
 from jobrunner.log import one_line
 from jobrunner.registry import Registry
@@ -59,7 +60,7 @@ def _of_one(asked: Asked, name: str, now: Instant) -> Iterator[Finding]:
 
 def _of_all(asked: Asked, now: Instant) -> Iterator[Finding]:
     settings = asked.settings()
-    yield from checks.of_versions()
+    yield from checks.of_versions(settings.timezone)
     try:
         store = asked.state(settings)
     except StateError as error:
@@ -81,9 +82,10 @@ def _of_all(asked: Asked, now: Instant) -> Iterator[Finding]:
 def _of_state(settings: Settings, store: Store, now: Instant) -> Iterator[Finding]:
     registry = Registry.load(with_stored(settings, store))
     facts, here = store.jobs(), vitals.nodes_of(store, settings)
-    stopped = frozenset(node.pid for node in here.everyone if nodes.process_state(node.pid) == "T")
     yield from checks.of_state(store, settings.state_folder)
-    yield from checks.of_nodes(here.everyone, here.dead, stopped, now)
+    yield from checks.of_nodes(here.everyone, here.dead, nodes.stopped(here.everyone, settings), now)
+    yield from checks.of_definitions(drifting(store, here.living))
+    yield from checks.of_labels(registry.summaries, here.reach)
     yield from checks.of_clock(facts, settings, now)
     pause = store.paused()
     if pause is not None:

@@ -79,6 +79,8 @@ def _look(asked: Asked) -> dict[str, Any]:
         found |= {"nodes": len(nodes.starts), "paused": paused, "running": running}
         if not nodes.starts:
             return {**found, "problem": "no node is running"}
+        if nodes.idle is not None:
+            return {**found, "problem": nodes.idle}
         registry = Registry.load(with_stored(settings, store))
         late = vitals.overdue(store, nodes, registry.summaries, registry.upcoming(), now)
         if late:

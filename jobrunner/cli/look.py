@@ -76,6 +76,7 @@ def _warn(store: Store, settings: Settings, seen: report.Seen, now: Instant) -> 
         from jobrunner.cli import nodes
 
         nodes.warn(everyone, now)
+        nodes.warn_of_company(store, settings, everyone)
     if any(fact.running for fact in seen.facts.values()):
         _warn_of_dead(store, settings)
 

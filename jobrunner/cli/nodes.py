@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from jobrunner.cli import out
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobrunner.settings import Settings
     from jobrunner.store.base import Store
 
-SILENT = 70 * SECOND  # nodes write at least each 60 s
+SILENT = 70 * SECOND  # as in `vitals`, which `ls` need not import
 
 
 def refuse_company(store: Store, settings: Settings) -> None:
@@ -32,6 +32,27 @@ def refuse_company(store: Store, settings: Settings) -> None:
                 f"another start (pid {node.pid}) works on this state, and one of the two is exclusive",
                 hint="stop it first, or leave --exclusive out on both",
             )
+
+
+def warn_of_company(store: Store, settings: Settings, everyone: Sequence[NodeFacts]) -> None:
+    """Say that nobody works though nodes run, and who holds other definitions than the current ones."""
+    starts = [node for node in everyone if node.role != "run"]
+    if len(starts) < 2 and all(node.works for node in starts):
+        return
+    from jobrunner import vitals
+    from jobrunner.drift import differing, drifting
+
+    here = vitals.among(everyone, settings)
+    if here.idle is not None:
+        out.talk(f"warning: {one_line(here.idle)}")
+    for node, jobs in drifting(store, here.living):
+        out.talk(f"warning: {one_line(differing(node, jobs))}")
+
+
+def stopped(nodes: Iterable[NodeFacts], settings: Settings) -> frozenset[str]:
+    """Return the owners of those on this machine that somebody has stopped."""
+    here = [node for node in nodes if node.machine == settings.machine]
+    return frozenset(node.owner for node in here if process_state(node.pid) == "T")
 
 
 def warn(nodes: Iterable[NodeFacts], now: Instant) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from jobrunner.client.finding import Seen, by_name, fact, find, orphans, real_name, seen
+from jobrunner.client.finding import Seen, by_name, fact, find, orphans, reach, real_name, seen
 from jobrunner.errors import ConfigError
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 
 __all__ = [
-    "MISSING_HINT", "Seen", "by_name", "fact", "find", "load_all", "names", "orphans", "real_name", "seen",
-    "without_password", "words",
+    "MISSING_HINT", "Seen", "by_name", "fact", "find", "load_all", "names", "orphans", "reach", "real_name",
+    "seen", "without_password", "words",
 ]  # fmt: skip
 
 

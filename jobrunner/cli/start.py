@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from jobrunner import __version__, durations, status
+from jobrunner import __version__, durations, labels, status
 from jobrunner import events as e
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.app import not_yet
@@ -18,21 +18,19 @@ from jobrunner.cli.asking import Asked, JobName, Length, Text, Verb
 from jobrunner.cli.render import many, relative
 from jobrunner.clock import SystemClock, to_iso
 from jobrunner.definitions import Definitions, Filter, of_registry
-from jobrunner.errors import ConfigError
-from jobrunner.facts import JobFacts, Pause
+from jobrunner.errors import BadRequest, ConfigError
+from jobrunner.facts import CONTROL, JobFacts, Pause
 from jobrunner.log import Log, one_line, sentence
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
+from jobrunner.settings.readers import ROLES
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
 
 NODE_PATIENCE = 1.0  # seconds: a node has time-outs to keep while somebody else holds the state
 
-LATER = {
-    "ui": "leave --ui out; ls, history and show tell what happens",
-    "role": "leave --role out: one process plans and works",
-}
+LATER = {"ui": "leave --ui out; ls, history and show tell what happens"}
 
 
 @click.command(
@@ -74,7 +72,15 @@ LATER = {
     help="Take over edits of job files and settings.  [default: in a terminal]",
 )
 @click.option("--ui", is_flag=False, flag_value="on", hidden=True)
-@click.option("--role", hidden=True)
+@click.option(
+    "--label", "labels", multiple=True, type=Text(), metavar="L",
+    help="What this node has, for jobs that say runsOn; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--role", type=click.Choice(ROLES),
+    help="all: plan and work. worker: so, and serve no dashboard. control: only watch over the others."
+    "  [default: all]",
+)  # fmt: skip
 @click.pass_obj
 def start(
     asked: Asked, /, until_done: bool, run_for: int | None, watch: bool | None, no_live: bool, **options: Any
@@ -92,9 +98,8 @@ def start(
     watch = sys.stderr.isatty() if watch is None else watch
     with asked.look(settings) as seen:
         settings = with_stored(settings, seen)
-    known = report.load_all(settings)
-    definitions = of_registry(known, _wanted(known, settings), keep_sources=watch)
-    _check(definitions.listed, known.problems, settings, until_done=until_done)
+    watch = watch and settings.role != CONTROL
+    known, definitions = _read(settings, keep_sources=watch, until_done=until_done)
     store = asked.open(settings, patience=NODE_PATIENCE)
     how = {"until_done": until_done, "run_for": run_for, "exclusive": settings.exclusive, "watch": watch}
     try:
@@ -104,6 +109,22 @@ def start(
         return _work(definitions, store, log, lambda: asked.settings(**options), how)
     finally:
         store.close()
+
+
+def _read(settings: Settings, *, keep_sources: bool, until_done: bool) -> tuple[Registry | None, Definitions]:
+    """Return what the files say, and what is held of it: nothing where nothing is to run. Raises what makes
+    a start pointless, before anything is written."""
+    if settings.role == CONTROL:
+        if until_done:
+            raise BadRequest(
+                "--until-done is for a node that works, and the role is control",
+                hint="leave out one of the two; --for ends it after a time",
+            )
+        return None, Definitions(jobs={}, problems=[], settings=settings)
+    known = report.load_all(settings)
+    definitions = of_registry(known, _wanted(known, settings), keep_sources=keep_sources)
+    _check(definitions.listed, known.problems, settings, until_done=until_done)
+    return known, definitions
 
 
 def _wanted(known: Registry, settings: Settings) -> Filter | None:
@@ -136,12 +157,10 @@ def _shown(log: Log, *, live: bool) -> Iterator[Callable[[e.Event], None]]:
 def _refuse_later(options: dict[str, Any]) -> None:
     if options.pop("ui"):
         not_yet("--ui", LATER["ui"])
-    if options.pop("role") not in (None, "all"):
-        not_yet("--role", LATER["role"])
 
 
 def _check(jobs: Mapping[str, Job], problems: list[Problem], settings: Settings, *, until_done: bool) -> None:
-    """Raise what makes a start pointless, before anything is written."""
+    """Raise what makes a start of a node that works pointless."""
     if settings.strict and problems:
         first = sentence(e.FileBroken(problems[0]))
         assert first is not None
@@ -205,11 +224,16 @@ class Banner:
         self._now = SystemClock().now()
         self._pause: Pause | None = None
 
-    def say(self, jobs: Mapping[str, Job], store: Store, known: Registry) -> None:
-        """Say who works on what, when each job is due, and what is wrong."""
+    def say(self, jobs: Mapping[str, Job], store: Store, known: Registry | None) -> None:
+        """Say who works on what, when each job is due, and what is wrong; `known` None: it only controls."""
         settings = self._settings
         state = one_line(report.without_password(settings.state))
-        self._line(f"jobrunner {__version__}: {many(len(jobs), 'job')}, {many(settings.slots, 'slot')}")
+        if known is None:
+            self._line(f"jobrunner {__version__}: role control, it runs no jobs")
+            self._line(f"state {state}")
+            return
+        has = f", labels {', '.join(settings.labels)}" if settings.labels else ""
+        self._line(f"jobrunner {__version__}: {many(len(jobs), 'job')}, {many(settings.slots, 'slot')}{has}")
         self._line(f"state {state}, time zone {settings.timezone}, grace {durations.text(settings.grace)}")
         facts, self._pause = report.by_name(store), store.paused()
         self._jobs(jobs, facts)
@@ -244,6 +268,9 @@ class Banner:
     def _resting(self, job: Job, fact: JobFacts | None) -> str | None:
         """Return why a job does not run by its schedule on this node at present, or None."""
         reason = status.resting(job, fact, self._settings, self._pause)
+        missing = labels.lacking(job.runs_on, self._settings.labels)
+        if reason is None and missing:
+            return f"not here, without {labels.said(missing)}"
         return "paused" if reason is None and self._settings.paused else reason
 
     def _warn(self, jobs: Mapping[str, Job], facts: Mapping[str, JobFacts]) -> None:

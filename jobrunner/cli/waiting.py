@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobrunner import status
+from jobrunner import labels, status
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import run_object
@@ -26,6 +26,7 @@ from jobrunner.stored import with_stored
 
 if TYPE_CHECKING:
     from jobrunner.model import Job
+    from jobrunner.vitals import Nodes
 
 HEAD = ("RUN", "JOB", "TRIGGER", "DUE", "ATTEMPT", "PARAMS", "FROM", "WAITS FOR")
 
@@ -90,8 +91,8 @@ class Reasons:
             return event_words(self._store, run, self._masker)
         if run.effective_at > self._now:
             return "its next attempt" if run.attempt > 1 else "its time"
-        if not self._somebody_works:
-            return "a node: no `jobrunner start` is at work"
+        if not self._nodes.workers:
+            return self._nodes.idle or "a node: no `jobrunner start` is at work"
         return self._resting(run) or self._busy(run) or "a free slot"
 
     @cached_property
@@ -99,10 +100,10 @@ class Reasons:
         return masker_of(self._settings)
 
     @cached_property
-    def _somebody_works(self) -> bool:
+    def _nodes(self) -> Nodes:
         from jobrunner import vitals
 
-        return bool(vitals.nodes_of(self._store, self._settings).starts)
+        return vitals.nodes_of(self._store, self._settings)
 
     @cached_property
     def _seen(self) -> report.Seen:
@@ -124,9 +125,11 @@ class Reasons:
         if job is None:
             return "its job: no file that can be used defines it here"
         if run.trigger == "manual":
-            return None
+            unreached = labels.unreached(job.runs_on, self._nodes.reach)
+            return f"a node: {unreached}" if unreached else None
         fact = status.fact_of(self._seen.facts, job.name, job.former_names)
-        reason = status.resting(job, fact, self._settings, self._seen.pause)
+        pause, reach = self._seen.pause, self._nodes.reach
+        reason = status.resting(job, fact, self._settings, pause, reach)
         return f"its job, which is {reason}" if reason else None
 
     def _busy(self, run: Run) -> str | None:

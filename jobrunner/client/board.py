@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobrunner import status
+from jobrunner import labels, status
 from jobrunner.client import finding
 from jobrunner.clock import MINUTE, Instant
 from jobrunner.discovery.summary import Summary
@@ -18,6 +18,7 @@ from jobrunner.status import Known
 
 if TYPE_CHECKING:
     from jobrunner.facts import JobFacts
+    from jobrunner.labels import Reach
     from jobrunner.model import Problem
 
 AHEAD = MINUTE  # a schedule consumed this far into the future tells of a clock that was wrong
@@ -78,6 +79,7 @@ class Board:
         self._counts = seen.counts
         self._alone = seen.alone
         self._waiting = seen.waiting
+        self._nodes = seen.nodes
         self._settings = settings
         self._now = now
         self._upcoming = registry.upcoming()
@@ -121,9 +123,16 @@ class Board:
             found.setdefault(fact.file, []).append(fact)
         return found
 
+    @cached_property
+    def _reach(self) -> Reach:
+        return finding.reach(self._nodes, self._settings)
+
     def _job(self, summary: Summary) -> Line:
         fact = status.fact_of(self._facts, summary.name, summary.former) if self._facts else None
         state, note = status.state(summary, fact, self._settings, self._pause, self._next)
+        if summary.runs_on and state not in ("disabled", "excluded"):
+            unreached = labels.unreached(summary.runs_on, self._reach)
+            state, note = (state, note) if unreached is None else ("excluded", unreached)
         if fact is not None and (fact.running or self._alone):
             note = "; ".join(filter(None, (note, self._unusual(summary, fact, state)))) or None
         if fact is not None and (fact.overrides or fact.enabled_override):

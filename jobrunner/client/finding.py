@@ -19,7 +19,8 @@ from jobrunner.status import Known
 from jobrunner.stored import with_added
 
 if TYPE_CHECKING:
-    from jobrunner.facts import Definition, JobFacts, Pause
+    from jobrunner.facts import Definition, JobFacts, NodeFacts, Pause
+    from jobrunner.labels import Reach
     from jobrunner.model import Job, Run
     from jobrunner.store.base import Store
 
@@ -104,6 +105,7 @@ class Seen(NamedTuple):
     pause: Pause | None
     counts: Mapping[int, Mapping[str, int]]
     alone: bool = False  # there is a state, and no `start` that works on it
+    nodes: Sequence[NodeFacts] = ()  # who joined and has not left
     waiting: Mapping[int, Instant] = MappingProxyType(
         {}
     )  # jobs of which no run runs and one waits: since when
@@ -115,9 +117,19 @@ def seen(store: Store | None, *, whole: bool = True) -> Seen:
         return Seen({}, None, {})
     facts: Sequence[Known] = store.jobs() if whole else store.glance()
     counts = store.machine_counts() if whole else {}
-    alone = all(node.role == "run" for node in store.nodes())
+    nodes = store.nodes()
+    alone = not any(node.works for node in nodes)
     found = {fact.name.casefold(): fact for fact in facts}
-    return Seen(found, store.paused(), counts, alone, _waiting(store, facts))
+    return Seen(found, store.paused(), counts, alone, nodes, _waiting(store, facts))
+
+
+def reach(nodes: Sequence[NodeFacts], settings: Settings) -> Reach:
+    """Return the labels of each of these nodes that works, and is not proven dead."""
+    if not nodes:
+        return None
+    from jobrunner import vitals
+
+    return vitals.among(nodes, settings).reach
 
 
 def _waiting(store: Store, facts: Iterable[Known]) -> dict[int, Instant]:

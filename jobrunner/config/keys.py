@@ -41,6 +41,7 @@ KEYS: dict[str, Key] = {
     "tags": Key(v.words, ()),
     "enabled": Key(v.flag, True),
     "environments": Key(v.some_words),
+    "runsOn": Key(v.labels, ()),
     "params": Key(v.params, {}),
     "timeout": Key(v.duration(1)),
     "retries": Key(v.retries, Retries()),
@@ -62,7 +63,6 @@ KEYS: dict[str, Key] = {
     "formerNames": Key(v.names, ()),
     "dstGap": Key(v.one_of("run-after", "skip"), "run-after"),
     "dstFold": Key(v.one_of("first", "second", "both"), "first"),
-    "runsOn": later(v.word_or_words, ()),
     "executor": later(v.word, "process"),
     "skipOn": later(v.word_or_words, ()),
     "onlyOn": later(v.word_or_words, ()),
@@ -87,5 +87,5 @@ PLAIN = {  # keys whose meaning is a field of `Job` as it is
     key: _snake(key)
     for key in KEYS.keys()
     - {"name", "schedule", "timezone", "description", "jitter", "groupLimit", "dstGap", "dstFold"}
-    - {"runsOn", "executor", "skipOn", "onlyOn", "shift"}
+    - {"executor", "skipOn", "onlyOn", "shift"}
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobrunner import clock, durations
+from jobrunner.labels import is_label
 from jobrunner.model import Retries
 from jobrunner.settings import jsonvalues, readers
 
@@ -89,6 +90,18 @@ def some_words(value: object) -> tuple[str, ...]:
 def word_or_words(value: object) -> tuple[str, ...]:
     """Return words, of which a single one may stand without a list."""
     return words([value] if isinstance(value, str) else value)
+
+
+def labels(value: object) -> tuple[str, ...]:
+    """Return labels of nodes, each once; a single one may stand without a list."""
+    given = _list([value] if isinstance(value, str) else value)
+    for each in given:
+        if not is_label(each):
+            raise Invalid(
+                f"has {readers.shown(each)}, which is no label" if isinstance(value, list) else "is no label",
+                "use letters, digits and . _ : / = - and begin with a letter or digit, e.g. gpu",
+            )
+    return tuple(dict.fromkeys(given))
 
 
 def _list(value: object) -> list[Any]:

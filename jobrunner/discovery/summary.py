@@ -25,6 +25,7 @@ class Summary(NamedTuple):
     number_of_executions: int | None
     enabled: bool
     environments: Sequence[str] | None
+    runs_on: Sequence[str]
     hidden: bool
     tags: Sequence[str]
     file: str
@@ -59,6 +60,7 @@ def summarize(job: Job) -> Summary:
         number_of_executions=job.number_of_executions,
         enabled=job.enabled,
         environments=job.environments,
+        runs_on=job.runs_on,
         hidden=job.hidden,
         tags=job.tags,
         file=job.file,

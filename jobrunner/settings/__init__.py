@@ -40,6 +40,8 @@ class Settings:
     slots: int  # default: the number of cores, at least 4
     node: str  # default: the host's name
     machine: str  # default: /etc/machine-id, else the host's name
+    role: str = "all"  # what `start` does: all, worker, control
+    labels: tuple[str, ...] = ()  # what a job's `runsOn` asks for
     env: str | None = None  # which of a job's `environments` this is
     disabled: Names = NOBODY
     secrets: Names = NOBODY  # variables, and dotted paths into `settings`, that `masking` hides
@@ -84,7 +86,8 @@ class Settings:
 READERS: dict[str, Callable[[Any], Any]] = {
     "project": readers.text, "folders": readers.folders, "state": readers.state,
     "timezone": readers.zone, "slots": readers.whole(1), "node": readers.text, "machine": readers.text,
-    "env": readers.text, "disabled": readers.names, "secrets": readers.names, "grace": readers.duration,
+    "role": readers.role, "labels": readers.labels, "env": readers.text,
+    "disabled": readers.names, "secrets": readers.names, "grace": readers.duration,
     "lease": readers.at_least(readers.duration, 2 * SECOND, "2s"),
     "log_limit": readers.size, "import_limit": readers.duration, "allow_network_fs": readers.flag,
     "retention": readers.duration, "retention_failed": readers.duration, "retention_rows": readers.whole(0),
@@ -99,6 +102,7 @@ SECTIONS: dict[str, Callable[[Any], Any]] = {  # only in the file
 }  # fmt: skip
 FIELD = {"jobs": "folders", "except": "exclude", "for": "run_for"}  # as people write it -> our name
 OPTION = {name: option for option, name in FIELD.items()}
+SINGLE = {"labels": "label"}  # what an option is called of which each brings one
 
 Given = tuple[Any, str]  # a value, and where it was written
 
@@ -141,7 +145,7 @@ def _asked(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, 
         option = OPTION.get(name, name)
         variable = "JOBRUNNER_" + option.upper()
         if _given(options.get(option)):
-            asked[name] = options[option], "--" + option.replace("_", "-")
+            asked[name] = options[option], "--" + SINGLE.get(option, option).replace("_", "-")
         elif environ.get(variable, "").strip():
             asked[name] = environ[variable], variable
     return asked

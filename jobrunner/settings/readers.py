@@ -12,12 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobrunner import durations
+from jobrunner.labels import is_label
 
 SIZES = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9, "b": 1}
 FLAGS = {
     "1": True, "true": True, "yes": True, "on": True,
     "0": False, "false": False, "no": False, "off": False,
 }  # fmt: skip
+
+
+ROLES = ("all", "worker", "control")
 
 
 class Names(frozenset[str]):
@@ -113,6 +117,21 @@ def listed(value: object) -> tuple[str, ...]:
 def names(value: object) -> Names:
     """Return names, written as for `listed`."""
     return Names(listed(value))
+
+
+def labels(value: object) -> tuple[str, ...]:
+    """Return labels of a node, each once, written as for `listed`."""
+    found = listed(value)
+    if not all(map(is_label, found)):
+        raise ValueError("is not a list of labels such as gpu or zone:eu-1")
+    return tuple(dict.fromkeys(found))
+
+
+def role(value: object) -> str:
+    """Return what a node is there for."""
+    if value in ROLES:
+        return str(value)
+    raise ValueError(f"is none of {', '.join(ROLES)}")
 
 
 def folders(value: object, root: str = "") -> tuple[str, ...]:

@@ -74,7 +74,8 @@ def subject(what: What, names: Collection[str] = (), timezone: str | None = None
         return of_project(load(options, os.environ), names)
     settings = load({"project": str(Path.cwd()), "timezone": timezone or "UTC", "slots": 4}, {})
     jobs = [each if isinstance(each, Job) else _of_config(each, settings) for each in what]
-    return Subject(settings=settings, jobs=_chosen({job.name: job for job in jobs}, names))
+    chosen = _chosen({job.name: job for job in jobs}, names)
+    return Subject(settings=_able(settings, chosen.values()), jobs=chosen)
 
 
 def of_project(settings: Settings, names: Collection[str] = ()) -> Subject:
@@ -96,7 +97,14 @@ def of_project(settings: Settings, names: Collection[str] = ()) -> Subject:
         raise ConfigError(missing.message, hint=missing.hint)
     found = [registry.find(name) for name in names] if names else registry.jobs.values()
     jobs = {job.name: as_it_stands(job, facts.get(job.name.casefold())) for job in found}
+    settings = _able(settings, jobs.values())
     return Subject(settings=settings, jobs=jobs, problems=registry.problems, facts=facts, paused=paused)
+
+
+def _able(settings: Settings, jobs: Iterable[Job]) -> Settings:
+    """Return the settings of a node that has whatever labels the jobs ask for: some node has, it is taken."""
+    wanted = {label for job in jobs for label in job.runs_on}
+    return replace(settings, labels=tuple(sorted({*settings.labels, *wanted})))
 
 
 def as_it_stands(job: Job, fact: JobFacts | None) -> Job:

@@ -24,7 +24,7 @@ class SimulatedNode:
         self, store: Store, definitions: Definitions, executor: Executor, clock: Clock,
         emit: Callable[[Event], None], *, owner: str = "simulation", slots: int = 4,
         dead: Sequence[NodeFacts] = (), masker: Masker | None = None,
-        repeats: bool = True, restore: Callable[[str], Job | None] | None = None,
+        role: str = "all", repeats: bool = True, restore: Callable[[str], Job | None] | None = None,
     ) -> None:  # fmt: skip
         self.settings = definitions.settings
         self.store = store
@@ -33,6 +33,7 @@ class SimulatedNode:
         self.me = NodeFacts(
             owner=owner, node=self.settings.node, machine=self.settings.machine, boot_id="b", pid=1,
             version="0", slots=slots, exclusive=False, started_at=clock.now(), seen_at=clock.now(),
+            role=role, labels=self.settings.labels,
         )  # fmt: skip
         self.scheduler = Scheduler(store, self.me, definitions.jobs, self.settings)
         self.joining = Joining(store, self.scheduler, self.me)
@@ -41,6 +42,7 @@ class SimulatedNode:
             repeats=repeats,
             restore=restore or (lambda name: restored(store, self.settings, name)),
         )  # fmt: skip
+        self.dispatcher.claiming = self.me.works
         for event in self.joining.join(definitions, dead, clock.now()):
             emit(event)
         self.dispatcher.look_for_pending()

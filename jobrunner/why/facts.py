@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from jobrunner.clock import DAY, Instant
-from jobrunner.facts import JobFacts, NodeFacts, Note, Pause
+from jobrunner.facts import CONTROL, JobFacts, NodeFacts, Note, Pause
 from jobrunner.model import Job, Problem, Run, Standing
 from jobrunner.plan import exhausted, next_due
 from jobrunner.settings import Settings
@@ -59,7 +59,12 @@ class Facts:
     @cached_property
     def living(self) -> list[NodeFacts]:
         """The nodes that plan and claim, and are not proven dead."""
-        return [node for node in self.nodes if node.owner not in self.dead and node.role != "run"]
+        return [node for node in self.nodes if node.owner not in self.dead and node.works]
+
+    @cached_property
+    def controls(self) -> list[NodeFacts]:
+        """The nodes that only control, and are not proven dead."""
+        return [node for node in self.nodes if node.owner not in self.dead and node.role == CONTROL]
 
     @cached_property
     def times(self) -> Times:
@@ -69,8 +74,8 @@ class Facts:
     @cached_property
     def trail(self) -> Trail:
         """What the audit trail tells."""
-        starters = [node for node in self.nodes if node.role != "run"]
-        return Trail(self.notes, starters, self.dead, self.now)
+        workers = [node for node in self.nodes if node.works]
+        return Trail(self.notes, workers, self.dead, self.now)
 
     @cached_property
     def open(self) -> list[Run]:

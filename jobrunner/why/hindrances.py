@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from jobrunner import labels
 from jobrunner.added import is_added, module_file
 from jobrunner.clock import MINUTE, Instant, to_iso
 from jobrunner.facts import Note
@@ -128,6 +129,21 @@ def _environment(facts: Facts) -> Hindrance | None:
     return Hindrance("environment", words, "set JOBRUNNER_ENV for the node, or change environments", evidence)
 
 
+def _labels(facts: Facts) -> Hindrance | None:
+    job = facts.job
+    reach = [node.labels for node in facts.living]
+    unreached = labels.unreached(job.runs_on, reach) if job is not None else None
+    if job is None or unreached is None:
+        return None
+    missing = labels.nowhere(job.runs_on, reach)
+    words = f"its runsOn asks for {', '.join(job.runs_on)}, and {unreached}"
+    hint = f"`jobrunner start{''.join(f' --label {label}' for label in job.runs_on)}`, or change runsOn"
+    has = [{"node": node.node, "pid": node.pid, "labels": list(node.labels)} for node in facts.living]
+    return Hindrance(
+        "labels", words, hint, {"runsOn": list(job.runs_on), "missing": list(missing), "nodes": has}
+    )
+
+
 def _limit(facts: Facts) -> Hindrance | None:
     job, fact = facts.job, facts.fact
     if job is None or fact is None or not facts.finished:
@@ -188,7 +204,7 @@ def _overlap(facts: Facts) -> Hindrance | None:
 
 
 def _no_node(facts: Facts) -> Hindrance | None:
-    if facts.living:
+    if facts.living or facts.controls:
         return None
     gap = facts.trail.gap(facts.now) or (None, None)
     since = f" since {facts.times.clock(gap[0])}" if gap[0] is not None else ""
@@ -202,7 +218,9 @@ def _unheld(facts: Facts) -> Hindrance | None:
     if not owners or facts.job is None or any(hold.gate is None for hold in held):
         return None
     if held:
-        gates = sorted({str(hold.gate) for hold in held})
+        gates = sorted({str(hold.gate) for hold in held} - {"labels"})
+        if not gates:
+            return None
         return Hindrance(
             "gate", f"no running node may run it: {', '.join(gates)}", "change that, or start another node"
         )
@@ -225,12 +243,11 @@ def _lost_module(facts: Facts) -> Hindrance | None:
 
 
 def _roles(facts: Facts) -> Hindrance | None:
-    living = facts.living
-    if not living or any(node.role in ("all", "worker") for node in living):
+    if facts.living or not facts.controls:
         return None
-    return Hindrance(
-        "role", f"of the running nodes none works: role {living[0].role}", "start one with role all"
-    )
+    node = facts.controls[0]
+    words = f"no running node works: node {node.node} (pid {node.pid}) only controls"
+    return Hindrance("role", words, "`jobrunner start`, without --role control", {"node": node.node})
 
 
 def _ahead(facts: Facts) -> Hindrance | None:
@@ -256,6 +273,6 @@ def listed(runs: Sequence[int]) -> str:
 
 
 _LOOKS: tuple[Callable[[Facts], Hindrance | None], ...] = (
-    _broken, _orphan, _disabled, _paused, _environment, _limit, _ended, _on_demand, _group, _overlap,
-    _no_node, _unheld, _roles, _ahead, _memory,
+    _broken, _orphan, _disabled, _paused, _environment, _labels, _limit, _ended, _on_demand, _group,
+    _overlap, _no_node, _unheld, _roles, _ahead, _memory,
 )  # fmt: skip

@@ -15,6 +15,7 @@ SHUT = (
     "disabled",
     "paused",
     "environment",
+    "labels",
     "gate",
     "not-held",
     "no-module",

@@ -111,6 +111,13 @@ def _environment(facts: Facts, run: Run, due: Instant) -> Told:
     return words, {"environments": list(wanted or ()), "env": facts.settings.env, "node": run.node}
 
 
+def _labels(facts: Facts, run: Run, due: Instant) -> Told:
+    wanted = facts.job.runs_on if facts.job is not None else ()
+    which = ", ".join(wanted) or "other labels"
+    words = f"its runsOn asked for {which}, and no running node had that"
+    return words, {"runsOn": list(wanted), "node": run.node}
+
+
 def _limit(facts: Facts, run: Run, due: Instant) -> Told:
     limit = facts.job.number_of_executions if facts.job is not None else None
     its = {None: "all its scheduled runs", 1: "its one scheduled run"}
@@ -158,7 +165,7 @@ def _conflict(facts: Facts, run: Run, due: Instant) -> Told:
 
 REASONS: dict[Reason, Callable[[Facts, Run, Instant], Told]] = {
     "overlap": _overlap, "replaced": _replaced, "missed": _missed, "asleep": _asleep, "grace": _grace,
-    "paused": _paused, "disabled": _disabled, "environment": _environment, "limit": _limit,
+    "paused": _paused, "disabled": _disabled, "environment": _environment, "labels": _labels, "limit": _limit,
     "broken-file": _broken, "orphan": _orphan, "calendar": _calendar, "dst": _dst, "body": _body,
     "shutdown": _shutdown, "conflict": _conflict,
 }  # fmt: skip

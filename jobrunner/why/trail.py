@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from jobrunner.clock import Instant, from_iso
-from jobrunner.facts import NodeFacts, Note
+from jobrunner.facts import CONTROL, NodeFacts, Note
 
 Span = tuple[Instant, Instant]
 Gap = tuple[Instant | None, Instant | None]  # None: nobody knows, or it lasts
@@ -60,7 +60,7 @@ class Trail:
         lives: list[Span] = []
         for note in self._notes:
             who = note.actor, _pid(note)
-            if note.action == "node-start":
+            if note.action == "node-start" and not note.detail.endswith(CONTROL):
                 born[who].append(note.at)
             elif note.action in ("node-stop", "node-died") and (born[who] or born[note.actor, ""]):
                 lives.append(((born[who] or born[note.actor, ""]).pop(0), _end(note)))

@@ -73,7 +73,10 @@ def test_the_version_goes_to_stdout(house: House) -> None:
         ["start", "--log-format", "xml"],
         ["start", "--ui"],
         ["start", "--ui", "0.0.0.0:80"],
-        ["start", "--role", "worker"],
+        ["start", "--role", "boss"],
+        ["start", "--role", "control", "--until-done"],
+        ["start", "--label", "a b"],
+        ["run", "x", "--label", "-"],
         ["ls", "--timezone", "Mars/Olympus"],
         ["--timezone", "Mars/Olympus", "ls"],
         ["ls", "--project", "no-such-folder"],
@@ -111,7 +114,7 @@ def test_what_is_like_no_command_is_taken_for_none(house: House, typed: str) -> 
     assert done.err.startswith(f'error: there is no command "{typed}"\n')
 
 
-PROMISED = """ui top nodes state"""
+PROMISED = """ui top state"""
 
 
 @pytest.mark.parametrize("typed", PROMISED.split())

@@ -212,7 +212,7 @@ def test_the_first_run_of_a_missed_job_is_announced_from_now_on(house: House) ->
     assert "next in " in err
 
 
-@pytest.mark.parametrize("option", ["--ui", "--role=worker"])
+@pytest.mark.parametrize("option", ["--ui", "--ui=:80"])
 def test_what_a_later_version_does_is_refused_not_ignored(house: House, option: str) -> None:
     house.job("a")
     done = house.call("start", option)

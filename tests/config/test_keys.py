@@ -95,6 +95,9 @@ VALID: list[tuple[str, Any, str, Any]] = [
     ("stallAfter", None, "stall_after", None),
     ("hooks", {"on_failure": "alerts:page"}, "hooks", {"on_failure": "alerts:page"}),
     ("hooks", {"onStart": ":begin", "on_skip": "a.b:c"}, "hooks", {"on_start": ":begin", "on_skip": "a.b:c"}),
+    ("runsOn", "gpu", "runs_on", ("gpu",)),
+    ("runsOn", ["zone:eu-1", "gpu", "gpu"], "runs_on", ("zone:eu-1", "gpu")),
+    ("runsOn", [], "runs_on", ()),
     ("retries", 0, "retries", Retries()),
     ("retries", 3, "retries", Retries(max=3, delay=SECOND, backoff="fixed", max_delay=HOUR, jitter=False)),
     ("retries", {"max": 2}, "retries", Retries(max=2)),
@@ -148,7 +151,7 @@ INVALID: list[tuple[str, Any]] = [
     *tried("formerNames", "old", [3], ["1"]),
     *tried("dstGap", "later", None),
     *tried("dstFold", "third", 1),
-    *tried("runsOn", 3, [3]),
+    *tried("runsOn", 3, [3], None, "", "a b", "a,b", ["gpu", ""], ["-x"], "x" * 101, {"gpu": 1}),
     *tried("executor", 3, ""),
     *tried("skipOn", 3, [3]),
     *tried("onlyOn", 3, [3]),
@@ -211,8 +214,6 @@ def test_every_key_was_tried_with_an_invalid_value() -> None:
 
 
 LATER: list[tuple[str, Any, Any]] = [
-    ("runsOn", [], ["gpu"]),
-    ("runsOn", [], "gpu"),
     ("executor", "process", "ray"),
     ("skipOn", [], ["holidays"]),
     ("onlyOn", [], "holidays"),
