@@ -95,8 +95,8 @@ def liveness_of(store: Store, settings: Settings, owner: str = "") -> Liveness:
 class Tenure:
     """Until when a node may act by its lease. Measured from before it asked, so no clock is compared.
 
-    It stops by itself at two thirds, and others take over at the whole: between the two lies what it takes to
-    kill what runs. Without a lease (0) there is no end.
+    It stops by itself at two thirds of its lease; where it cannot, for it is stopped itself, its zygote kills
+    what runs at three quarters; others take over at the whole. Without a lease (0) there is no end.
     """
 
     def __init__(self, lease: int, clock: Clock) -> None:
@@ -104,9 +104,7 @@ class Tenure:
         self._length = lease / SECOND
         self._clock = clock
         self._asked_at = clock.boottime()
-        self.until: float | None = None  # seconds of boot time
-        if lease:
-            self.until = self._asked_at + self._length * 2 / 3
+        self._confirmed_at = self._asked_at  # seconds of boot time
 
     def ask(self) -> None:
         """Note that we are about to renew it."""
@@ -114,10 +112,14 @@ class Tenure:
 
     def renewed(self) -> None:
         """Note that the store has heard us."""
-        if self.until is not None:
-            self.until = self._asked_at + self._length * 2 / 3
+        self._confirmed_at = self._asked_at
 
     @property
     def lapsed(self) -> bool:
         """Whether we may act no more."""
-        return self.until is not None and self._clock.boottime() >= self.until
+        return bool(self._length) and self._clock.boottime() >= self._confirmed_at + self._length * 2 / 3
+
+    @property
+    def deadline(self) -> float | None:
+        """By when all that runs is to be dead, whatever becomes of us: seconds of boot time."""
+        return self._confirmed_at + self._length * 3 / 4 if self._length else None

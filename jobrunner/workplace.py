@@ -137,8 +137,8 @@ class Workplace:
         if self.tenure.lapsed:
             self.pool.kill_all()
             return False
-        if self.tenure.until is not None:
-            self.pool.live_until(self.tenure.until)
+        if self.tenure.deadline is not None:
+            self.pool.live_until(self.tenure.deadline)
         return True
 
     def _on_bell(self, _: object) -> None:

@@ -69,7 +69,7 @@ class Zygote:
         left = self._until - time.clock_gettime(BOOT)
         if left <= 0:
             self._until = None
-            self._end_all()
+            self._kill_all()  # they are buried, and their end is told, as of any other
             return None
         return min(left, 1.0)  # a wait does not count sleep, the clock does
 
@@ -191,9 +191,12 @@ class Zygote:
                     gone.append((number, os.waitstatus_to_exitcode(status)))
         return gone
 
-    def _end_all(self) -> None:
+    def _kill_all(self) -> None:
         for number in list(self._pids):
             self._kill(number, signal.SIGKILL)
+
+    def _end_all(self) -> None:
+        self._kill_all()
         if processes.LINUX:
             processes.kill_children()
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from jobrunner.store import open_store
-from tests.lifecycle.project import Project, alive, stop, tagged, wait_until
+from tests.lifecycle.project import alive, stop, tagged, wait_until
+from tests.lifecycle.shared import Shared
 from tests.postgres.server import Server
 
 SLOW = """
@@ -21,34 +20,9 @@ note(f"end {ctx.run_id}")
 """
 
 
-class Shared(Project):
-    """A project whose state is in the session's database."""
-
-    def __init__(self, root: Path, server: Server, schema: str) -> None:
-        super().__init__(root)
-        self.environment |= {
-            "JOBRUNNER_STATE": server.url(schema),
-            "JOBRUNNER_LEASE": "2s",
-            "JOBRUNNER_GRACE": "200ms",
-        }
-        self._server, self._schema = server, schema
-
-    def living(self) -> dict[str, int]:
-        """Return the nodes that have joined, each with the moment when it was last seen."""
-        found = self._server.execute(f'SELECT node, seen_at FROM "{self._schema}".nodes')
-        return dict(found)
-
-    def join(self, name: str) -> subprocess.Popen[bytes]:
-        """Start a node of that name, and wait until it is one of them."""
-        node = self.start("--node", name)
-        wait_until(lambda: name in self.living(), f"{name} to join")
-        return node
-
-
 @pytest.fixture
 def project(tmp_path: Path, postgres: Server, postgres_schema: str) -> Iterator[Shared]:
     made = Shared(tmp_path / "p", postgres, postgres_schema)
-    open_store(postgres.url(postgres_schema), create=True).close()
     yield made
     made.end()
 

@@ -41,8 +41,8 @@ class Address:
         rest = urlencode([pair for pair in query if pair[0] != "schema"], quote_via=quote)
         plain = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
         try:
-            _ = parts.port  # which libpq reads only when it connects
             said_there = conninfo_to_dict(plain)
+            _check_ports(str(said_there.get("port", "")))
         except (ProgrammingError, ValueError) as error:
             first = str(error).strip().splitlines()[0]
             raise fault(
@@ -52,6 +52,13 @@ class Address:
         limits = {"connect_timeout": max(2, round(patience)), "tcp_user_timeout": round(patience * 2000)}
         name = urlunsplit(("postgresql", _shown(parts.netloc), parts.path, f"schema={schemas[0]}", ""))
         return cls(name, schemas[0], {**_ALWAYS, **limits, **said_there})
+
+
+def _check_ports(ports: str) -> None:
+    """Raise ValueError for what is no list of ports, one for each host; libpq reads it when it connects."""
+    for port in filter(None, ports.split(",")):
+        if not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{port!a:.20} is no port")
 
 
 def _shown(netloc: str) -> str:

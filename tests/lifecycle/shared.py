@@ -1,0 +1,44 @@
+"""A project whose state is in a database, and what a test sees of its nodes there."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from jobrunner.store import open_store
+from tests.lifecycle.project import Project, wait_until
+from tests.postgres.server import Server
+
+
+class Shared(Project):
+    """Its leases are short. Nodes find the database at `url`, perhaps a proxy's; tests ask the server."""
+
+    def __init__(self, root: Path, server: Server, schema: str, url: str | None = None) -> None:
+        super().__init__(root)
+        self.environment |= {
+            "JOBRUNNER_STATE": url or server.url(schema),
+            "JOBRUNNER_LEASE": "2s",
+            "JOBRUNNER_GRACE": "200ms",
+        }
+        self._server, self._schema = server, schema
+        open_store(server.url(schema), create=True).close()
+
+    def living(self) -> dict[str, int]:
+        """Return the nodes that have joined, each with the moment when it was last seen."""
+        found = self._server.execute(f'SELECT node, seen_at FROM "{self._schema}".nodes')
+        return dict(found)
+
+    def join(self, name: str) -> subprocess.Popen[bytes]:
+        """Start a node of that name, and wait until it is one of them."""
+        node = self.start("--node", name)
+        wait_until(lambda: name in self.living(), f"{name} to join")
+        return node
+
+    def states(self, job: str) -> list[str]:
+        """Return the states of a job's runs, oldest first, as the database has them."""
+        rows = self._server.execute(
+            f'SELECT r.state FROM "{self._schema}".runs r JOIN "{self._schema}".jobs j ON j.id = r.job_id'
+            " WHERE j.name = %s ORDER BY r.id",
+            [job],
+        )
+        return [row[0] for row in rows]
