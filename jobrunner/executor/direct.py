@@ -12,30 +12,24 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 
 from jobrunner import processes
-from jobrunner.executor.launch import END_LIMIT, MARK, Family, kill_family
+from jobrunner.executor.helper import END_LIMIT, MARK, kill_family
+from jobrunner.executor.launch import Preloader
+from jobrunner.executor.plugin import Around, Family, Options
 
 _LOOK_EVERY = 0.02  # seconds
 
 
-class ExecLauncher:
+class ExecLauncher(Preloader):
     """Execs a child for each call of `launch`."""
 
-    def __init__(
-        self,
-        family: Family,
-        selector: selectors.BaseSelector,
-        *,
-        environ: Mapping[str, str],
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, family: Family, around: Around) -> None:
         self._family = family
-        self._selector = selector
+        self._selector = around.selector
         self._mark = os.urandom(16).hex()
-        self._environ = {**environ, MARK: self._mark}
-        self._clock = clock
+        self._environ = {**around.environ, MARK: self._mark}
+        self._clock = around.clock
         self._since = processes.now()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._pidfds: dict[int, int] = {}
@@ -45,7 +39,7 @@ class ExecLauncher:
         """Become the parent of what the runs leave behind."""
         processes.adopt_orphans()
 
-    def launch(self, number: int, wire: socket.socket, output: int) -> None:
+    def launch(self, number: int, wire: socket.socket, output: int, options: Options) -> None:
         """Start an interpreter that becomes a child."""
         command = [sys.executable, "-P", "-m", "jobrunner.child"]
         try:
@@ -75,12 +69,12 @@ class ExecLauncher:
     def live_until(self, moment: float) -> None:
         """Nobody but the node could see to it."""
 
-    def deadline(self, _: bool = False) -> float | None:
+    def deadline(self, busy: bool = False) -> float | None:
         """Return when to look again, where nothing tells us."""
         unwatched = len(self._pidfds) < len(self._children)
         return self._clock() + _LOOK_EVERY if unwatched else None
 
-    def tick(self, _: float, __: bool = False) -> None:
+    def tick(self, now: float, busy: bool = False) -> None:
         """Look who is gone."""
         for number in [one for one in self._children if one not in self._pidfds]:
             self._look(number)

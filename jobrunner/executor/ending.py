@@ -101,11 +101,21 @@ def unstorable(error: Exception) -> Outcome:
     )
 
 
-def by_exit(code: int | None, asked: Asked | None, problem: str | None = None) -> Outcome:
-    """Return the outcome of a process that ended without a reply. Negative codes are signals."""
+def by_exit(
+    code: int | None, asked: Asked | None, problem: str | None = None, *, begun: bool = True
+) -> Outcome:
+    """Return the outcome of a process that ended without a reply. Negative codes are signals.
+
+    `begun` is false of one that was never there, so that its run has not begun.
+    """
     if asked is not None and problem is None:
-        return _as_asked(asked, None, "")
+        return _as_asked(asked, None, "", "ran longer than" if begun else "had not begun within")
     return Outcome(state="failed", error=crashed(problem or exit_words(code)))
+
+
+def unprepared(limit: float) -> Asked:
+    """Return what is asked of a run whose process is not ready in time, in seconds."""
+    return Asked("failed", None, error=crashed(f"its process was not ready within {limit:g} s"))
 
 
 def crashed(message: str) -> Mapping[str, Any]:
@@ -132,9 +142,11 @@ def exit_words(code: int | None) -> str:
         return f"ended by signal {-code}"
 
 
-def _as_asked(asked: Asked, error: Mapping[str, Any] | None, digest: str) -> Outcome:
+def _as_asked(
+    asked: Asked, error: Mapping[str, Any] | None, digest: str, how: str = "ran longer than"
+) -> Outcome:
     if asked.timeout is not None:
-        message = f"ran longer than its time-out of {asked.timeout / SECOND:g} s"
+        message = f"{how} its time-out of {asked.timeout / SECOND:g} s"
         error = {"type": "TimedOut", "message": message, "traceback": "", "phase": "body"}
     return Outcome(state=asked.state, reason=asked.reason, error=asked.error or error, file_hash=digest)
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Mapping
 
-from jobrunner.executor.launch import Launcher
+from jobrunner.executor.launch import Preloader
+from jobrunner.executor.plugin import Launcher
 from jobrunner.executor.supply import CALM
 
 
 class Generations:
     """`make` returns a new launcher, not started, that leaves out the packages it is given."""
 
-    def __init__(self, make: Callable[[Mapping[str, str]], Launcher], clock: Callable[[], float]) -> None:
+    def __init__(self, make: Callable[[Mapping[str, str]], Preloader], clock: Callable[[], float]) -> None:
         self._make = make
         self._clock = clock
-        self._old: list[Launcher] = []
+        self._old: list[Preloader] = []
         self._skipped: dict[str, str] = {}
         self._restart_at: float | None = None
         self.started_at = 0.0  # monotonic seconds
-        self.current: Launcher | None = None  # None while there is nobody to fork
+        self.current: Preloader | None = None  # None while there is nobody to fork
 
     @property
     def skipped(self) -> Mapping[str, str]:
@@ -97,5 +98,5 @@ class Generations:
         for launcher in self._all():
             launcher.live_until(moment)
 
-    def _all(self) -> list[Launcher]:
+    def _all(self) -> list[Preloader]:
         return self._old + ([] if self.current is None else [self.current])

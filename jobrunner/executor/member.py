@@ -13,7 +13,7 @@ from typing import Any
 
 from jobrunner import link
 from jobrunner.executor.ending import Asked as AskedToEnd
-from jobrunner.executor.launch import Launcher
+from jobrunner.executor.plugin import Launcher
 from jobrunner.executor.serving import REPLY_LIMIT, Serving
 from jobrunner.executor.stopping import Means
 from jobrunner.wire import LONGEST, LONGEST_WORD, Decoder, Frame, WireError, encode
@@ -46,6 +46,7 @@ class Member:
         self.key: tuple[str, str, str | None] | None = None  # job, file hash and source it is warm for
         self.runs_left: int | None = None  # further runs it may serve; None before its first
         self.retired = False
+        self.parcel: bytes | None = None  # the first words to a child that is not there yet
         self.problem: str | None = None
         self._selector = selector
         self._on_frame, self._on_output, self._on_broken = on_frame, on_output, on_broken
@@ -94,7 +95,9 @@ class Member:
 
     def _do(self, means: Means | None) -> None:
         asked = self.serving.asked if self.serving is not None else None
-        if means == "message" and asked is not None:
+        if means is not None and self.parcel is not None:  # nothing of it has begun
+            self.kill()
+        elif means == "message" and asked is not None:
             self.send({"cancel": asked.reason or asked.state})
         elif means == "term":
             self.launcher.signal(self.number, signal.SIGTERM)

@@ -1,37 +1,33 @@
-"""The node's side: spares in hand, runs under way, and how each of them ends.
+"""The children that a node has in hand: spares, asked for ahead, that become runs.
 
-spare      asked for ahead, has loaded no file of the project; `ready` once it says so
-serving    `run` was a send on its own wire; `Began`, `Output`, `Asked` follow; or it does a hook
-over       a complete reply decides, else its exit; `Ended` once the process is gone (two seconds after
-           its reply it is killed) or says that it may serve another run of the same job
+A spare has loaded no file of the project, and is `ready` once it says so; `crew` has the rest of its life.
 """
 
 from __future__ import annotations
 
 import os
 import selectors
-import signal
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 from jobrunner.clock import SECOND, Clock, SystemClock
 from jobrunner.executor import ending
+from jobrunner.executor.crew import Crew
 from jobrunner.executor.direct import ExecLauncher
-from jobrunner.executor.ending import Asked as AskedToEnd
-from jobrunner.executor.ending import StopState
 from jobrunner.executor.generations import Generations
-from jobrunner.executor.happened import Ended, Happening
-from jobrunner.executor.launch import Launcher, ZygoteLauncher
+from jobrunner.executor.launch import Preloader, ZygoteLauncher
 from jobrunner.executor.member import Member, wait_for_replies
+from jobrunner.executor.plugin import Around, Launcher, Options
 from jobrunner.executor.serving import Serving, ServingHook
 from jobrunner.executor.supply import BackOff
-from jobrunner.model import Outcome
-from jobrunner.wire import Frame, RunSpec, WireError, encode
+from jobrunner.wire import RunSpec, WireError, encode
 
 SPARES = 8  # children in hand at most, however many slots there are
+NOTHING: Options = {}
 
 
-class Pool:
+class Pool(Crew):
     """Children of one node. All calls come from its one thread; nothing here blocks for long."""
 
     def __init__(
@@ -53,23 +49,17 @@ class Pool:
         `log_limit`: bytes of one run's output that are held until the node takes them; beyond, the run
         waits. `preload` names packages to import before the fork; what lies in `project` never is.
         """
-        self._selector = selector
+        clock = clock or SystemClock()
+        super().__init__(selector, clock, log_limit=log_limit, grace=grace)
         self._slots = slots
         self._preload = preload
-        self._environ = dict(os.environ if environ is None else environ)
-        self._lock_path = lock_path
-        self._log_limit = log_limit
-        self._grace = grace
-        self._clock = clock or SystemClock()
-        self._project = project
+        self._around = Around(
+            selector=selector, environ=dict(os.environ if environ is None else environ),
+            clock=clock.monotonic, project=project, lock_path=lock_path,
+        )  # fmt: skip
         self._spawn = spawn
         self._zygotes = Generations(self._new_launcher, self._clock.monotonic)
         self._back_off = BackOff()
-        self._count = 0
-        self._members: dict[int, Member] = {}
-        self._runs: dict[int, Member] = {}
-        self._events: list[Happening] = []
-        self._held: dict[Member, int] = {}  # output bytes that nobody has taken
         self._hook_waits = False  # for a spare: one more than there are slots
 
     # -- what the node calls -------------------------------------------------------------------------
@@ -110,10 +100,6 @@ class Pool:
         self._hand_over(member, Serving(spec, self._clock.monotonic(), timeout, self._grace), spec, data)
         return member.pid
 
-    def _refuse(self, spec: RunSpec, outcome: Outcome) -> int:
-        self._events.append(Ended(spec["runId"], outcome, 0))
-        return 0
-
     def run_hook(self, spec: RunSpec, number: int) -> bool:
         """Hand a hook (`spec["hook"]`) to a spare; False when none is in hand: try again later.
 
@@ -142,35 +128,14 @@ class Pool:
         of them has. Without `environ` the environment stays as it was.
         """
         self._preload = preload
-        self._environ = self._environ if environ is None else dict(environ)
+        if environ is not None:
+            self._around = replace(self._around, environ=dict(environ))
         self._zygotes.renew()
         self._back_off.lift()
         for member in self._members.values():
             if member.serving is None and not member.retired:
                 member.retire(self._clock.monotonic())
         self._replenish()
-
-    def stop(self, run_id: int, state: StopState, reason: str | None, *, now: bool = False) -> None:
-        """Bring a run to its end: ask, then TERM, then KILL; `now` kills at once. Idempotent.
-
-        The first to ask decides what it is called; a reply that is complete decides before both.
-        """
-        member = self._runs.get(run_id)
-        if member is not None:
-            member.stop(AskedToEnd(state, reason), self._clock.monotonic(), at_once=now)
-
-    def answer(self, run_id: int, number: int, payload: Mapping[str, Any]) -> None:
-        """Answer a request of a run, after the commit; a run that is over hears nothing."""
-        if run_id in self._runs:
-            self._runs[run_id].send({"answer": number, **payload})
-
-    def happened(self) -> list[Happening]:
-        """Return what happened since the last call, in order."""
-        events, self._events = self._events, []
-        for member in self._held:
-            member.resume()
-        self._held.clear()
-        return events
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is needed, in monotonic seconds; None when only news can bring work."""
@@ -188,11 +153,6 @@ class Pool:
         for member in list(self._members.values()):
             member.tick(now)
 
-    def kill_all(self) -> None:
-        """Kill all that runs, at once, and what has been got ready: nobody may act any more."""
-        for member in list(self._members.values()):
-            member.kill()
-
     def live_until(self, moment: float) -> None:
         """Have all that runs killed at that second of boot time, also where this process is stopped then."""
         self._zygotes.live_until(moment)
@@ -207,50 +167,19 @@ class Pool:
             wait_for_replies(self._selector, self._runs, self._clock.monotonic)
         self._zygotes.close()
         self._back_off.lift()
-        for member in list(self._members.values()):
-            if member.serving is not None and member.serving.asked is None:
-                member.serving.asked = AskedToEnd("canceled", "shutdown")
-            self.exited(member.number, -signal.SIGKILL)
+        self._end_all()
 
     # -- what the launcher tells ---------------------------------------------------------------------
 
-    def forked(self, number: int, pid: int) -> None:
-        """A child exists; it is ready when it says so itself."""
-        if number in self._members:
-            self._members[number].pid = pid
-
-    def exited(self, number: int, code: int | None, problem: str | None = None) -> None:
-        """A child is gone: what it said last counts, then how it ended."""
-        member = self._members.pop(number, None)
-        if member is None:
-            return
-        member.drain()
-        member.close()
-        serving = member.serving
-        if serving is not None:
-            # What somebody asked for before counts more than what became of the zygote meanwhile.
-            why = member.problem or (problem if serving.asked is None else None)
-            self._end(member, serving, serving.reply or ending.by_exit(code, serving.asked, why))
-        elif not member.ready and member.key is None and member.launcher is self._zygotes.current:
+    def _gone(self, member: Member, *, served: bool) -> None:
+        lost = not (served or member.ready) and member.key is None
+        if lost and member.launcher is self._zygotes.current:
             self._back_off.failed(self._clock.monotonic())
         self._replenish()
 
     def extinct(self, launcher: Launcher) -> None:
         """The zygote died: another one, at once or soon. What it had is reported one by one after this."""
         self._zygotes.extinct(launcher)
-
-    # -- what the children say -----------------------------------------------------------------------
-
-    def _on_frame(self, member: Member, frame: Frame) -> None:
-        serving = member.serving
-        if "ready" in frame:
-            self._on_ready(member)
-        elif serving is None or serving.reply is not None:
-            raise WireError("it speaks out of turn")
-        elif "reply" in frame:
-            serving.replied(frame["reply"], self._clock.monotonic())
-        else:
-            self._tell(serving.news(frame, member.pid))
 
     def _on_ready(self, member: Member) -> None:
         """A spare is ready, or a child has put its things in order after a run."""
@@ -267,41 +196,12 @@ class Pool:
             member.retire(self._clock.monotonic())
         self._replenish()
 
-    def _on_output(self, member: Member, data: bytes) -> None:
-        if member.serving is None:
-            return
-        self._tell(member.serving.wrote(data))
-        self._held[member] = self._held.get(member, 0) + len(data)
-        if self._held[member] >= self._log_limit:
-            member.pause()
-
-    def _on_broken(self, member: Member, sentence: str) -> None:
-        member.problem = sentence
-        member.kill()
-
-    # -- how it goes on ------------------------------------------------------------------------------
-
-    @property
-    def _busy(self) -> bool:
-        return any(member.serving is not None for member in self._members.values())
-
     def _hand_over(self, member: Member, serving: Serving, spec: RunSpec, data: bytes) -> None:
         member.key = warmth(spec)
         member.ready = False
         member.serving = serving
         member.post(data)
         self._replenish()
-
-    def _end(self, member: Member, serving: Serving, outcome: Outcome) -> None:
-        if self._runs.get(serving.id) is member:
-            del self._runs[serving.id]
-        self._held.pop(member, None)
-        member.serving = None
-        self._tell(serving.ended(outcome))
-
-    def _tell(self, happening: Happening | None) -> None:
-        if happening is not None:
-            self._events.append(happening)
 
     # -- spares --------------------------------------------------------------------------------------
 
@@ -314,17 +214,14 @@ class Pool:
             self._ask_for_one(self._zygotes.current)
 
     def _ask_for_one(self, launcher: Launcher) -> None:
-        self._count += 1
-        ears = self._on_frame, self._on_output, self._on_broken
-        member = Member(self._count, launcher, self._selector, *ears)
-        member.since = self._clock.monotonic()
+        member = self._member(launcher)
         try:
             ends = member.open()
         except OSError:
             self._back_off.refused(self._clock.monotonic())
             return
         self._members[member.number] = member
-        launcher.launch(member.number, *ends)
+        launcher.launch(member.number, *ends, NOTHING)
 
     def _spare(self, pid: int = 0) -> Member | None:
         """Return the spare `pid`, or the oldest."""
@@ -335,14 +232,10 @@ class Pool:
         key = warmth(spec)
         return next((one for one in self._members.values() if one.ready and one.key == key), None)
 
-    def _new_launcher(self, skipped: Mapping[str, str]) -> Launcher:
-        clock = self._clock.monotonic
+    def _new_launcher(self, skipped: Mapping[str, str]) -> Preloader:
         if self._spawn == "exec":
-            return ExecLauncher(self, self._selector, environ=self._environ, clock=clock)
-        return ZygoteLauncher(
-            self, self._selector, environ=self._environ, preload=self._preload, skipped=skipped,
-            project=self._project, lock_path=self._lock_path, clock=clock,
-        )  # fmt: skip
+            return ExecLauncher(self, self._around)
+        return ZygoteLauncher(self, self._around, preload=self._preload, skipped=skipped)
 
 
 def warmth(spec: RunSpec) -> tuple[str, str, str | None]:

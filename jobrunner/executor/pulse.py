@@ -1,10 +1,10 @@
-"""Whether a zygote is still there: asked while it has runs, and given up when it does not answer."""
+"""Whether a helper is still there: when it was asked for a sign of life, and when it is taken for dead."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-PING_EVERY = 2.0  # seconds between two questions whether a zygote that has runs is still there
+PING_EVERY = 2.0  # seconds between two questions whether a helper that has runs is still there
 SILENCE = 5.0  # seconds that it may take to answer; it may have been stopped, by a run of ours too
 
 

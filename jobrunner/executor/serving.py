@@ -18,9 +18,14 @@ HOOK_GRACE = 2 * SECOND  # microseconds that it then has at most, to end by itse
 
 
 class Serving:
-    """A run under way. `now` is monotonic seconds, `timeout` and `grace` are microseconds."""
+    """A run under way. `now` is monotonic seconds, `timeout` and `grace` are microseconds.
 
-    def __init__(self, spec: RunSpec, now: float, timeout: int | None, grace: int) -> None:
+    `weighed`: its processes are on this machine, so that its memoryLimit can be kept.
+    """
+
+    def __init__(
+        self, spec: RunSpec, now: float, timeout: int | None, grace: int, *, weighed: bool = True
+    ) -> None:
         self.id = spec["runId"]
         self.asked: AskedToEnd | None = None
         self.reply: Outcome | None = None
@@ -30,7 +35,7 @@ class Serving:
         self._grace = grace
         self._escalation: Escalation | None = None
         self._over_by: float | None = None  # set with the reply: when the process has to be done
-        limit = spec["memoryLimit"]
+        limit = spec["memoryLimit"] if weighed else None
         self._scale = memory.Scale(limit, now) if limit is not None and memory.supported() else None
 
     @property

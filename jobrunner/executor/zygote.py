@@ -1,16 +1,12 @@
 """The zygote: a lean, single-threaded process that every run is a fork of.
 
-The node execs it; both talk in frames over one socket:
+The node execs it; both talk in the frames that `helper` has, and these:
 
-    node -> zygote    {"start": {"lock", "preload", "project", "packages"}}   the first
-                      {"fork": n}       with two descriptors: the child's wire, its output pipe
-                      {"kill": n, "signal": s}
-                      {"until": t}      what runs then, by boot time, is killed unless told again
-                      {"ping": n}       is answered once all that was said before is done
+    node -> zygote    {"start": {"lock", "node", "preload", "runtime", "project", "packages"}}
+                      {"fork": n, "command": [...]}   executes that with wire, output and parent as further
+                                                      arguments, in place of being a fork
     zygote -> node    {"preloading": name}, {"preloaded": name, "problem": text or null}
                       {"threaded": name}   and it ends: forking with threads is not safe
-                      {"started": pid}
-                      {"forked": n, "pid": pid}, {"exit": n, "code": c}, {"pong": n}
 
 When the node's end closes, every run and everything that a run left behind is killed, within a second.
 Children inherit no descriptor but their own two; the lock stays with the zygote alone.
@@ -43,6 +39,7 @@ class Zygote:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        control.set_inheritable(False)
         self._decoder = Decoder()
         self._fds: list[int] = []  # descriptors received, in order, two for each fork
         self._pids: dict[int, int] = {}  # number -> pid of the children that live
@@ -97,7 +94,7 @@ class Zygote:
 
     def _do(self, frame: Frame) -> None:
         if "fork" in frame:
-            self._take_in(frame["fork"])
+            self._take_in(frame["fork"], frame.get("command"))
         elif "kill" in frame:
             self._kill(frame["kill"], frame["signal"])
         elif "ping" in frame:
@@ -135,30 +132,27 @@ class Zygote:
 
     # -- children ------------------------------------------------------------------------------------
 
-    def _take_in(self, number: int) -> None:
-        """Fork with the two descriptors that came along; the kernel drops what we have no room for."""
+    def _take_in(self, number: int, command: list[str] | None) -> None:
+        """Have a child with the two descriptors that came; the kernel drops what we have no room for."""
         pair, self._fds = self._fds[:2], self._fds[2:]
         if len(pair) == 2:
-            self._fork(number, *pair)
-            return
+            self._bear(number, command, *pair)
+        else:
+            self._say({"exit": number, "code": None, "problem": "cannot fork: no descriptors left"})
         for descriptor in pair:
             os.close(descriptor)
-        self._say({"exit": number, "code": None, "problem": "cannot fork: no descriptors left"})
 
-    def _fork(self, number: int, wire: int, output: int) -> None:
-        parent = os.getpid()
+    def _bear(self, number: int, command: list[str] | None, wire: int, output: int) -> None:
+        parent, what = os.getpid(), "fork" if command is None else f"execute {command[0]}"
         try:
-            pid = os.fork()
+            pid = os.fork() if command is None else execute(command, wire, output)
         except OSError as error:
-            self._say({"exit": number, "code": None, "problem": f"cannot fork: {error.strerror}"})
-            pid = -1
+            self._say({"exit": number, "code": None, "problem": f"cannot {what}: {error.strerror}"})
+            return
         if pid == 0:
             become_spare(parent, wire, output)
-        os.close(wire)
-        os.close(output)
-        if pid > 0:
-            self._pids[number] = pid
-            self._say({"forked": number, "pid": pid})
+        self._pids[number] = pid
+        self._say({"forked": number, "pid": pid})
 
     def _kill(self, number: int, what: int) -> None:
         """Signal a child's group. It is ours and unburied, so its pid is nobody else's."""
@@ -212,6 +206,24 @@ def become_spare(parent: int, wire: int, output: int) -> NoReturn:
         serve(wire)
     finally:
         os._exit(70)
+
+
+def execute(command: list[str], wire: int, output: int) -> int:
+    """Start a program that becomes a child; returns its pid.
+
+    Further arguments are the numbers of its two descriptors, and our pid. What keeps it from becoming one
+    is told in its output. Raises OSError when there is no such program.
+    """
+    for descriptor in (wire, output):
+        os.set_inheritable(descriptor, True)
+    streams = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        *((os.POSIX_SPAWN_DUP2, output, stream) for stream in (1, 2)),
+    ]
+    return os.posix_spawnp(
+        command[0], [*command, str(wire), str(output), str(os.getpid())], os.environ,
+        file_actions=streams, setsid=True, setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+    )  # fmt: skip
 
 
 def take_lock(path: str) -> int:

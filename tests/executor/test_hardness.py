@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobrunner.executor import launch, pulse
+from jobrunner.executor import helper, pulse
 from jobrunner.executor.ending import by_reply
 from jobrunner.executor.pulse import Pulse
 from jobrunner.executor.supply import BackOff
@@ -77,7 +77,7 @@ def test_a_pool_with_a_stopped_zygote_closes_soon(zygote_house: Household) -> No
     os.kill(first, signal.SIGSTOP)
     before = time.monotonic()
     house.pool.close()
-    assert time.monotonic() - before < launch.END_LIMIT + 2
+    assert time.monotonic() - before < helper.END_LIMIT + 2
     assert not alive(first)
 
 
@@ -166,7 +166,7 @@ class Refusing:
         self.skipped: dict[str, str] = {}
         self.pool: Any = None
 
-    def launch(self, number: int, wire: socket.socket, output: int) -> None:
+    def launch(self, number: int, wire: socket.socket, output: int, _: object) -> None:
         self.asked += 1
         wire.close()
         os.close(output)
