@@ -51,7 +51,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     config/     a dict becomes a job, or an error with file, line, key and value
     store/      what is true: the verbs, and SQLite or PostgreSQL behind them
     presence    locks and doorbells beside the state's file
-    executor/   one process a run: the pool in the node, the zygote that forks
+    executor/   one process a run: the pool in the node, the zygote that forks; the seam for others
     proving     what check finds out by rehearsing services and a job's parameters
     child       the process of a run
     body        one run as a pipeline of phases
@@ -94,6 +94,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     outcomes    Skip, PermanentFailure, Canceled, Suspended: what a body may raise
     schedules   the builders, as job files import them
     schedule/   when: arithmetic
+    plugins     which executors there are beside the process
+    installed   what packages offer, read as text
     settings/   every setting and its default
     durations   1h30m
     labels      what nodes have and jobs ask for

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from jobrunner.executor import Happening
 from jobrunner.housekeeping import folder_of, own_settings
-from jobrunner.model import Job, Run, Step
+from jobrunner.model import Chosen, Job, Run, Step
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim
 from jobrunner.wire import HookCall, RunSpec, WireStep
@@ -24,7 +24,9 @@ class Executor(Protocol):
         """The pids of children in hand."""
         ...
 
-    def run(self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int) -> int:
+    def run(
+        self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int, executor: Chosen
+    ) -> int:
         """Hand a committed claim to a child and return its pid; an impossible start is an Ended."""
         ...
 

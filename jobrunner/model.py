@@ -39,6 +39,17 @@ class Retries:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which executor runs bodies, and its options as they are meant, those of the settings included."""
+
+    name: str = "process"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+BY_PROCESS = Chosen()
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """Something that a job's function takes, as its file says it. It may be a param, or a service.
 
@@ -102,6 +113,7 @@ class Job:
     hooks: Mapping[str, str] = field(default_factory=dict)  # on_failure … -> "module:function" or ":function"
     hidden: bool = False
     runs_per_process: int = 1
+    executor: Chosen = BY_PROCESS
     run_on_start: bool = False
     start_at: Instant | None = None
     end_at: Instant | None = None

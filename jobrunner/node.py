@@ -31,6 +31,7 @@ from jobrunner.liveness import liveness_of
 from jobrunner.masking import masker_of
 from jobrunner.model import Job
 from jobrunner.patience import Patience
+from jobrunner.plugins import PROCESS
 from jobrunner.recovery import deaths
 from jobrunner.reloading import Reloading
 from jobrunner.scheduler import Scheduler
@@ -336,8 +337,9 @@ class Node:
 
 
 def preload(definitions: Definitions) -> list[str]:
-    """Return the packages that job files import, for the zygote."""
-    return sorted({name for job in definitions.jobs.values() for name in job.imports})
+    """Return the packages that job files import, for the zygote; other executors have none of them."""
+    here = (job for job in definitions.jobs.values() if job.executor.name == PROCESS)
+    return sorted({name for job in here for name in job.imports})
 
 
 def hooks_of(settings: Settings, emit: Callable[[Event], None]) -> frozenset[str]:

@@ -62,7 +62,7 @@ class Starter:
     def _hand_over(self, live: Live, pid: int) -> None:
         job = live.job
         spec = run_spec(live.claim, job, self.settings, self.masker.secrets, self._source(job))
-        self._executor.run(spec, pid, job.timeout, job.runs_per_process)
+        self._executor.run(spec, pid, job.timeout, job.runs_per_process, job.executor)
 
     # -- once more -----------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from jobrunner import __version__
 from jobrunner.clock import Clock
-from jobrunner.executor.pool import Pool
+from jobrunner.executor.pools import Pools
 from jobrunner.facts import CONTROL, NodeFacts
 from jobrunner.liveness import Liveness, Tenure
 from jobrunner.presence import boot_id
@@ -59,7 +59,7 @@ class Workplace:
         self.presence = presence
         self.tenure = Tenure(me.lease, clock)
         self._bell: int | None = None  # the descriptor that we listen to
-        self.pool = Pool(
+        self.pool = Pools(
             self._selector,
             slots=slots,
             preload=preload,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobrunner.clock import Clock, Instant, from_iso
-from jobrunner.model import Job, Standing
+from jobrunner.model import BY_PROCESS, Chosen, Job, Standing
 from jobrunner.schedule import parse
 from jobrunner.simulation import clock as simulation
 from jobrunner.simulation.standins import StandIns
@@ -35,9 +35,12 @@ class FakeExecutor(StandIns):
         self.heard: dict[tuple[int, int], dict[str, Any]] = {}
         self.stopped: list[tuple[int, str, str | None]] = []
 
-    def run(self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int) -> int:
+    def run(
+        self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int,
+        executor: Chosen = BY_PROCESS,
+    ) -> int:  # fmt: skip
         self.started.append(spec)
-        return super().run(spec, pid, timeout, runs_per_process)
+        return super().run(spec, pid, timeout, runs_per_process, executor)
 
     def run_hook(self, spec: RunSpec, number: int) -> bool:
         self.hooks.append(spec)

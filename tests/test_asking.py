@@ -462,10 +462,10 @@ def test_a_run_that_runs_again_takes_no_child_from_one_that_was_claimed_for_it(
     )
     hand_over = desk.executor.run
 
-    def run(spec: Any, pid: int, timeout: Any, serves: int) -> int:
+    def run(spec: Any, pid: int, timeout: Any, serves: int, executor: Any) -> int:
         assert pid in spares and pid not in given, f"no child in hand for {spec['job']}"
         given.append(pid)
-        return hand_over(spec, pid, timeout, serves)
+        return hand_over(spec, pid, timeout, serves, executor)
 
     monkeypatch.setattr(desk.executor, "run", run)
     _meet(office, body, 1)

@@ -2,7 +2,8 @@
 
     node --exec--> zygote --fork--> one child a run
 
-`Pool` is the node's side of it, `happened` what it tells the node. The zygote lives in this package too
+`Pool` is the node's side of it, `happened` what it tells the node. `plugin` is the seam for executors that
+packages bring along, `Pools` all of them together. The zygote lives in this package too
 and has to stay lean, so nothing is imported here until somebody asks for it.
 """
 

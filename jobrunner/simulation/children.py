@@ -10,6 +10,7 @@ from typing import Any
 from jobrunner.clock import SECOND, Clock, SystemClock
 from jobrunner.executor import Ended
 from jobrunner.handout import StopState
+from jobrunner.model import BY_PROCESS, Chosen
 from jobrunner.presence import Presence
 from jobrunner.settings import Settings
 from jobrunner.simulation.standins import StandIns
@@ -40,11 +41,14 @@ class Children(StandIns):
             self._wait()
         return self._place.pool.ready[: max(0, free)]
 
-    def run(self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int) -> int:
+    def run(
+        self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int,
+        executor: Chosen = BY_PROCESS,
+    ) -> int:  # fmt: skip
         """Hand a body to its process."""
         self.specs[spec["runId"]] = spec
         self._since[spec["runId"]] = self._real.monotonic()
-        return self._place.pool.run(spec, pid, timeout, runs_per_process)
+        return self._place.pool.run(spec, pid, timeout, runs_per_process, executor)
 
     def stop(self, run_id: int, state: StopState, reason: str | None) -> None:
         """End a body; one that has ended in real time ends in ours."""

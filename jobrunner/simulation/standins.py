@@ -10,7 +10,7 @@ from typing import Any
 from jobrunner.clock import Clock, Instant
 from jobrunner.executor import Ended, Happening, HookEnded
 from jobrunner.handout import StopState
-from jobrunner.model import Outcome
+from jobrunner.model import BY_PROCESS, Chosen, Outcome
 from jobrunner.wire import RunSpec
 
 GOOD = Outcome(state="succeeded")
@@ -46,7 +46,10 @@ class StandIns:
         """As many pids as there are free slots."""
         return range(1, 1 + self.slots - len(self.specs))
 
-    def run(self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int) -> int:
+    def run(
+        self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int,
+        executor: Chosen = BY_PROCESS,
+    ) -> int:  # fmt: skip
         """Have a body under way."""
         self.specs[spec["runId"]] = spec
         self._new.append(Body(spec, timeout))
