@@ -188,7 +188,10 @@ def _build(
         over = overrides.of(added.name)
     except ConfigError as error:
         return None, [error]
-    place = configs.Place("", "", hash_, doc, (), takes, services_look=overrides.services_look)
+    place = configs.Place(
+        "", "", hash_, doc, (), takes,
+        services_look=overrides.services_look, executors=overrides.executors,
+    )  # fmt: skip
     job, errors = configs.read(written, place, settings.timezone, over)
     return None if job is None else replace(job, file="", line=0, target=added.target), errors
 

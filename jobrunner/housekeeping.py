@@ -42,12 +42,16 @@ def prune_job(settings: Settings) -> Job:
     """Return `jobrunner.prune` as jobrunner.yaml changes it. Raises ConfigError for a key that cannot be."""
     from jobrunner.config import Place, Written, read
     from jobrunner.discovery.entries import Overrides
+    from jobrunner.errors import ConfigError
 
     short = PRUNE.rpartition(".")[2]  # a reader refuses the whole name, to keep it for us
-    written = Written({"name": short, **CONFIG}, PRUNE)
-    job, errors = read(written, Place("", "", ""), settings.timezone, Overrides(settings).of(PRUNE))
+    written, over = Written({"name": short, **CONFIG}, PRUNE), Overrides(settings).of(PRUNE)
+    job, errors = read(written, Place("", "", ""), settings.timezone, over)
     if job is None:
         raise errors[0]
+    if job.executor.name != "process":
+        said = f"the executor of {PRUNE} cannot be another: it works on the state, beside the node"
+        raise ConfigError(said, hint="remove it", file=over[0].file, line=over[0].line, key="executor")
     return replace(job, name=PRUNE, file="", target=TARGET, config={**job.config, "name": PRUNE})
 
 

@@ -55,6 +55,7 @@ def test_the_command_line_wins_then_the_environment_then_the_file(home: Path) ->
 VALUES = {
     "state": "postgresql://h/d", "timezone": "Asia/Tokyo", "slots": "9", "node": "n", "machine": "m", "env": "prod",
     "role": "worker", "labels": "gpu,zone:eu",
+    "executor": "subprocess",
     "disabled": "a,b", "secrets": "STRIPE,smtp.password", "grace": "1m", "lease": "9s", "log_limit": "2MB", "import_limit": "3s",
     "retention": "7d", "retention_failed": "8d", "retention_rows": "9", "retention_calls": "6d",
     "allow_network_fs": "yes",

@@ -16,6 +16,7 @@ from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import problem_object
 from jobrunner.cli.render import local, many
 from jobrunner.clock import HOUR, SECOND, Instant, SystemClock
+from jobrunner.config.executors import VARIABLE, Executors
 from jobrunner.discovery import hooksfile
 from jobrunner.discovery.files import NOT_READ
 from jobrunner.errors import ConfigError
@@ -23,6 +24,7 @@ from jobrunner.executor import memory
 from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
 from jobrunner.parameters import is_param
+from jobrunner.plugins import PROCESS
 from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule
 from jobrunner.settings import Settings
@@ -75,11 +77,19 @@ def _look(
     jobs, problems = _of(name, known, lambda: asked.state(settings))
     unread = [one for one in problems if one.message == NOT_READ]
     problems = [one for one in problems if one.message != NOT_READ]
-    problems += hooksfile.problems(jobs.values(), settings.project)
+    problems += [*hooksfile.problems(jobs.values(), settings.project), *_of_executors(settings, problems)]
     if not static:
         problems += prove(jobs.values(), settings)
     warnings = [*unread, *unlimited(jobs.values()), *hooksfile.warnings(settings.project)]
     return jobs, problems, warnings + ([] if name else crowds(jobs.values(), settings))
+
+
+def _of_executors(settings: Settings, known: Iterable[Problem]) -> Iterable[Problem]:
+    """Yield what is wrong with what the settings say of executors, unless a job has said so."""
+    told = {problem.message for problem in known}
+    for each in Executors(settings).problems():
+        if each.message not in told:
+            yield Problem(each.file or VARIABLE, each.line, each.message, each.hint)
 
 
 def unlimited(jobs: Iterable[Job]) -> list[Problem]:
@@ -133,11 +143,11 @@ def check_services(settings: Settings) -> None:
 
 
 def prove(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
-    """Return why services, or jobs with their parameters, could not run."""
+    """Return why services, or jobs with their parameters, could not run; of those that would run here."""
     from jobrunner import probe
 
     found = _services(settings)  # what is wrong with them is said once, by no job again
-    asked = [job for job in jobs if job.path or is_added(job)]
+    asked = [job for job in jobs if (job.path or is_added(job)) and job.executor.name == PROCESS]
     answers = probe.ask_all([request(job, settings) for job in asked], settings.import_limit / SECOND)
     for job, answer in zip(asked, answers, strict=True):
         problems = [one for one in said(answer) if not _is_asked_for(one, job)]

@@ -11,10 +11,12 @@ from hashlib import sha256
 from typing import Any
 
 from jobrunner import schedule as schedules
+from jobrunner.config.executors import Executors
+from jobrunner.config.executors import Place as At
 from jobrunner.config.keys import CANONICAL, KEYS, MAY_BE_NONE, PLAIN, REQUIRED, SETTABLE
 from jobrunner.config.values import Invalid
 from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
-from jobrunner.model import Job, Parameter
+from jobrunner.model import BY_PROCESS, Chosen, Job, Parameter
 from jobrunner.parameters import OTHERS
 from jobrunner.schedule import Schedule
 from jobrunner.settings.readers import shown
@@ -43,6 +45,7 @@ class Place:
     """The job file around a config; fields as in `Job`. `doc` is its docstring's first line.
 
     `services_look`: the project's services may look at params, and so take what the function does not name.
+    Without `executors` nobody asks which are installed, and which one the settings name.
     """
 
     path: str
@@ -52,6 +55,7 @@ class Place:
     imports: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] | None = None
     services_look: bool = False
+    executors: Executors | None = None
 
     @property
     def takes(self) -> tuple[Parameter, ...] | None:
@@ -162,7 +166,18 @@ class _Reader:
         zone = self._values.get("timezone") or timezone
         when = self._schedule(zone)
         self._agree(when)
-        return None if self.errors else self._job(place, zone, when)
+        executor = self._executor(place.executors)
+        return None if self.errors else self._job(place, zone, when, executor)
+
+    def _executor(self, known: Executors | None) -> Chosen:
+        own: Chosen | None = self._values.get("executor")
+        if known is not None and ("executor" in self._values or "executor" not in self._config):
+            file, line = self._from.get("executor", (self._written.file, self._written.line))
+            try:
+                return known.choose(own, At(file, line, "executor"))
+            except ConfigError as error:
+                self.errors.append(error)
+        return own or BY_PROCESS
 
     def _schedule(self, zone: str) -> Schedule | None:
         value = self._values.get("schedule")
@@ -209,7 +224,7 @@ class _Reader:
     def _value(self, key: str) -> Any:
         return self._values.get(key, KEYS[key].default)
 
-    def _job(self, place: Place, zone: str, when: Schedule | None) -> Job:
+    def _job(self, place: Place, zone: str, when: Schedule | None, executor: Chosen) -> Job:
         value = self._value
         config = {key: self._config[key] for key in sorted(self._config)}
         return Job(
@@ -221,12 +236,13 @@ class _Reader:
             folder=place.folder,
             line=self._written.line or 1,
             content_hash=place.content_hash,
-            hash=_hash(place, config, zone),
+            hash=_hash(place, config, zone, executor),
             config=config,
             description=value("description") or place.doc,
             offset=_offset(value("name"), value("jitter")),
             group_limit=value("groupLimit") or (1 if value("group") else None),
             imports=place.imports,
+            executor=executor,
             parameters=place.takes,
             overridden=tuple(sorted(key for key, layer in self._layers.items() if layer)),
             **{field: value(key) for key, field in PLAIN.items()},
@@ -252,10 +268,11 @@ def _offset(name: str, jitter: int) -> int:
     return int.from_bytes(sha256(name.casefold().encode()).digest()[:8]) % jitter if jitter else 0
 
 
-def _hash(place: Place, config: Mapping[str, Any], zone: str) -> str:
+def _hash(place: Place, config: Mapping[str, Any], zone: str, executor: Chosen) -> str:
     said = [place.content_hash, config, zone, *(["services"] if place.opened else [])]
+    said += [] if executor == BY_PROCESS else [executor.name, executor.options]
     text = json.dumps(said, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()
 
 
-__all__ = ["SET", "Place", "Written", "read", "readable_name"]
+__all__ = ["SET", "Executors", "Place", "Written", "read", "readable_name"]

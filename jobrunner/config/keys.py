@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobrunner.config import values as v
-from jobrunner.model import Retries
+from jobrunner.model import Chosen, Retries
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ KEYS: dict[str, Key] = {
     "formerNames": Key(v.names, ()),
     "dstGap": Key(v.one_of("run-after", "skip"), "run-after"),
     "dstFold": Key(v.one_of("first", "second", "both"), "first"),
-    "executor": later(v.word, "process"),
+    "executor": Key(v.executor, Chosen()),
     "skipOn": later(v.word_or_words, ()),
     "onlyOn": later(v.word_or_words, ()),
     "shift": later(v.one_of("next-business-day", "previous-business-day")),

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobrunner import clock, durations
 from jobrunner.labels import is_label
-from jobrunner.model import Retries
+from jobrunner.model import Chosen, Retries
 from jobrunner.settings import jsonvalues, readers
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
@@ -270,6 +270,18 @@ def priority(value: object) -> int:
 def stop_on_error(value: object) -> int:
     """Return after how many failures in a row; true is 1, and false 0: never."""
     return int(value) if isinstance(value, bool) else int(whole(1)(value))
+
+
+def executor(value: object) -> Chosen:
+    """Return an executor and its options, as written: a word, or a dict of its name and options."""
+    if not isinstance(value, dict):
+        return Chosen(word(value))
+    said = jsonvalues.flaw(value, "executor")
+    if said is not None:
+        raise Invalid("is not JSON", jsonvalues.HINT, said)
+    if not isinstance(value.get("name"), str):
+        raise Invalid("has no name", 'write {"name": "subprocess", "python": "/path/to/python"}')
+    return Chosen(word(value["name"]), {key: each for key, each in value.items() if key != "name"})
 
 
 HOOKS = ("on_start", "on_success", "on_failure", "on_skip", "on_finish")

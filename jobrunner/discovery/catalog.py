@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jobrunner import installed
 from jobrunner.clock import Clock
 from jobrunner.discovery import packages
 from jobrunner.discovery.cache import Cache
@@ -118,17 +119,21 @@ class Catalog:
     def _load(self) -> None:
         self._began = self._clock.now() * 1_000
         cached = self._cached = self._cache.read(JOBS)
-        self._places = packages.places()
+        self._places = installed.places()
         self._packages = _known_packages(cached, self._places)
         folders = [*self._settings.folders, *(each for each in self._packages.values() if each)]
         self._scan = scan(tuple(folders), self._settings.project)
         self.code = _code()
         self._key = _key(self._settings, folders, self.code)
         self.missing, self.found = self._scan.missing, len(self._scan.ends)
-        if cached is None or cached.get("key") != self._key:
+        if cached is None or cached.get("key") != self._key or self._plugged_anew(cached):
             self._refresh({})
         elif not self._take(cached):
             self._refresh_with(self._kept(cached) or {})
+
+    def _plugged_anew(self, cached: dict[str, Any]) -> bool:
+        """Whether a job names an executor that a package brings along, and packages have come or gone."""
+        return bool(cached.get("plugged")) and cached.get("places") != self._places
 
     def _take(self, cached: dict[str, Any]) -> bool:
         """Take what the cache says if every file is as it was; return whether it was so."""
@@ -196,6 +201,7 @@ class Catalog:
         others = sorted({path for entry in entries for path in entry["files"]})
         jobs: dict[str, Any] = {
             "key": self._key, "generation": generation, "places": self._places, "packages": self._packages,
+            "plugged": any(entry["plugged"] for entry in entries),
             "paths": _joined(self._scan.paths), "stamps": _sealed(stamps), "others": _stamps(others),
             "expires": min((each["expires"] for each in entries if each["expires"]), default=None),
             "at": [number[row[PATH]] for row in rows], "columns": packed([_unlocated(row) for row in rows]),
@@ -280,9 +286,11 @@ def _lost_packages(found: dict[str, str | None]) -> list[ProblemRow]:
 
 def _key(settings: Settings, folders: Sequence[str], code: list[int]) -> list[Any]:
     """Return all that an entry depends on beside the files: as JSON gives it back, to be compared."""
-    lines = [[list(path), line] for path, line in settings.lines.items() if path[0] == "jobs"]
+    wanted = ("jobs", "executor", "executors")
+    lines = [[list(path), line] for path, line in settings.lines.items() if path[0] in wanted]
     stored = str(sorted((name, sorted(keys.items())) for name, keys in settings.stored.items()))
     said = [settings.project, settings.timezone, settings.env, str(settings.overrides), stored, lines]
+    said += [settings.executor, str(settings.executors)]
     return [sys.version, list(folders), said, code, services_look(settings), _added(settings)]
 
 
@@ -297,7 +305,7 @@ def _code() -> list[int]:
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     facts = [
         entry.stat()
-        for folder in ("", "config", "discovery", "schedule", "settings")
+        for folder in ("", "config", "discovery", "executor", "schedule", "settings")
         for entry in os.scandir(os.path.join(home, folder))
         if entry.name.endswith(".py")
     ]

@@ -17,6 +17,7 @@ from jobrunner.discovery.summary import summarize
 from jobrunner.discovery.walk import ProblemRow, shown_path
 from jobrunner.errors import ConfigError
 from jobrunner.model import Job
+from jobrunner.plugins import PROCESS
 from jobrunner.settings import FILE, Settings
 
 FORGOTTEN = 60 * SECOND  # after this a failed import is tried again: a package may be there by now
@@ -35,8 +36,8 @@ class JobEntry(TypedDict):
 class Entry(TypedDict):
     """One file. `files` are hashes of others that its configs came from; a failed import `expires`.
 
-    `takes` is what its function takes, as `signature.written` writes it.
-    `unread`: its config is computed, and it was not executed to be read; this expires at once.
+    `takes` is what its function takes, as `signature.written` writes it. `unread`: its config is computed,
+    and it was not executed to be read; this expires at once. `plugged`: which executors there are matters.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Entry(TypedDict):
     files: dict[str, str]
     expires: Instant | None
     unread: bool
+    plugged: bool
 
 
 def entries(found: Sequence[Found], settings: Settings, now: Instant) -> list[Entry]:
@@ -82,6 +84,11 @@ class Overrides:
     def services_look(self) -> bool:
         """Whether the services may take params that no function names."""
         return services_look(self._settings)
+
+    @cached_property
+    def executors(self) -> config.Executors:
+        """Which executors there are, and what the settings say of them."""
+        return config.Executors(self._settings)
 
     def of(self, name: str | None) -> list[config.Written]:
         """Return what overrides a job's config, weakest first. Raises ConfigError when that is not JSON."""
@@ -134,6 +141,7 @@ def _entry(
         files=description.files,
         expires=_expires(description, now),
         unread=description.unread,
+        plugged=False,
     )
     names = _names(description) if description.problems else [None]
     entry["problems"] += [_row(found, error, name) for error in description.problems for name in names]
@@ -160,6 +168,7 @@ def _names(description: Description) -> list[str | None]:
 def _add(entry: Entry, found: Found, each: JobEntry, settings: Settings, overrides: Overrides) -> None:
     name = config.readable_name(each["config"])
     job, errors = _read(entry, each, settings, overrides)
+    entry["plugged"] |= job is None or job.executor.name != PROCESS
     entry["problems"] += [_row(found, error, name) for error in errors]
     if job is not None:
         each["row"] = list(summarize(job))
@@ -175,6 +184,7 @@ def _read(
     place = Place(
         entry["path"], entry["folder"], entry["hash"], entry["doc"], tuple(entry["imports"]),
         signature.parsed(entry["takes"]), services_look=overrides.services_look,
+        executors=overrides.executors,
     )  # fmt: skip
     try:
         over = overrides.of(config.readable_name(each["config"]))

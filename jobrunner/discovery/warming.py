@@ -33,7 +33,8 @@ from jobrunner.store.values import AddedJob
 AT_ONCE = 8  # files executed at a time: most wait, for an import or for ever
 BATCH = 500  # entries in a frame
 PATIENCE = 1.0  # seconds that a child may take to kill what it has started
-SENT = ("project", "folders", "timezone", "env", "import_limit", "stored", "file")
+SENT = ("project", "folders", "timezone", "env", "import_limit", "stored", "file", "executor", "executors")
+LINES = ("jobs", "executor", "executors")
 
 
 # --- the node's side --------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def _sent(settings: Settings) -> dict[str, Any]:
     said: dict[str, Any] = {name: getattr(settings, name) for name in SENT}
     said["services"] = dict.fromkeys(settings.services)  # that there are any is what counts
     said["added"] = [[each.name, each.target, each.config] for each in settings.added]
-    said["lines"] = [[list(path), line] for path, line in settings.lines.items() if path[0] == "jobs"]
+    said["lines"] = [[list(path), line] for path, line in settings.lines.items() if path[0] in LINES]
     if settings.overrides:
         import yaml
 

@@ -42,6 +42,7 @@ class Settings:
     machine: str  # default: /etc/machine-id, else the host's name
     role: str = "all"  # what `start` does: all, worker, control
     labels: tuple[str, ...] = ()  # what a job's `runsOn` asks for
+    executor: str = "process"  # what runs the bodies of jobs that name no other
     env: str | None = None  # which of a job's `environments` this is
     disabled: Names = NOBODY
     secrets: Names = NOBODY  # variables, and dotted paths into `settings`, that `masking` hides
@@ -65,6 +66,7 @@ class Settings:
     run_for: int | None = None  # how long `start` works
     services: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # the project's own
+    executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # options, by executor
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # job name -> its keys
     stored: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict
@@ -86,7 +88,7 @@ class Settings:
 READERS: dict[str, Callable[[Any], Any]] = {
     "project": readers.text, "folders": readers.folders, "state": readers.state,
     "timezone": readers.zone, "slots": readers.whole(1), "node": readers.text, "machine": readers.text,
-    "role": readers.role, "labels": readers.labels, "env": readers.text,
+    "role": readers.role, "labels": readers.labels, "executor": readers.text, "env": readers.text,
     "disabled": readers.names, "secrets": readers.names, "grace": readers.duration,
     "lease": readers.at_least(readers.duration, 2 * SECOND, "2s"),
     "log_limit": readers.size, "import_limit": readers.duration, "allow_network_fs": readers.flag,
@@ -98,7 +100,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "run_for": readers.duration,
 }  # fmt: skip
 SECTIONS: dict[str, Callable[[Any], Any]] = {  # only in the file
-    "services": readers.mapping, "settings": readers.mapping, "overrides": readers.overrides,
+    "services": readers.mapping, "settings": readers.mapping, "executors": readers.mappings,
+    "overrides": readers.mappings,
 }  # fmt: skip
 FIELD = {"jobs": "folders", "except": "exclude", "for": "run_for"}  # as people write it -> our name
 OPTION = {name: option for option, name in FIELD.items()}
@@ -124,7 +127,7 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     explicit = "folders" in values
     values |= _missing(values, project, environ)
     values["project"], values["state"] = project, _absolute(values["state"], project)
-    for name in ("services", "settings"):
+    for name in ("services", "settings", "executors"):
         _check_json(name, values.get(name), lines)
     return Settings(**values, lines=lines, file=file if found else None, explicit=explicit)
 
@@ -218,7 +221,7 @@ def _known(key: str, value: object, line: int) -> str:
         return "overrides"
     snake = "".join("_" + each.lower() if each.isupper() else each for each in key).replace("-", "_")
     name = FIELD.get(snake, snake)
-    known = (READERS.keys() - {"project"}) | {"services", "settings"}
+    known = (READERS.keys() - {"project"}) | (SECTIONS.keys() - {"overrides"})
     if name in known:
         return name
     from difflib import get_close_matches

@@ -159,9 +159,9 @@ def mapping(value: object) -> dict[str, Any]:
     raise ValueError("is not a mapping of names to values")
 
 
-def overrides(value: object) -> dict[str, dict[str, Any]]:
-    """Return job name -> keys."""
-    return {job: mapping(keys if keys is not None else {}) for job, keys in mapping(value).items()}
+def mappings(value: object) -> dict[str, dict[str, Any]]:
+    """Return a mapping of mappings; one without a value is empty."""
+    return {name: mapping(keys if keys is not None else {}) for name, keys in mapping(value).items()}
 
 
 def state(value: object) -> str:

@@ -152,7 +152,7 @@ INVALID: list[tuple[str, Any]] = [
     *tried("dstGap", "later", None),
     *tried("dstFold", "third", 1),
     *tried("runsOn", 3, [3], None, "", "a b", "a,b", ["gpu", ""], ["-x"], "x" * 101, {"gpu": 1}),
-    *tried("executor", 3, ""),
+    *tried("executor", 3, "", None, {}, {"python": "x"}, {"name": 3}, {"name": ""}, {"name": "a", "x": float("nan")}),
     *tried("skipOn", 3, [3]),
     *tried("onlyOn", 3, [3]),
     *tried("shift", "tomorrow", 1),
@@ -214,7 +214,6 @@ def test_every_key_was_tried_with_an_invalid_value() -> None:
 
 
 LATER: list[tuple[str, Any, Any]] = [
-    ("executor", "process", "ray"),
     ("skipOn", [], ["holidays"]),
     ("onlyOn", [], "holidays"),
     ("shift", None, "next-business-day"),
