@@ -105,7 +105,7 @@ def test_a_config_is_kept_as_plain_json_with_canonical_keys() -> None:
         ("a", {"timeuot": 5}, ConfigError, "timeuot"),
         ("a", {"timeout": -1}, ConfigError, "timeout"),
         ("a", {"schedule": "every never"}, ScheduleError, "never"),
-        ("a", {"runsOn": ["gpu"]}, NotYetSupported, "runsOn"),
+        ("a", {"shift": "next-business-day"}, NotYetSupported, "shift"),
         ("a", {"params": {"x": object()}}, ConfigError, "params"),
         ("a", {"name": "b"}, BadArgument, "name"),
     ],
