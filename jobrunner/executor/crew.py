@@ -100,6 +100,10 @@ class Crew(Family):
     # -- what each kind has of its own ---------------------------------------------------------------
 
     @abstractmethod
+    def live_until(self, moment: float) -> None:
+        """Have all that runs killed at that second of boot time, also where this process is stopped then."""
+
+    @abstractmethod
     def _on_ready(self, member: Member) -> None:
         """A child says that it waits for a run."""
 

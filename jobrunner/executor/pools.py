@@ -54,6 +54,7 @@ class Pools:
         )  # fmt: skip
         self._plugins: dict[str, Plugin] = {}
         self._others: dict[tuple[str, str], OnDemand] = {}
+        self._until: float | None = None  # seconds of boot time
 
     @property
     def ready(self) -> list[int]:
@@ -99,6 +100,8 @@ class Pools:
                 lambda family: plugin.launcher(family, self._around),
                 self._selector, self._clock, **self._limits,
             )  # fmt: skip
+            if self._until is not None:
+                self._others[key].live_until(self._until)
         return self._others[key]
 
     def _failing(self, error: Exception) -> OnDemand:
@@ -132,6 +135,7 @@ class Pools:
 
     def live_until(self, moment: float) -> None:
         """Have all that runs killed at that second of boot time, also where this process is stopped then."""
+        self._until = moment
         for pool in (self._processes, *self._others.values()):
             pool.live_until(moment)
 

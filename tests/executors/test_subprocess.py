@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -378,3 +379,19 @@ def test_an_executor_that_is_gone_fails_the_run_in_a_sentence(abroad: Abroad) ->
 def test_a_run_that_no_child_can_be_told_of_ends_without_one(abroad: Abroad) -> None:
     run_id = abroad.start(abroad.write("def default(ctx): pass"), params={"n": float("nan")})
     assert abroad.error(abroad.finish(run_id))["type"] == "Unstorable"
+
+
+@linux
+def test_its_life_ends_with_the_lease_of_its_node_though_the_node_stands_still(abroad: Abroad) -> None:
+    abroad.up(STAYS)
+    pid = next(one.pid for one in abroad.events if isinstance(one, Began))
+    abroad.pool.live_until(time.clock_gettime(time.CLOCK_BOOTTIME) + 0.2)
+    wait_for(lambda: not alive(pid))  # our loop does not turn meanwhile
+
+
+def test_an_executor_that_is_opened_later_knows_the_lease_too(abroad: Abroad) -> None:
+    abroad.pool.live_until(time.clock_gettime(time.CLOCK_BOOTTIME) + 3600)
+    run_id = abroad.up(STAYS)
+    assert abroad.launcher()._until > 0
+    abroad.pool.kill_all()
+    assert abroad.error(abroad.finish(run_id))["message"] == "ended by signal 9 (SIGKILL)"
