@@ -195,11 +195,11 @@ class Joining:
     def _note(self, definitions: Definitions, found: Registration, now: Instant) -> None:
         """Write down what is different from what was, for `why` and `audit`."""
         me = self._me.node
-        for name in found.added:
-            self._store.note(me, "job-added", name, self._file(name), now)
+        lines = [("job-added", name, self._file(name)) for name in found.added]
         for name in found.updated:
             detail = "new schedule" if name in found.rescheduled else "changed"
-            self._store.note(me, "job-updated", name, f"{self._file(name)}{self._set(name)}: {detail}", now)
+            lines.append(("job-updated", name, f"{self._file(name)}{self._set(name)}: {detail}"))
+        self._store.note_all(me, lines, now)
         for problem in definitions.problems:
             if problem.name is not None:
                 where = f"{problem.file}:{problem.line}" if problem.line else problem.file

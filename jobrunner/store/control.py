@@ -87,6 +87,10 @@ class Control(Protocol):
         """Write a line of the audit trail."""
         ...
 
+    def note_all(self, actor: str, lines: Sequence[tuple[str, str | None, str]], now: Instant) -> None:
+        """Write several lines, each (action, job, detail), in their order."""
+        ...
+
     def notes(self, job: str | None = None, *, since: Instant | None = None, limit: int = 1000) -> list[Note]:
         """Return the audit trail, newest first: all of it, or of one job (ignoring case) with what
         concerns all jobs."""

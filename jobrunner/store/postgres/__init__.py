@@ -15,8 +15,7 @@ from jobrunner.store.postgres import migrate
 from jobrunner.store.postgres.address import Address
 from jobrunner.store.postgres.bell import RING, Bell, channel
 from jobrunner.store.postgres.clock import ServerClock
-from jobrunner.store.postgres.connection import Database, open_connection
-from jobrunner.store.postgres.faults import CAUGHT, translate
+from jobrunner.store.postgres.connection import Database
 from jobrunner.store.sql import SqlStore
 from jobrunner.store.sql.runs import Runs
 
@@ -39,13 +38,9 @@ class PostgresStore(SqlStore):
     def open(cls, url: str, *, create: bool = False, patience: float = 5.0) -> PostgresStore:
         """Open the schema that `url` names. Raises StateError."""
         address = Address.of(url, patience)
-        try:
-            with open_connection(address, max(patience, 2.0)) as connection:
-                migrate.prepare(connection, address, create=create)
-        except CAUGHT as error:
-            raise translate(error, address.name) from error
         database = Database(address, patience, lambda *found: migrate.check(address.name, *found))
         try:
+            database.prepare(lambda connection: migrate.prepare(connection, address, create=create))
             database.changed()  # what was there before is no change
             return cls(url, database)
         except BaseException:

@@ -113,6 +113,16 @@ class Database:
         self._connection.prepare_threshold = None if self.pooled else 3
         self.strange = True
 
+    def prepare(self, do: Callable[[Bounded], None]) -> None:
+        """Have something done to the bare connection. Raises StateError."""
+        self.connect()
+        assert self._connection is not None
+        try:
+            do(self._connection)
+        except CAUGHT as error:
+            self.drop()
+            raise translate(error, self.name) from error
+
     def drop(self) -> None:
         """Forget the connection; the next call makes another."""
         if self._connection is not None:

@@ -95,7 +95,7 @@ class Control(Part):
     def reset(self, job_id: int, now: Instant, *, schedule: bool = False) -> None:
         """See `Control.reset`."""
         with self._db.transaction():
-            go_on(self._db, job_id, now)
+            go_on(self._db, [job_id], now)
             self._db.rows(self.ZERO, (job_id,))
             self._db.rows(self.NO_FAILURES, (job_id,))
             if schedule:

@@ -38,9 +38,9 @@ FORGET = """
       AND NOT EXISTS (SELECT 1 FROM holdings h WHERE h.job_id = d.job_id AND h.hash = d.hash)"""
 
 
-def go_on(database: Database, job_id: int, now: int) -> None:
-    """Before a limit is raised or counting starts over: nothing was due while the job was finished."""
-    database.rows(GO_ON, (job_id, now))
+def go_on(database: Database, job_ids: Sequence[int], now: int) -> None:
+    """Before limits are raised or counting starts over: nothing was due while these jobs were finished."""
+    database.many(GO_ON, [(job_id, now) for job_id in job_ids])
 
 
 def settle(database: Database, job_ids: Sequence[int]) -> None:

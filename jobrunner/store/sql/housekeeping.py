@@ -17,7 +17,7 @@ Chains = dict[int, int]  # the last attempt's id -> how many rows the chain has
 
 
 class Housekeeping(Part):
-    """The verbs prune, delete_runs, note, notes and add_to_log."""
+    """The verbs prune, delete_runs, note, note_all, notes and add_to_log."""
 
     # Chains are chosen by their last attempt and go whole: of half a chain nobody could say how it ended,
     # and without its first attempt nothing forbids a second one of the same instant.
@@ -113,8 +113,13 @@ class Housekeeping(Part):
 
     def note(self, actor: str, action: str, job: str | None, detail: str, now: Instant) -> None:
         """See `Control.note`."""
+        self.note_all(actor, [(action, job, detail)], now)
+
+    def note_all(self, actor: str, lines: Sequence[tuple[str, str | None, str]], now: Instant) -> None:
+        """See `Control.note_all`."""
+        who = plain(actor)
         with self._db.transaction():
-            self._db.rows(self.NOTE, (now, plain(actor), action, job, plain(detail)))
+            self._db.many(self.NOTE, [(now, who, action, job, plain(said)) for action, job, said in lines])
 
     NOTES = """
         SELECT id, at, actor, action, job, detail FROM audit

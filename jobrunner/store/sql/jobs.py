@@ -39,8 +39,7 @@ class Jobs(Part):
             known = self._with_rows(wanted, before, now)
             rescheduled = self._set_cursors(wanted, known, machine, now)
             changed = {key: job for key, job in wanted.items() if known[key][1] != job.hash}
-            for key in changed:
-                go_on(self._db, known[key][0], now)
+            go_on(self._db, [known[key][0] for key in changed], now)
             self._define(changed, known)
             self._add_parameters(wanted, known)
             shut = {name.casefold(): gate for name, gate in gates.items()}
@@ -73,16 +72,19 @@ class Jobs(Part):
                     self._db.rows(self.RENAME, (former.casefold(), job.name, key))
 
     def _with_rows(self, wanted: Mapping[str, Job], known: Known, now: Instant) -> Known:
-        new = {key: (self._insert(job, now), "") for key, job in wanted.items() if key not in known}
-        return {**known, **new}
+        new = [self._row(job, now) for key, job in wanted.items() if key not in known]
+        self._db.many(self.INSERT, new)
+        return self._known() if new else known
 
     INSERT = """
-        INSERT INTO jobs (name, name_key, definition_hash, file, first_seen_at)
-        VALUES (?, ?, '', ?, ?)
-        RETURNING id"""
+        INSERT INTO jobs (name, name_key, definition_hash, file, first_seen_at) VALUES (?, ?, '', ?, ?)"""
+    INSERT_ONE = f"{INSERT} RETURNING id"
+
+    def _row(self, job: Job, now: Instant) -> tuple[str, str, str, Instant]:
+        return job.name, job.name.casefold(), plain(job.file), now
 
     def _insert(self, job: Job, now: Instant) -> int:
-        row = self._db.row(self.INSERT, (job.name, job.name.casefold(), plain(job.file), now))
+        row = self._db.row(self.INSERT_ONE, self._row(job, now))
         assert row is not None
         return int(row[0])
 
@@ -116,12 +118,10 @@ class Jobs(Part):
 
     def _define(self, changed: Mapping[str, Job], known: Known) -> None:
         """Keep these definitions and make them the current ones."""
-        for key, job in changed.items():
-            job_id, file = known[key][0], plain(job.file)
-            rules = job.number_of_executions, int(job.enabled), int(job.run_per_machine), job.group_limit
-            words = dumps(dict(job.config)), *rules, _parameters(job)
-            self._db.rows(self.DEFINE, (job_id, job.hash, file, *words))
-            self._db.rows(self.MAKE_CURRENT, (job_id, job.hash, file, job.name))
+        ids = {key: known[key][0] for key in changed}
+        self._db.many(self.DEFINE, [(ids[key], job.hash, *_words(job)) for key, job in changed.items()])
+        current = [(ids[key], job.hash, plain(job.file), job.name) for key, job in changed.items()]
+        self._db.many(self.MAKE_CURRENT, current)
         if changed:
             self._db.rows(self.CURRENTS_CHANGED)
 
@@ -159,6 +159,12 @@ class Jobs(Part):
         with self._db.transaction():
             found = self._db.row(self.FIND, (job.name.casefold(), dumps(list(job.former_names))))
             return int(found[0]) if found else self._insert(job, now)
+
+
+def _words(job: Job) -> tuple[object, ...]:
+    """Return what a definition says, as DEFINE wants it behind the hash."""
+    rules = job.number_of_executions, int(job.enabled), int(job.run_per_machine), job.group_limit
+    return plain(job.file), dumps(dict(job.config)), *rules, _parameters(job)
 
 
 def _parameters(job: Job) -> str | None:
