@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from jobrunner import __version__
 from jobrunner.clock import Clock
@@ -63,6 +64,7 @@ class Workplace:
             self._selector,
             slots=slots,
             preload=preload,
+            environ=environment(settings),
             lock_path=self.presence.zygote_lock,
             log_limit=settings.log_limit,
             grace=settings.grace,
@@ -160,6 +162,15 @@ class Workplace:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it is nohup's wish to go on
             numbers.append(signal.SIGHUP)
         self._before = (wakeup, {number: signal.signal(number, self.ask_to_stop) for number in numbers})
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return what runs have as their environment: ours, without the state's address if it has a password.
+
+    What a run needs of the state it asks its node for.
+    """
+    secret = urlsplit(settings.state).password is not None
+    return {name: text for name, text in os.environ.items() if not (secret and name == "JOBRUNNER_STATE")}
 
 
 def _let_it_be(_: object) -> None:

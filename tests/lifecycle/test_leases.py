@@ -108,3 +108,11 @@ def test_a_live_node_renews_its_lease_though_nothing_happens(project: Shared) ->
         wait_until(renewed, "both to renew their leases")
     assert "dead" not in project.words(0) + project.words(1)
     assert [stop(node) for node in nodes] == [0, 0]
+
+
+def test_runs_are_not_told_the_password_of_the_database(project: Shared) -> None:
+    plain = project.environment["JOBRUNNER_STATE"]
+    project.environment["JOBRUNNER_STATE"] = plain.replace("jobrunner@", "jobrunner:s3cret@")
+    project.job("spy", "note(str([text for text in os.environ.values() if 's3cret' in text]))", schedule=None)
+    project.run("run", "spy", check=0)
+    assert project.notes() == ["[]"]
