@@ -7,7 +7,7 @@ import pytest
 
 from tests.desk import House
 
-pytest_plugins = ["tests.postgres.fixtures"]
+pytest_plugins = ["tests.postgres.fixtures", "tests.stores"]
 
 
 @pytest.fixture

@@ -1,14 +1,23 @@
-"""SQLite keeps the conditions that every store keeps."""
+"""The stores that come along keep the conditions that every store keeps."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from jobrunner.store import open_store
+import pytest
+
 from jobrunner.store.base import Store
 from jobrunner.testing import StoreContract
+from tests.stores import Place
 
 
-class TestSqlite(StoreContract):
+@pytest.fixture(autouse=True)
+def _place(request: pytest.FixtureRequest, place: Place) -> None:
+    request.cls.place = place
+
+
+class TestStore(StoreContract):
+    place: Place
+
     def make_store(self, folder: Path) -> Store:
-        return open_store(f"sqlite://{folder}/state/state.db", create=True)
+        return self.place.open()

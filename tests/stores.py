@@ -1,0 +1,195 @@
+"""On which stores a test runs, and the states of its own that it gets there.
+
+    store_kind  "sqlite" or "postgres": who asks for it, or for one of those below, runs once on each
+    place       a `Place`: a folder, and a state that is there and empty
+    new_place   more of them: `with new_place() as place:`
+
+The environment variable JOBRUNNER_TEST_STORES=sqlite,postgres chooses. A test that is about the file of a
+state is marked `sqlite`. At the end of a session it is told how many tests ran on each.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psycopg
+import pytest
+
+from jobrunner.store import open_store
+from jobrunner.store.base import Store
+from jobrunner.store.postgres.dialect import TABLES
+from tests.postgres.server import Server
+
+CHOICE = "JOBRUNNER_TEST_STORES"
+KINDS = ("sqlite", "postgres")
+MADE = ("id", "state_id", "version", "min_reader", "created_at")  # in `meta`, with the state
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder, and the URL of a state."""
+
+    folder: Path
+    url: str
+
+    def open(self, **how: Any) -> Store:
+        """Return the store, made if need be."""
+        return open_store(self.url, create=True, **how)
+
+
+NewPlace = Callable[[], AbstractContextManager[Place]]
+
+
+# -- which ------------------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marks known."""
+    config.addinivalue_line("markers", "sqlite: about the file of a state")
+    chosen()
+
+
+def chosen() -> list[str]:
+    """Return the stores of this session."""
+    said = os.environ.get(CHOICE) or ",".join(KINDS)
+    found = [each.strip() for each in said.split(",")]
+    unknown = set(found) - set(KINDS)
+    if unknown:
+        raise pytest.UsageError(f"{CHOICE} names {', '.join(sorted(unknown))}: say {','.join(KINDS)}")
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let a test run on each of them."""
+    if "store_kind" in metafunc.fixturenames:
+        only_file = metafunc.definition.get_closest_marker("sqlite") is not None
+        kinds = [kind for kind in chosen() if kind == "sqlite" or not only_file]
+        metafunc.parametrize("store_kind", kinds)
+
+
+# -- where ------------------------------------------------------------------------------------------
+
+
+class Schemas:
+    """Schemas with a state that is empty. Making one costs a hundred times as much as emptying it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._free: list[str] = []
+        self._connection = psycopg.connect(server.dsn(), autocommit=True)
+
+    @contextmanager
+    def one(self) -> Iterator[str]:
+        """Lend one, as a URL."""
+        name = self._free.pop() if self._free else None
+        if name is None or not self._emptied(name):
+            name = self._made()
+        yield self._url(name)
+        self._free.append(name)
+
+    def close(self) -> None:
+        """Let go of the server, who forgets them all."""
+        self._connection.close()
+
+    def _url(self, name: str) -> str:
+        return self._server.url(name) + f"&application_name={name}"
+
+    def _made(self) -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        open_store(self._url(name), create=True).close()
+        return name
+
+    def _emptied(self, name: str) -> bool:
+        """Say whether it is empty now; not while somebody may still write there."""
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+        if self._connection.execute(others, [name]).fetchall():
+            return False
+        deletes = "; ".join(f"DELETE FROM {name}.{table}" for table in reversed(TABLES) if table != "meta")
+        numbers = ", ".join(f"setval('{name}.{table}_id_seq', 1, false)" for table in ("runs", "jobs", "audit"))
+        again = ", ".join(f"{column} = DEFAULT" for column in self._counted(name))
+        self._connection.execute(f"""
+            BEGIN; {deletes}; SELECT {numbers};
+            UPDATE {name}.meta SET {again}, state_id = '{secrets.token_hex(16)}';
+            COMMIT""".encode())  # fmt: skip
+        return True
+
+    @cache
+    def _counted(self, name: str) -> list[str]:
+        """Return the columns of `meta` that change while one works."""
+        asked = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+        found = [column for (column,) in self._connection.execute(asked, [f"{name}.meta"])]
+        return [column for column in found if column not in MADE]
+
+
+@pytest.fixture(scope="session")
+def schemas(postgres: Server) -> Iterator[Schemas]:
+    """Yield this worker's schemas."""
+    made = Schemas(postgres)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_place(store_kind: str, request: pytest.FixtureRequest) -> NewPlace:
+    """Return what makes a place, which is gone afterwards."""
+    schemas: Schemas | None = request.getfixturevalue("schemas") if store_kind == "postgres" else None
+
+    @contextmanager
+    def make() -> Iterator[Place]:
+        with TemporaryDirectory() as folder:
+            if schemas is None:
+                yield Place(Path(folder), f"sqlite://{folder}/s/state.db")
+            else:
+                with schemas.one() as url:
+                    yield Place(Path(folder), url)
+
+    return make
+
+
+@pytest.fixture
+def place(tmp_path: Path, new_place: NewPlace) -> Iterator[Place]:
+    """Yield a place in the test's own folder."""
+    with new_place() as made:
+        url = made.url if made.url.startswith("postgres") else f"sqlite://{tmp_path}/s/state.db"
+        yield Place(tmp_path, url)
+
+
+# -- how many ---------------------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Note the store of each test, for the reports to carry."""
+    for item in items:
+        kind = _kind(item)
+        if kind is not None:
+            item.user_properties.append(("store", kind))
+
+
+def _kind(item: pytest.Item) -> str | None:
+    if not isinstance(item, pytest.Function):
+        return None
+    if hasattr(item, "callspec") and "store_kind" in item.callspec.params:
+        return str(item.callspec.params["store_kind"])
+    if item.get_closest_marker("sqlite") is not None:
+        return "sqlite"
+    return "postgres" if any(name.startswith("postgres") for name in item.fixturenames) else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many tests ran on each store."""
+    ran: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                ran.update(kind for name, kind in report.user_properties if name == "store")
+    if ran:
+        terminalreporter.write_line("stores: " + ", ".join(f"{kind} {ran[kind]}" for kind in KINDS))
