@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.desk import House
+from tests.place import Place
 
 pytest_plugins = ["tests.postgres.fixtures", "tests.stores"]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
+def house(place: Place) -> Iterator[House]:
+    made = House(place)
     yield made
     made.close()

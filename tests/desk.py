@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from jobrunner.clock import MINUTE, SECOND
@@ -17,10 +16,10 @@ from jobrunner.facts import JobFacts, NodeFacts
 from jobrunner.model import Job, Outcome, Problem, Run
 from jobrunner.settings import load
 from jobrunner.simulation.node import SimulatedNode
-from jobrunner.store import open_store
 from jobrunner.store.base import RunFilter
 from jobrunner.wire import RunSpec
 from tests.fakes import NOON, FakeClock, FakeExecutor
+from tests.place import Place
 
 GOOD = Outcome(state="succeeded")
 ERROR = {"type": "ValueError", "message": "no", "traceback": "at line 1", "phase": "body"}
@@ -36,18 +35,18 @@ class Desk(SimulatedNode):
     clock: FakeClock
 
     def __init__(
-        self, root: Path, jobs: Sequence[Job], clock: FakeClock, owner: str = "a", slots: int = 4,
+        self, place: Place, jobs: Sequence[Job], clock: FakeClock, owner: str = "a", slots: int = 4,
         environ: dict[str, str] | None = None, *, machine: str = "m", broken: Sequence[Job] = (),
-        dead: Sequence[NodeFacts] = (), role: str = "all", url: str | None = None,
+        dead: Sequence[NodeFacts] = (), role: str = "all",
     ) -> None:  # fmt: skip
-        said = {"project": str(root), "jobs": [str(root)], "node": f"node-{owner}", "machine": machine}
+        root = str(place.folder)
+        said = {"project": root, "jobs": [root], "node": f"node-{owner}", "machine": machine}
         self.settings = load(said, environ or {})
         self.events: list[Event] = []
         self.executor = FakeExecutor(clock, slots)
         super().__init__(
-            open_store(url or f"sqlite:///{root}/state.db", create=True), self._definitions(jobs, broken),
-            self.executor, clock, self.events.append, owner=owner, slots=slots, dead=dead,
-            role=role,
+            place.open(), self._definitions(jobs, broken), self.executor, clock, self.events.append,
+            owner=owner, slots=slots, dead=dead, role=role,
         )  # fmt: skip
 
     def _definitions(self, jobs: Sequence[Job], broken: Sequence[Job]) -> Definitions:
@@ -108,18 +107,17 @@ class Desk(SimulatedNode):
 
 
 class House:
-    """A state folder in which nodes come, die and go."""
+    """A state at which nodes come, die and go."""
 
-    def __init__(self, root: Path, url: str | None = None) -> None:
-        self.root = root
-        self.url = url  # of the state; None: a file in the folder
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.clock = FakeClock()
         self.desks: list[Desk] = []
         self._owners = count()
 
     def open(self, *jobs: Job, **how: Any) -> Desk:
         """Start a node."""
-        desk = Desk(self.root, jobs, self.clock, f"o{next(self._owners)}", url=self.url, **how)
+        desk = Desk(self.place, jobs, self.clock, f"o{next(self._owners)}", **how)
         self.desks.append(desk)
         return desk
 

@@ -13,40 +13,22 @@ from __future__ import annotations
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import psycopg
 import pytest
 
 from jobrunner.store import open_store
-from jobrunner.store.base import Store
 from jobrunner.store.postgres.dialect import TABLES
+from tests.place import NewPlace, Place
 from tests.postgres.server import Server
 
 CHOICE = "JOBRUNNER_TEST_STORES"
 KINDS = ("sqlite", "postgres")
 MADE = ("id", "state_id", "version", "min_reader", "created_at")  # in `meta`, with the state
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder, and the URL of a state."""
-
-    folder: Path
-    url: str
-
-    def open(self, **how: Any) -> Store:
-        """Return the store, made if need be."""
-        return open_store(self.url, create=True, **how)
-
-
-NewPlace = Callable[[], AbstractContextManager[Place]]
 
 
 # -- which ------------------------------------------------------------------------------------------
@@ -114,16 +96,17 @@ class Schemas:
         if self._connection.execute(others, [name]).fetchall():
             return False
         deletes = "; ".join(f"DELETE FROM {name}.{table}" for table in reversed(TABLES) if table != "meta")
-        numbers = ", ".join(f"setval('{name}.{table}_id_seq', 1, false)" for table in ("runs", "jobs", "audit"))
-        again = ", ".join(f"{column} = DEFAULT" for column in self._counted(name))
+        numbers = ", ".join(
+            f"setval('{name}.{table}_id_seq', 1, false)" for table in ("runs", "jobs", "audit")
+        )
+        again = ", ".join(f"{column} = DEFAULT" for column in self._columns(name))
         self._connection.execute(f"""
             BEGIN; {deletes}; SELECT {numbers};
             UPDATE {name}.meta SET {again}, state_id = '{secrets.token_hex(16)}';
             COMMIT""".encode())  # fmt: skip
         return True
 
-    @cache
-    def _counted(self, name: str) -> list[str]:
+    def _columns(self, name: str) -> list[str]:
         """Return the columns of `meta` that change while one works."""
         asked = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
         found = [column for (column,) in self._connection.execute(asked, [f"{name}.meta"])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from jobrunner.recording import MOST_CONFLICTS
 from jobrunner.store.base import Effects, Write
 from tests.desk import BAD, CRASH, GOOD, Desk, House
 from tests.fakes import a_job
+from tests.place import Place
 
 WAITING = Outcome(state="waiting")
 GIVEN = {"target": ":take_back", "args": [[1], {}], "given": True}
@@ -84,8 +84,8 @@ class Office(House):
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
-    made = Office(tmp_path)
+def office(place: Place) -> Iterator[Office]:
+    made = Office(place)
     yield made
     made.close()
 
@@ -204,7 +204,7 @@ def test_a_call_that_lacks_what_no_service_can_bring_is_refused(office: Office) 
     assert (error["code"], error["argument"]) == ("usage", "order")
     assert 'other needs the param "order"' in error["message"]
     assert "id" in body.told("call", params={"order": 1}, **ask)
-    (office.root / "services.py").write_text("def register(container): pass\n")
+    (office.place.folder / "services.py").write_text("def register(container): pass\n")
     assert "id" in body.told("call", params={}, **ask)
 
 

@@ -1,9 +1,6 @@
-"""While deployments differ each job runs by its current definition, and nothing is lost; on both stores."""
+"""While deployments differ each job runs by its current definition, and nothing is lost."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,14 +10,6 @@ from jobrunner.events import DefinitionsOutdated
 from jobrunner.log import sentence
 from tests.desk import Desk, House, live
 from tests.fakes import a_job
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    made = House(tmp_path, url)
-    yield made
-    made.close()
 
 
 def look(desk: Desk, *dead: Desk, changed: bool = False) -> list[DefinitionsOutdated]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import given, settings
@@ -20,8 +18,9 @@ from jobrunner.clock import HOUR, MINUTE, SECOND, Instant
 from jobrunner.model import ENDED, OPEN, Job, Outcome, Retries, Run, Standing
 from tests.desk import BAD, CRASH, GOOD, Desk, House, live
 from tests.fakes import a_job
+from tests.place import NewPlace
 
-EXAMPLES = 25
+EXAMPLES = {"sqlite": 25, "postgres": 6}
 STEP = 5 * SECOND
 SCHEDULES = ["* * * * *", "*/20 * * * * *", "*/3 * * * *", "every 45s", "every 2m", "*/2 * * * * *"]
 OUTCOMES = [GOOD, BAD, CRASH, replace(BAD, state="timed_out"), Outcome(state="skipped", reason="body")]
@@ -251,22 +250,26 @@ def _within(instant: Instant, run: Run) -> bool:
     return (run.scheduled_for or 0) <= instant <= (run.last_for or 0)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(jobs, st.lists(step, min_size=1, max_size=12))
-def test_what_was_due_is_in_the_ledger_once_whatever_happened(
-    fields: dict[str, Any], steps: list[tuple[Any, ...]]
-) -> None:
-    with TemporaryDirectory() as folder:
-        house = House(Path(folder))
-        try:
-            world = World(house, a_job(**fields))
-            world.open("m1")
-            world.open("m2")
-            for verb, *what in steps:
-                act: Callable[..., None] = getattr(world, verb)
-                act(*what)
-                world.check()
-            world.settle()
+def test_what_was_due_is_in_the_ledger_once_whatever_happened(new_place: NewPlace, store_kind: str) -> None:
+    @settings(max_examples=EXAMPLES[store_kind], deadline=None)
+    @given(jobs, st.lists(step, min_size=1, max_size=12))
+    def live_through(fields: dict[str, Any], steps: list[tuple[Any, ...]]) -> None:
+        with new_place() as place:
+            _live_through(House(place), a_job(**fields), steps)
+
+    live_through()
+
+
+def _live_through(house: House, job: Job, steps: list[tuple[Any, ...]]) -> None:
+    try:
+        world = World(house, job)
+        world.open("m1")
+        world.open("m2")
+        for verb, *what in steps:
+            act: Callable[..., None] = getattr(world, verb)
+            act(*what)
             world.check()
-        finally:
-            house.close()
+        world.settle()
+        world.check()
+    finally:
+        house.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,13 +13,14 @@ from jobrunner.masking import Masker
 from jobrunner.model import Outcome
 from tests.desk import ERROR, Desk, House
 from tests.fakes import a_job
+from tests.place import Place
 
 SECRET = "hunter2-hunter2"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    house = House(tmp_path)
+def desk(place: Place) -> Iterator[Desk]:
+    house = House(place)
     desk = house.open(a_job())
     desk.dispatcher.adopt(desk.settings, frozenset(), Masker([SECRET]))
     desk.turn(MINUTE)

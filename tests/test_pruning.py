@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from jobrunner.clock import DAY, HOUR, SECOND
@@ -11,13 +9,14 @@ from jobrunner.housekeeping import prune_job
 from jobrunner.settings import load
 from tests.desk import Desk
 from tests.fakes import FakeClock
+from tests.place import Place
 
 
 @pytest.mark.parametrize("away", [2 * DAY, 40 * DAY])
 def test_pruning_is_made_up_for_once_after_a_long_sleep_and_nothing_was_missed(
-    tmp_path: Path, away: int
+    place: Place, away: int
 ) -> None:
-    desk = Desk(tmp_path, [prune_job(load({"project": str(tmp_path)}, {}))], FakeClock())
+    desk = Desk(place, [prune_job(load({"project": str(place.folder)}, {}))], FakeClock())
     desk.turn(HOUR + SECOND)
     for later in (away, HOUR + SECOND):
         desk.executor.end_all()

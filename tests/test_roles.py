@@ -77,8 +77,8 @@ def test_a_call_whose_file_is_gone_fails_by_a_control_node_and_one_whose_file_is
         worker.store.call(Call(at=house.clock.now()), job, house.clock.now())
     worker.leave()
     house.desks.remove(worker)
-    (house.root / "jobs").mkdir()
-    (house.root / "jobs/there.py").touch()
+    (house.place.folder / "jobs").mkdir()
+    (house.place.folder / "jobs/there.py").touch()
     control.joining.look(control._definitions((), ()), (), house.clock.now() + MINUTE, changed=False)
     found = {run.job: (run.state, run.reason) for run in control.runs()}
     assert found == {"there": ("pending", None), "gone": ("failed", "orphan")}
@@ -91,7 +91,7 @@ def test_a_control_node_without_job_files_lets_calls_wait(house: House) -> None:
     worker.leave()
     house.desks.remove(worker)
     definitions = control._definitions((), ())
-    control.scheduler.settings = replace(definitions.settings, folders=(f"{house.root}/nowhere",))
+    control.scheduler.settings = replace(definitions.settings, folders=(f"{house.place.folder}/nowhere",))
     control.joining.look(definitions, (), house.clock.now() + MINUTE, changed=False)
     assert [run.state for run in control.runs()] == ["pending"]
 

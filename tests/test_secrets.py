@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +11,15 @@ from jobrunner.masking import masker_of
 from jobrunner.model import Outcome
 from tests.desk import Desk
 from tests.fakes import FakeClock, a_job
+from tests.place import Place
 
 SECRET = "correct-horse"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def desk(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setenv("MAIL_PASSWORD", SECRET)
-    desk = Desk(tmp_path, [a_job(hooks={"on_start": ":begun"})], FakeClock())
+    desk = Desk(place, [a_job(hooks={"on_start": ":begun"})], FakeClock())
     desk.dispatcher.adopt(desk.settings, frozenset(), masker_of(desk.settings))
     yield desk
     desk.store.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +23,7 @@ from jobrunner.events import (
 from jobrunner.model import Job, Outcome
 from tests.desk import Desk
 from tests.fakes import NOON, FakeClock, a_job
+from tests.place import NewPlace, Place
 
 
 @pytest.fixture
@@ -32,15 +32,15 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def desks(tmp_path: Path) -> Iterator[list[Desk]]:
+def desks() -> Iterator[list[Desk]]:
     opened: list[Desk] = []
     yield opened
     for desk in opened:
         desk.store.close()
 
 
-def test_one_turn_enqueues_claims_and_hands_out(tmp_path: Path, clock: FakeClock, desks: list[Desk]) -> None:
-    desk = Desk(tmp_path, [a_job()], clock)
+def test_one_turn_enqueues_claims_and_hands_out(place: Place, clock: FakeClock, desks: list[Desk]) -> None:
+    desk = Desk(place, [a_job()], clock)
     desks.append(desk)
     desk.turn(MINUTE)
     (spec,) = desk.executor.started
@@ -53,9 +53,9 @@ def test_one_turn_enqueues_claims_and_hands_out(tmp_path: Path, clock: FakeClock
 
 
 def test_two_nodes_that_see_the_same_moment_start_it_once(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    one, two = Desk(tmp_path, [a_job()], clock, "a"), Desk(tmp_path, [a_job()], clock, "b")
+    one, two = Desk(place, [a_job()], clock, "a"), Desk(place, [a_job()], clock, "b")
     desks += [one, two]
     one.turn(MINUTE)
     two.turn()
@@ -68,10 +68,10 @@ def test_two_nodes_that_see_the_same_moment_start_it_once(
 
 
 def test_what_finds_no_slot_waits_and_is_claimed_by_whoever_has_one(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
     jobs = [a_job(f"job-{number}") for number in range(6)]
-    one, two = Desk(tmp_path, jobs, clock, "a", slots=2), Desk(tmp_path, jobs, clock, "b", slots=2)
+    one, two = Desk(place, jobs, clock, "a", slots=2), Desk(place, jobs, clock, "b", slots=2)
     desks += [one, two]
     one.turn(MINUTE)
     two.turn()
@@ -84,9 +84,9 @@ def test_what_finds_no_slot_waits_and_is_claimed_by_whoever_has_one(
 
 
 def test_the_last_allowed_start_knows_that_it_is_and_no_other_follows(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    desk = Desk(tmp_path, [a_job(number_of_executions=2)], clock)
+    desk = Desk(place, [a_job(number_of_executions=2)], clock)
     desks.append(desk)
     for _ in range(5):
         desk.turn(MINUTE)
@@ -98,9 +98,9 @@ def test_the_last_allowed_start_knows_that_it_is_and_no_other_follows(
 
 
 def test_a_dead_nodes_run_is_lost_and_what_it_says_afterwards_is_not_recorded(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    one, two = Desk(tmp_path, [a_job()], clock, "a"), Desk(tmp_path, [a_job()], clock, "b")
+    one, two = Desk(place, [a_job()], clock, "a"), Desk(place, [a_job()], clock, "b")
     desks += [one, two]
     one.turn(MINUTE)
     two.turn(dead=(one.me,))
@@ -113,9 +113,9 @@ def test_a_dead_nodes_run_is_lost_and_what_it_says_afterwards_is_not_recorded(
 
 
 def test_when_the_commit_fails_nothing_is_handed_out_and_no_outcome_is_forgotten(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk], monkeypatch: pytest.MonkeyPatch
+    place: Place, clock: FakeClock, desks: list[Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = Desk(tmp_path, [a_job()], clock)
+    desk = Desk(place, [a_job()], clock)
     desks.append(desk)
     desk.turn(MINUTE)
     desk.executor.end_all()
@@ -134,8 +134,8 @@ def test_when_the_commit_fails_nothing_is_handed_out_and_no_outcome_is_forgotten
     assert len(desk.executor.started) == 2
 
 
-def test_a_clock_that_goes_back_repeats_nothing(tmp_path: Path, clock: FakeClock, desks: list[Desk]) -> None:
-    desk = Desk(tmp_path, [a_job(concurrency="allow")], clock)
+def test_a_clock_that_goes_back_repeats_nothing(place: Place, clock: FakeClock, desks: list[Desk]) -> None:
+    desk = Desk(place, [a_job(concurrency="allow")], clock)
     desks.append(desk)
     for _ in range(3):
         desk.turn(MINUTE)
@@ -148,9 +148,9 @@ def test_a_clock_that_goes_back_repeats_nothing(tmp_path: Path, clock: FakeClock
 
 
 def test_a_cursor_a_little_ahead_waits_with_a_warning(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    desk = Desk(tmp_path, [a_job()], clock)
+    desk = Desk(place, [a_job()], clock)
     desks.append(desk)
     desk.turn(HOUR)
     clock.wall -= 30 * MINUTE
@@ -161,9 +161,9 @@ def test_a_cursor_a_little_ahead_waits_with_a_warning(
 
 
 def test_a_cursor_more_than_a_day_ahead_is_set_back(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    desk = Desk(tmp_path, [a_job()], clock)
+    desk = Desk(place, [a_job()], clock)
     desks.append(desk)
     desk.turn(80 * 365 * DAY)
     desk.executor.end_all()
@@ -175,11 +175,9 @@ def test_a_cursor_more_than_a_day_ahead_is_set_back(
     assert len(desk.executor.started) == 2
 
 
-def test_pause_and_disabled_record_what_they_skip(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
-) -> None:
+def test_pause_and_disabled_record_what_they_skip(place: Place, clock: FakeClock, desks: list[Desk]) -> None:
     jobs = [a_job("off", enabled=False), a_job("elsewhere", environments=("production",))]
-    desk = Desk(tmp_path, jobs, clock)
+    desk = Desk(place, jobs, clock)
     desks.append(desk)
     desk.turn(MINUTE)
     assert {(run.job, run.reason) for run in desk.runs("skipped")} == {
@@ -189,11 +187,11 @@ def test_pause_and_disabled_record_what_they_skip(
 
 
 def test_a_node_in_another_environment_takes_nothing_from_the_one_where_it_may_run(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk], monkeypatch: pytest.MonkeyPatch
+    place: Place, clock: FakeClock, desks: list[Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = a_job(environments=("prod",))
-    elsewhere = Desk(tmp_path, [job], clock, "dev")
-    right = Desk(tmp_path, [job], clock, "prod", environ={"JOBRUNNER_ENV": "prod"})
+    elsewhere = Desk(place, [job], clock, "dev")
+    right = Desk(place, [job], clock, "prod", environ={"JOBRUNNER_ENV": "prod"})
     desks += [elsewhere, right]
     for _ in range(3):
         elsewhere.turn(MINUTE)
@@ -209,19 +207,19 @@ def test_a_node_in_another_environment_takes_nothing_from_the_one_where_it_may_r
 
 
 def test_a_run_pending_since_an_outage_is_missed_where_misfire_or_grace_say_so(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
     jobs = [
         a_job("skips", misfire="skip"), a_job("graced", misfire_grace=3 * SECOND), a_job("late"),
         a_job("hog"),
     ]  # fmt: skip
-    before = Desk(tmp_path, jobs, clock, "a", slots=0)
+    before = Desk(place, jobs, clock, "a", slots=0)
     desks.append(before)
     before.turn(MINUTE)
     assert len(before.runs("pending")) == 4
     before.store.leave("a")
     clock.advance(20 * SECOND)
-    after = Desk(tmp_path, jobs, clock, "b")
+    after = Desk(place, jobs, clock, "b")
     desks.append(after)
     with after.store.transaction():
         after.events += after.scheduler.give_up(clock.now(), outage=True)
@@ -234,9 +232,9 @@ def test_a_run_pending_since_an_outage_is_missed_where_misfire_or_grace_say_so(
 
 
 def test_a_run_that_waits_for_a_slot_longer_than_its_grace_is_skipped(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    desk = Desk(tmp_path, [a_job("graced", misfire_grace=3 * SECOND), a_job("patient")], clock, slots=0)
+    desk = Desk(place, [a_job("graced", misfire_grace=3 * SECOND), a_job("patient")], clock, slots=0)
     desks.append(desk)
     desk.turn(MINUTE)
     assert desk.scheduler.give_up(clock.now() + 2 * SECOND, outage=False) == []
@@ -245,10 +243,10 @@ def test_a_run_that_waits_for_a_slot_longer_than_its_grace_is_skipped(
 
 
 def test_an_interval_goes_on_after_a_wrong_clock_is_put_right(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
     clock.wall += 3 * DAY
-    desk = Desk(tmp_path, [a_job(schedule="every 30s")], clock)
+    desk = Desk(place, [a_job(schedule="every 30s")], clock)
     desks.append(desk)
     desk.turn(MINUTE)
     desk.executor.end_all()
@@ -260,19 +258,19 @@ def test_an_interval_goes_on_after_a_wrong_clock_is_put_right(
 
 
 def test_a_node_says_once_that_another_has_newer_definitions(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    one = Desk(tmp_path, [a_job(hash="old"), a_job("same")], clock, "a")
-    two = Desk(tmp_path, [a_job(hash="new"), a_job("same")], clock, "b")
+    one = Desk(place, [a_job(hash="old"), a_job("same")], clock, "a")
+    two = Desk(place, [a_job(hash="new"), a_job("same")], clock, "b")
     desks += [one, two]
     assert one.scheduler.load(clock.now()) == [DefinitionsOutdated(("job",))]
     assert one.scheduler.load(clock.now()) == []
 
 
 def test_what_the_store_refuses_to_keep_spoils_one_run_and_no_turn_after_it(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    desk = Desk(tmp_path, [a_job("odd"), a_job("fine")], clock)
+    desk = Desk(place, [a_job("odd"), a_job("fine")], clock)
     desks.append(desk)
     desk.turn(MINUTE)
     for run_id, spec in list(desk.executor.specs.items()):
@@ -287,10 +285,10 @@ def test_what_the_store_refuses_to_keep_spoils_one_run_and_no_turn_after_it(
 
 
 def test_a_newer_definition_takes_the_job_over_and_the_older_node_stops_planning_it(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    one = Desk(tmp_path, [a_job(hash="old")], clock, "a")
-    two = Desk(tmp_path, [a_job(hash="new")], clock, "b")
+    one = Desk(place, [a_job(hash="old")], clock, "a")
+    two = Desk(place, [a_job(hash="new")], clock, "b")
     desks += [one, two]
     one.turn(MINUTE)
     assert one.executor.started == []
@@ -304,12 +302,19 @@ def test_a_newer_definition_takes_the_job_over_and_the_older_node_stops_planning
     assert len(one.executor.started) == 1, "when its last holder is gone, the older one is current again"
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 400), st.booleans()), min_size=1, max_size=40))
-def test_over_random_turns_deaths_and_delays_due_equals_ledger(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, bool]]
-) -> None:
-    root = tmp_path_factory.mktemp("walk")
+def test_over_random_turns_deaths_and_delays_due_equals_ledger(new_place: NewPlace, store_kind: str) -> None:
+    each = st.tuples(st.integers(1, 5), st.integers(1, 400), st.booleans())
+
+    @settings(max_examples=30 if store_kind == "sqlite" else 8, deadline=None)
+    @given(st.lists(each, min_size=1, max_size=40))
+    def walk(steps: list[tuple[int, int, bool]]) -> None:
+        with new_place() as place:
+            _walk(place, steps)
+
+    walk()
+
+
+def _walk(place: Place, steps: list[tuple[int, int, bool]]) -> None:
     clock = FakeClock()
     jobs = [
         a_job("minutely"),
@@ -317,13 +322,13 @@ def test_over_random_turns_deaths_and_delays_due_equals_ledger(
         a_job("limited", "*/20 * * * * *", number_of_executions=5),
     ]
     count = iter(range(10_000))
-    desks = [Desk(root, jobs, clock, f"o{next(count)}", slots=2) for _ in range(2)]
+    desks = [Desk(place, jobs, clock, f"o{next(count)}", slots=2) for _ in range(2)]
     try:
         for action, seconds, end in steps:
             clock.advance(seconds * SECOND)
             if action == 1:  # a node dies and another takes its place
                 dead = desks.pop(0)
-                desks.append(Desk(root, jobs, clock, f"o{next(count)}", slots=2))
+                desks.append(Desk(place, jobs, clock, f"o{next(count)}", slots=2))
                 desks[0].turn(dead=(dead.me,))
                 dead.store.close()
             for desk in desks[: action % 2 + 1]:
@@ -351,9 +356,9 @@ def _check_ledger(desk: Desk, jobs: list[Job]) -> None:
 
 
 def test_an_outcome_is_kept_with_what_the_body_returned(
-    tmp_path: Path, clock: FakeClock, desks: list[Desk]
+    place: Place, clock: FakeClock, desks: list[Desk]
 ) -> None:
-    desk = Desk(tmp_path, [a_job()], clock)
+    desk = Desk(place, [a_job()], clock)
     desks.append(desk)
     desk.turn(MINUTE)
     (run_id,) = desk.executor.specs

@@ -8,7 +8,7 @@ import pytest
 
 from jobrunner.store.base import Store
 from jobrunner.testing import StoreContract
-from tests.stores import Place
+from tests.place import Place
 
 
 @pytest.fixture(autouse=True)
