@@ -6,8 +6,9 @@
     ```json      must be JSON
     ```text      left alone: the mark for what cannot be run
 
-In expected output `…` stands for anything within a line, a line of nothing but `…` for any lines, and
-runs of blanks are equal. `<!-- new project -->` between blocks begins again with an empty folder.
+A page with `<!-- a database -->` is tried with JOBRUNNER_STATE set to one. In expected output `…` stands for
+anything within a line, a line of nothing but `…` for any lines, and runs of blanks are equal.
+`<!-- new project -->` between blocks begins again with an empty folder.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FRESH = "<!-- new project -->"
+DATABASE = "<!-- a database -->"
+NAMED = {"JOBRUNNER_TIMEZONE": "Europe/Berlin", "JOBRUNNER_NODE": "atlas"}
 ELSEWHERE = ("pip install", "git clone", "cd ", "make")  # `make test` has done these to get here
 
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -67,8 +70,9 @@ def blocks(page: Path) -> Iterator[Block]:
 class Workbench:
     """Tries blocks, one after the other, in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, state: str | None = None) -> None:
         self.base = folder
+        self.state = {} if state is None else {"JOBRUNNER_STATE": state}
         self.number = 0
         self.fresh()
 
@@ -124,7 +128,13 @@ class Workbench:
         return subprocess.run(
             ["sh", "-c", command],
             cwd=self.folder,
-            env={**keep, "PATH": path, "JOBRUNNER_TIMEZONE": "Europe/Berlin", "JOBRUNNER_NODE": "atlas"},
+            env={
+                **keep,
+                **self.state,
+                "PATH": path,
+                "JOBRUNNER_TIMEZONE": "Europe/Berlin",
+                "JOBRUNNER_NODE": "atlas",
+            },
             input=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

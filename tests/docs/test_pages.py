@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import FENCED, PAGES, ROOT, Workbench, blocks, matches
+from tests.docs.pages import DATABASE, FENCED, PAGES, ROOT, Workbench, blocks, matches
 
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -16,15 +16,19 @@ def _name(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_every_example_of_the_page_is_true(page: Path, tmp_path: Path) -> None:
+def test_every_example_of_the_page_is_true(
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    needs = DATABASE in page.read_text("utf-8")
+    state: str | None = request.getfixturevalue("postgres_url") if needs else None
     try:
-        try_page(page, tmp_path / "first")
+        try_page(page, tmp_path / "first", state)
     except AssertionError:  # schedules of seconds: other tests may keep the machine busy for longer than that
-        try_page(page, tmp_path / "second")
+        try_page(page, tmp_path / "second", state and f"{state}_again")
 
 
-def try_page(page: Path, folder: Path) -> None:
-    bench = Workbench(folder)
+def try_page(page: Path, folder: Path, state: str | None) -> None:
+    bench = Workbench(folder, state)
     for block in blocks(page):
         bench.do(block)
 
