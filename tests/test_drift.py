@@ -43,6 +43,19 @@ def test_what_the_old_deployment_had_planned_is_started_by_the_new_one(house: Ho
     assert (new.bodies(), old.ledger()) == ([1], ["1 succeeded"])
 
 
+def test_an_old_deployment_with_free_slots_starts_nothing_of_what_the_new_one_has_no_slot_for(
+    house: House,
+) -> None:
+    old, new = house.open(a_job(hash="one")), house.open(a_job(hash="two"), slots=0)
+    live([old, new], MINUTE)
+    old.turn()
+    assert (old.bodies(), new.ledger()) == ([], ["1 pending"])
+    new.leave()
+    house.desks.remove(new)
+    live(old, 2 * SECOND)
+    assert (old.bodies(), old.ledger()) == ([1], ["1 succeeded"])
+
+
 def test_when_the_new_deployment_goes_the_old_one_is_current_again_and_nothing_is_lost(house: House) -> None:
     old, new = house.open(a_job(hash="one")), house.open(a_job(hash="two"))
     live([old, new], 2 * MINUTE)
@@ -104,6 +117,7 @@ def test_the_one_that_holds_something_else_hears_of_it_and_of_its_end(house: Hou
     old = house.open(a_job(hash="one"))
     new = house.open(a_job(hash="two"))
     live([old, new], SECOND)
+    assert look(old, changed=True) == []
     new.leave()
     house.desks.remove(new)
     live(old, SECOND)

@@ -38,7 +38,7 @@ def test_a_control_node_ends_no_run_that_waits_for_a_worker(house: House) -> Non
     live(worker, MINUTE)
     house.clock.advance(HOUR)
     control = house.open(role="control", dead=[house.kill(worker)])
-    live(control, MINUTE)
+    live(control, 10 * SECOND)
     assert control.ledger() == ["1 pending"]
 
 
