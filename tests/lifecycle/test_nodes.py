@@ -155,9 +155,20 @@ def test_while_two_deployments_differ_the_newer_runs_the_job_and_after_it_the_ol
     wait_until(lambda: len(old.notes()) > count, "the older one to run it again")
     wait_until(lambda: "is the current definition again" in old.words(), "the older one to say so")
     assert nodes(old)["old"]["outdated"] == []
+    third = new.start()
+    wait_until(lambda: said in new.words(), "the newer one to say so once more")
     assert stop(first) == 0
+    over = f"node old (pid {first.pid}) holds no other definitions than the current ones any more"
+    wait_until(lambda: over in new.words(), "the newer one to say that it is over")
+    assert stop(third) == 0
     assert_every_second_has_its_row(old, "report")
-    assert new.words().count(said) == 1
+    assert [new.words(number).count(said) for number in (0, 1)] == [1, 1]
+    trail = [
+        note
+        for note in json.loads(new.run("audit", "--json").stdout)
+        if note["action"] == "definitions-agree"
+    ]
+    assert [note["detail"] for note in trail][:1] == [f"old (pid {first.pid})"]
 
 
 def test_a_control_node_that_is_deployed_first_makes_nothing_of_its_own_current(
