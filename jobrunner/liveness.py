@@ -6,10 +6,12 @@ that is dead once never comes back: whoever was only silent starts again as anot
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from jobrunner.clock import SECOND, Clock
+from jobrunner.errors import StateError
 from jobrunner.facts import NodeFacts
 from jobrunner.presence import Presence
 from jobrunner.settings import Settings
@@ -75,8 +77,9 @@ class Leases:
         """Nothing is left of it but its row, which went with its recovery."""
 
     def ring_all(self) -> None:
-        """Wake all nodes."""
-        self._store.ring()
+        """Wake all nodes; without a database they look by themselves."""
+        with suppress(StateError):
+            self._store.ring()
 
     def bell(self) -> int | None:
         """Return what to listen to."""

@@ -30,7 +30,7 @@ from jobrunner.joining import Joining, differences, restored
 from jobrunner.liveness import liveness_of
 from jobrunner.masking import masker_of
 from jobrunner.model import Job
-from jobrunner.patience import Patience
+from jobrunner.patience import PASSING, Patience
 from jobrunner.plugins import PROCESS
 from jobrunner.recovery import deaths
 from jobrunner.reloading import Reloading
@@ -148,12 +148,12 @@ class Node:
     # -- joining and leaving -------------------------------------------------------------------------
 
     def _join_in_time(self) -> None:
-        """Join as soon as nobody holds the state; whoever asks us to stop is heard meanwhile."""
+        """Join as soon as the state can be written; whoever asks us to stop is heard meanwhile."""
         while True:
             try:
                 return self._join()
             except StateError as error:
-                if error.code != "busy" or self.place.signals:
+                if error.code not in PASSING or self.place.signals:
                     self.place.pool.close()
                     raise
                 self._trouble(error)
@@ -163,12 +163,10 @@ class Node:
                 raise
 
     def _join(self) -> None:
-        """Become one of the living, with our definitions."""
-        now = self._clock.now()
-        self._dead = deaths(self._store, self.place.presence, self.me)
-        events = self._joining.join(self._definitions, self._dead, now)
-        self._dispatcher.look_for_pending()
+        """Become one of the living, with our definitions; the state is asked for nothing after that."""
         self._paused = self._store.paused() is not None
+        self._dead = deaths(self._store, self.place.presence, self.me)
+        events = self._joining.join(self._definitions, self._dead, self._clock.now())
         self.place.presence.ring_all()
         for event in events:
             self._dispatcher.tell(event)
@@ -181,8 +179,9 @@ class Node:
             self._dispatcher.claiming = False
             self._dispatcher.turn()
             self._joining.leave(self._clock.now())
-        except StateError as error:  # the next node finds our locks free and says what was lost
-            self._emit(StoreTroubled(error.message))
+        except StateError as error:  # the next node finds us gone and says what was lost
+            if self._patience.hopeless is None:
+                self._emit(StoreTroubled(error.message))
         self.place.presence.ring_all()
 
     # -- the loop ------------------------------------------------------------------------------------
@@ -211,7 +210,8 @@ class Node:
         try:
             self._store.verify()
             self._clocks.check()
-            self._dead = deaths(self._store, self.place.presence, self.me)
+            if not self.me.lease or self._patience.is_calm(monotonic):
+                self._dead = deaths(self._store, self.place.presence, self.me)
             self.place.mind_the_bell()
             self._notice_changes()
             self._check_goal()
@@ -285,7 +285,7 @@ class Node:
         for node in self._dead:
             self.place.presence.forget(node.owner)
         self._dead = []
-        self._patience.relief()
+        self._patience.relief(self._clock.monotonic())
 
     def _trouble(self, error: StateError) -> None:
         self._patience.trouble(error, self._clock.monotonic())

@@ -8,6 +8,7 @@ from jobrunner.errors import StateError
 from jobrunner.events import Event, StoreRecovered, StoreTroubled
 
 FIRST, LONGEST = 0.1, 5.0  # seconds between tries
+PASSING = {"busy", "away", "full"}  # whoever has not joined yet waits for their end
 HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new", "given-up"}  # no later try can mend these
 
 
@@ -19,6 +20,7 @@ class Patience:
         self._wait = 0.0
         self.until = 0.0
         self.hopeless: StateError | None = None
+        self._well_since = float("-inf")
 
     def trouble(self, error: StateError, now: float) -> None:
         """The state cannot be used at present."""
@@ -29,8 +31,16 @@ class Patience:
         self._wait = min(LONGEST, self._wait * 2 or FIRST)
         self.until = now + self._wait
 
-    def relief(self) -> None:
+    def relief(self, now: float) -> None:
         """The state could be written."""
         if self._wait:
             self._wait = 0.0
+            self._well_since = now
             self._emit(StoreRecovered())
+
+    def is_calm(self, now: float) -> bool:
+        """Say whether the state could be used for so long that whoever lives must have written, too.
+
+        Whatever kept us from it may have kept others, and they come back no quicker than we do.
+        """
+        return not self._wait and now - self._well_since > LONGEST + 1.0

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from jobrunner.clock import Instant, SystemClock
-from jobrunner.errors import ConfigError, StateError, UnknownJob
+from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.facts import JobFacts
 from jobrunner.liveness import liveness_of
 from jobrunner.log import one_line
@@ -100,8 +100,7 @@ def writing(
 
 def ring(settings: Settings, store: Store) -> None:
     """Wake all nodes: what they go by has changed."""
-    with suppress(StateError):  # it is committed; they look by themselves, too
-        liveness_of(store, settings).ring_all()
+    liveness_of(store, settings).ring_all()
 
 
 def actor(user: str | None) -> str:

@@ -123,6 +123,30 @@ def test_a_node_that_is_cut_off_for_longer_than_its_lease_kills_its_runs_and_wor
         assert stop(node) == 0
 
 
+def test_nodes_that_were_cut_off_together_do_not_take_each_other_for_dead(
+    make: Callable[..., Shared], server: Server
+) -> None:
+    with Cut(server) as cut:
+        project = make(server, cut.url("jobs"), lease="2s")
+        go = held(project)
+        project.job("other", HELD.replace("GO", repr(str(go))), numberOfExecutions=1)
+        nodes = [project.join("one"), project.join("two")]
+        wait_until(lambda: len(project.notes()) == 2, "both runs")
+        cut.cut()
+        go.touch()
+        wait_until(lambda: project.notes().count("end") == 2, "both to end")
+        wait_until(lambda: all("could not be renewed" in project.words(n) for n in (0, 1)), "both to stop")
+        wait_until(lambda: all(_expired(server)), "both leases to end")
+        cut.heal()
+        wait_until(lambda: project.states("held") == project.states("other") == ["succeeded"], "both ends")
+        assert [stop(node) for node in nodes] == [0, 0]
+
+
+def _expired(server: Server) -> list[bool]:
+    now = "extract(epoch FROM clock_timestamp()) * 1000000"
+    return [row[0] for row in server.execute(f'SELECT {now} > seen_at + lease FROM "jobs".nodes')]
+
+
 def test_time_outs_are_enforced_while_the_database_says_nothing(
     make: Callable[..., Shared], server: Server
 ) -> None:
