@@ -170,7 +170,7 @@ class Dispatcher:
         run is due, or others must hear of us."""
         flush = None if self._dirty_since is None else self._dirty_since + FLUSH_EVERY
         pending = self._pending_at if self.claiming else None
-        sign = self._alive_at + self._alive_every
+        sign = self._alive_at + self._alive_every if self._me.lease else None  # a lock holds by itself
         moments = flush, pending, self._deadline, self._starter.next_repeat(), sign
         return min((moment for moment in moments if moment is not None), default=None)
 
