@@ -72,15 +72,20 @@ class Once:
         """
         self.place.open()
         try:
+            doubt = False
             try:
                 claim = self._claim(params, identity, force)
                 self._see_through(claim)
                 while (undoing := self._compensation(claim.run)) is not None:
                     self._see_through(undoing)
+            except StateError as error:
+                doubt = error.code == "in-doubt"  # then whoever finds our lease ended sees to our run
+                raise
             finally:
                 self.place.pool.close()
-                with suppress(StateError):  # whoever looks next finds our locks free
-                    self._store.leave(self.me.owner)
+                with suppress(StateError):  # whoever looks next finds us gone
+                    if not doubt:
+                        self._store.leave(self.me.owner)
         finally:
             self.place.close()
         run = self._store.run(claim.run.id)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from jobrunner.clock import Clock
+from jobrunner.clock import SECOND, Clock
 from jobrunner.facts import NodeFacts
 from jobrunner.store.postgres import migrate
 from jobrunner.store.postgres.address import Address
 from jobrunner.store.postgres.bell import RING, Bell, channel
 from jobrunner.store.postgres.clock import ServerClock
-from jobrunner.store.postgres.connection import Database
+from jobrunner.store.postgres.connection import FROZEN, Database
 from jobrunner.store.sql import SqlStore
 from jobrunner.store.sql.runs import Runs
 
@@ -104,10 +104,15 @@ class PostgresStore(SqlStore):
         WHERE owner = ?1"""  # noqa: S608
 
     def join(self, node: NodeFacts) -> None:
-        """See `Store.join`; its lease begins by the server's clock."""
+        """See `Store.join`; its lease begins by the server's clock.
+
+        Who stops in the midst of a transaction must not keep the others from renewing theirs.
+        """
         with self._db.transaction():
             super().join(node)
             self.seen(node.owner, node.seen_at)
+        if node.lease:
+            self._db.limit_silence(min(FROZEN, node.lease / SECOND / 4))
 
     # -- in other words ------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from jobrunner.store.sql.database import Bindings, Row
 
 T = TypeVar("T")
 
-FROZEN = 5.0  # seconds that a node may be silent inside a transaction before the server ends it: others wait
+FROZEN = 5.0  # seconds of silence inside a transaction after which the server ends it
 QUICK = 1.0  # seconds in which one hears of a cut
 PREPARED = 300  # statements that a connection keeps, more than there are
 
@@ -79,14 +79,18 @@ class Database:
         self.changes: int | None = None  # as of our last transaction, or the last look
         self.strange = True  # whether others may have committed since the last look
         self.hear: Callable[[Instant, float], None] = _nobody  # what the server's clock says, and how late
-        self._begin_text = BEGIN.format(
-            patience=max(1, round(patience * 1000)), frozen=round(FROZEN * 1000), schema=address.schema
-        )
+        self.limit_silence(FROZEN)
 
     @property
     def name(self) -> str:
         """The URL without its password."""
         return self.address.name
+
+    def limit_silence(self, seconds: float) -> None:
+        """Have the server end our transactions in which we say nothing for so long: others wait for us."""
+        self._begin_text = BEGIN.format(
+            patience=max(1, round(self.patience * 1000)), frozen=round(seconds * 1000), schema=self.schema
+        )
 
     # -- the connection ------------------------------------------------------------------------------
 
