@@ -14,15 +14,16 @@ from jobrunner.clock import MILLISECOND, Clock, Instant
 from jobrunner.discovery.servicesfile import has_services
 from jobrunner.errors import StateError, unknown_job
 from jobrunner.events import Ending, Event, Stalled, WaitedInVain
+from jobrunner.executor.ending import lost
 from jobrunner.facts import NodeFacts
 from jobrunner.handout import Executor, StopState
-from jobrunner.hearing import Hearing, lost
+from jobrunner.hearing import Hearing
 from jobrunner.hooks import Hooks
 from jobrunner.liveness import Tenure
 from jobrunner.masking import Masker
 from jobrunner.model import Job
 from jobrunner.recording import Recorder
-from jobrunner.recovery import given_up, recover
+from jobrunner.recovery import given_up, recover, still_dead
 from jobrunner.requests import Requests
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
@@ -282,7 +283,8 @@ class Dispatcher:
     def _claim(self, now: Instant) -> tuple[list[tuple[Live, int]], Sequence[int], list[Claim]]:
         """Return which child each run gets that is to run again, and what the other children may claim."""
         again = list(zip(self._starter.repeats(), self._executor.ready, strict=False))
-        ready = self._executor.ready[len(again) :] if self.claiming else []
+        able = self.claiming and not self._tenure.lapsed  # else what is ready is being killed
+        ready = self._executor.ready[len(again) :] if able else []
         failpoints.reach("before-claim")
         claims = self._store.claim(self._me, ready, now) if ready else []
         if claims:
@@ -306,7 +308,8 @@ class Dispatcher:
         self._starter.stop(run_id, state, reason)
 
     def _recover(self, dead: Iterable[NodeFacts], now: Instant) -> list[Event]:
-        return [event for node in dead for event in recover(self._store, node, self._aftermath, now)]
+        found = still_dead(self._store, dead)
+        return [event for node in found for event in recover(self._store, node, self._aftermath, now)]
 
     def _expire(self, now: Instant) -> list[Event]:
         """Let runs go on that wait for what has not come in time."""

@@ -11,6 +11,7 @@ from jobrunner.errors import BadRequest
 from jobrunner.events import Event, Output, Progressed
 from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput
 from jobrunner.executor import Output as RunOutput
+from jobrunner.executor.ending import lost
 from jobrunner.handout import Executor
 from jobrunner.liveness import Tenure
 from jobrunner.masking import Masker
@@ -18,8 +19,7 @@ from jobrunner.model import Outcome
 from jobrunner.requests import Requests, refusal
 from jobrunner.telling import Telling
 from jobrunner.underway import Live
-
-KILLED = "its node could not renew its lease, and killed it"
+from jobrunner.wire import LAPSED
 
 
 class Hearing:
@@ -64,7 +64,7 @@ class Hearing:
     def _verdict(self, outcome: Outcome) -> Outcome:
         """A run that was killed because its node may act no more is lost, as others would find it."""
         crashed = (outcome.error or {}).get("type") == "Crashed"
-        return lost(KILLED) if crashed and self._tenure.lapsed else outcome
+        return lost(LAPSED) if crashed and self._tenure.lapsed else outcome
 
     def _asked(self, live: Live, number: int, verb: str, payload: Mapping[str, Any]) -> None:
         run = live.claim.run
@@ -81,9 +81,3 @@ class Hearing:
             self._emit(Progressed(run.id, run.job, live.progress or {}))
         live.sign(self._clock.monotonic())
         live.asked.append(number)
-
-
-def lost(message: str) -> Outcome:
-    """Return how a run ends whose node was not allowed to see it through."""
-    error = {"type": "Lost", "message": message, "traceback": "", "phase": "body"}
-    return Outcome(state="lost", error=error)

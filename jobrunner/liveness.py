@@ -6,6 +6,7 @@ that is dead once never comes back: whoever was only silent starts again as anot
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -82,8 +83,10 @@ class Leases:
             self._store.ring()
 
     def bell(self) -> int | None:
-        """Return what to listen to."""
-        return self._store.bell()
+        """Return what to listen to; None while there is nothing, or nobody knows."""
+        with suppress(StateError):  # whoever needs the store itself is told
+            return self._store.bell()
+        return None
 
     def hush(self) -> bool:
         """Forget all rings."""
@@ -102,9 +105,10 @@ class Tenure:
     what runs at three quarters; others take over at the whole. Without a lease (0) there is no end.
     """
 
-    def __init__(self, lease: int, clock: Clock) -> None:
-        """`lease` in microseconds; the clock's boot time counts sleep, too."""
+    def __init__(self, lease: int, clock: Clock, tell: Callable[[float], None] = lambda _: None) -> None:
+        """`lease` in microseconds; the clock's boot time counts sleep, too. `tell` hears of deadlines."""
         self._length = lease / SECOND
+        self._tell = tell
         self._clock = clock
         self._asked_at = clock.boottime()
         self._confirmed_at = self._asked_at  # seconds of boot time
@@ -116,6 +120,8 @@ class Tenure:
     def renewed(self) -> None:
         """Note that the store has heard us."""
         self._confirmed_at = self._asked_at
+        if self.deadline is not None:
+            self._tell(self.deadline)
 
     @property
     def lapsed(self) -> bool:

@@ -165,11 +165,11 @@ class Node:
     def _join(self) -> None:
         """Become one of the living, with our definitions; the state is asked for nothing after that."""
         self._paused = self._store.paused() is not None
-        self._dead = deaths(self._store, self.place.presence, self.me)
-        events = self._joining.join(self._definitions, self._dead, self._clock.now())
+        if not self._store.came_through():  # else we are one already: the commit was in doubt
+            self._dead = deaths(self._store, self.place.presence, self.me)
+            for event in self._joining.join(self._definitions, self._dead, self._clock.now()):
+                self._dispatcher.tell(event)
         self.place.presence.ring_all()
-        for event in events:
-            self._dispatcher.tell(event)
 
     def _leave(self) -> None:
         self._reloading.close()

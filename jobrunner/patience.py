@@ -8,7 +8,7 @@ from jobrunner.errors import StateError
 from jobrunner.events import Event, StoreRecovered, StoreTroubled
 
 FIRST, LONGEST = 0.1, 5.0  # seconds between tries
-PASSING = {"busy", "away", "full"}  # whoever has not joined yet waits for their end
+PASSING = {"busy", "away", "full", "in-doubt"}  # whoever has not joined yet waits for their end
 HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new", "given-up"}  # no later try can mend these
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import StateError
@@ -29,6 +31,16 @@ def recover(store: Store, node: NodeFacts, aftermath: Aftermath, now: Instant) -
 def deaths(store: Store, presence: Liveness, me: NodeFacts) -> list[NodeFacts]:
     """Return the other nodes that are proven dead."""
     return [node for node in store.nodes() if node.owner != me.owner and presence.is_dead(node)]
+
+
+def still_dead(store: Store, dead: Iterable[NodeFacts]) -> list[NodeFacts]:
+    """Return, inside the caller's transaction, those that are dead: one that was only slow to renew its lease
+    may have been heard since somebody looked, and may have started something."""
+    found = list(dead)
+    if not any(node.lease for node in found):
+        return found
+    expired = {node.owner for node in store.nodes() if node.expired}
+    return [node for node in found if node.owner in expired]
 
 
 def given_up(me: NodeFacts) -> StateError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jobrunner.clock import SystemClock
 from jobrunner.definitions import Definitions
 from jobrunner.errors import StateError
 from jobrunner.events import Event, Rejoining
@@ -20,8 +21,9 @@ def work(
 
     Returns the exit code and the last one. Raises StateError.
     """
+    clock = store.clock(SystemClock())  # the store may be away when another needs one
     while True:
-        node = Node(definitions, store, emit, options, again=again)
+        node = Node(definitions, store, emit, options, again=again, clock=clock)
         try:
             return node.run(), node
         except StateError as error:

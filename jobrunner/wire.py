@@ -40,6 +40,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, NotRequired, TypedDict
 
+LAPSED = "its node could not renew its lease, and killed it"
 LONGEST = 32 * 1024 * 1024
 LONGEST_WORD = 6 * 1024 * 1024  # bytes of one that a run sends: 4 MiB of params, some escaped, and more
 _LENGTH = struct.Struct("!I")

@@ -58,7 +58,6 @@ class Workplace:
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self.presence = presence
-        self.tenure = Tenure(me.lease, clock)
         self._bell: int | None = None  # the descriptor that we listen to
         self.pool = Pools(
             self._selector,
@@ -72,6 +71,7 @@ class Workplace:
             project=settings.project,
             spawn="fork" if hasattr(os, "fork") else "exec",
         )
+        self.tenure = Tenure(me.lease, clock, self.pool.live_until)
         self.signals = 0  # how often we were asked to stop
         self.rung = False  # whether somebody rang since it was last set to False
         self._ear: tuple[socket.socket, socket.socket] | None = None

@@ -60,7 +60,7 @@ class Crew(Family):
     def kill_all(self) -> None:
         """Kill all that runs, at once, and what has been got ready: nobody may act any more."""
         for member in list(self._members.values()):
-            member.kill()
+            member.condemn()
 
     def answer(self, run_id: int, number: int, payload: Mapping[str, Any]) -> None:
         """Answer a request of a run, after the commit; a run that is over hears nothing."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jobrunner.clock import SECOND
 from jobrunner.executor.happened import Asked as Request
 from jobrunner.model import Outcome, State
-from jobrunner.wire import WireError
+from jobrunner.wire import LAPSED, WireError
 
 StopState = Literal["canceled", "timed_out"]
 _STATES: Mapping[str, State] = {
@@ -110,7 +110,15 @@ def by_exit(
     """
     if asked is not None and problem is None:
         return _as_asked(asked, None, "", "ran longer than" if begun else "had not begun within")
+    if problem == LAPSED:
+        return lost(LAPSED)
     return Outcome(state="failed", error=crashed(problem or exit_words(code)))
+
+
+def lost(message: str) -> Outcome:
+    """Return how a run ends whose node was not allowed to see it through."""
+    error = {"type": "Lost", "message": message, "traceback": "", "phase": "body"}
+    return Outcome(state="lost", error=error)
 
 
 def unprepared(limit: float) -> Asked:

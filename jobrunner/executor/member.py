@@ -16,7 +16,7 @@ from jobrunner.executor.ending import Asked as AskedToEnd
 from jobrunner.executor.plugin import Launcher
 from jobrunner.executor.serving import REPLY_LIMIT, Serving
 from jobrunner.executor.stopping import Means
-from jobrunner.wire import LONGEST, LONGEST_WORD, Decoder, Frame, WireError, encode
+from jobrunner.wire import LAPSED, LONGEST, LONGEST_WORD, Decoder, Frame, WireError, encode
 
 PIPE = 1024 * 1024  # bytes a run may be ahead of us with its output, where the system allows it
 READY_LIMIT = 30.0  # seconds that a child may take to be ready
@@ -92,6 +92,11 @@ class Member:
     def kill(self) -> None:
         """Kill it, and all that it has."""
         self.launcher.signal(self.number, signal.SIGKILL)
+
+    def condemn(self) -> None:
+        """Kill it, for its node may act no more; nobody is to hand it a run meanwhile."""
+        self.retired, self.problem = True, LAPSED
+        self.kill()
 
     def _do(self, means: Means | None) -> None:
         asked = self.serving.asked if self.serving is not None else None

@@ -230,7 +230,8 @@ class Pool(Crew):
 
     def _warm(self, spec: RunSpec) -> Member | None:
         key = warmth(spec)
-        return next((one for one in self._members.values() if one.ready and one.key == key), None)
+        found = (one for one in self._members.values() if one.ready and one.key == key and not one.retired)
+        return next(found, None)
 
     def _new_launcher(self, skipped: Mapping[str, str]) -> Preloader:
         if self._spawn == "exec":

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 
 from jobrunner import processes
 from jobrunner.child import serve, settle_in
-from jobrunner.wire import Decoder, Frame, encode
+from jobrunner.wire import LAPSED, Decoder, Frame, encode
 
 _AT_ONCE = 65_536
 BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -46,6 +46,7 @@ class Zygote:
         self._lock = -1
         self._ear, self._mouth = socket.socketpair()
         self._until: float | None = None  # seconds of boot time
+        self._lapsed: set[int] = set()  # the numbers of children that were killed for that
 
     def run(self) -> None:
         """Serve the node until it closes its end."""
@@ -66,6 +67,7 @@ class Zygote:
         left = self._until - time.clock_gettime(BOOT)
         if left <= 0:
             self._until = None
+            self._lapsed.update(self._pids)
             self._kill_all()  # they are buried, and their end is told, as of any other
             return None
         return min(left, 1.0)  # a wait does not count sleep, the clock does
@@ -173,7 +175,8 @@ class Zygote:
         gone = self._reap()
         processes.kill_children(keep=set(self._pids.values()))
         for number, code in gone:
-            self._say({"exit": number, "code": code})
+            self._say({"exit": number, "code": code, "problem": LAPSED if number in self._lapsed else None})
+            self._lapsed.discard(number)
 
     def _reap(self) -> list[tuple[int, int]]:
         gone = []

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -248,3 +249,33 @@ def test_many_renewals_in_a_row_end_in_one_zygote(zygote_house: Household) -> No
         house.turn()
     house.until(lambda: not any(map(alive, zygotes[:-1])))
     assert house.run("import os\ndef default(ctx): return os.getppid()").result == zygotes[-1]
+
+
+@linux
+def test_who_is_killed_because_nobody_renewed_its_leave_is_told_to_the_node(zygote_house: Household) -> None:
+    house = zygote_house
+    house.write(WAITS)
+    run_id = house.start()
+    house.until(lambda: bool(house.pool.ready))
+    spares = house.pool.ready
+    house.pool.live_until(boottime() + 0.2)
+    assert house.finish(run_id).state == "lost"
+    house.until(lambda: bool(house.pool.ready) and not set(spares) & set(house.pool.ready))
+    house.pool.live_until(boottime() + 60)
+    go(house)
+    assert house.finish(house.start()).state == "succeeded"
+
+
+def test_who_was_killed_because_the_node_may_not_act_is_handed_no_run(house: Household) -> None:
+    house.write(WAITS)
+    run_id = house.start()
+    house.until(lambda: bool(house.pool.ready))
+    house.pool.kill_all()
+    assert house.pool.ready == []
+    assert house.finish(run_id).state == "lost"
+    go(house)
+    assert house.finish(house.start()).state == "succeeded"
+
+
+def boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,12 @@ class Project:
         }
         return {**keep, **self.environment, **more}
 
-    def start(self, *args: str, **env: str) -> subprocess.Popen[bytes]:
-        """Start a node; its words go to node-N.log."""
+    def start(self, *args: str, within: Sequence[str] = (), **env: str) -> subprocess.Popen[bytes]:
+        """Start a node; its words go to node-N.log. `within` stands before the command."""
         with (self.root / f"node-{len(self.nodes)}.log").open("wb") as log:
             node = subprocess.Popen(
-                self.command("start", *args), env=self.env(**env), cwd=self.root, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, start_new_session=True,
+                [*within, *self.command("start", *args)], env=self.env(**env), cwd=self.root, stdout=log,
+                stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         self.nodes.append(node)
         return node
