@@ -6,6 +6,7 @@ pooler      PgBouncer before a server
 network     machines of a network of our own, to be cut off
 disk        a small disk
 faketime    a wall clock of a process's own
+storm       five minutes of nodes on many machines, and of all that goes wrong between them
 """
 
 from __future__ import annotations
