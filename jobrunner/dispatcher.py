@@ -87,17 +87,16 @@ class Dispatcher:
         self._telling = Telling(store, self.hooks, me, self._find, emit)
         self.tell = self._telling.tell
         self._hearing = Hearing(
-            executor,
-            self._live,
-            self._requests,
-            self._telling,
-            clock,
-            emit,
-            self._tenure,
+            executor, self._live, self._requests, self._telling, clock, emit, self._tenure,
             lambda: self._masker,
-        )
+        )  # fmt: skip
         self.backlog = True  # there may be pending runs that nobody has claimed
         self.claiming = True  # off while draining
+
+    @property
+    def claims(self) -> bool:
+        """Whether we plan and claim."""
+        return self.claiming and not self._scheduler.astray
 
     @property
     def running(self) -> list[int]:
@@ -170,7 +169,7 @@ class Dispatcher:
         """Return when a turn is due though nothing happens: what runs have said must be stored, a pending
         run is due, or others must hear of us."""
         flush = None if self._dirty_since is None else self._dirty_since + FLUSH_EVERY
-        pending = self._pending_at if self.claiming else None
+        pending = self._pending_at if self.claims else None
         sign = self._alive_at + self._alive_every if self._me.lease else None  # a lock holds by itself
         moments = flush, pending, self._deadline, self._starter.next_repeat(), sign
         return min((moment for moment in moments if moment is not None), default=None)
@@ -185,8 +184,8 @@ class Dispatcher:
             or self._telling.pending
             or (self._deadline is not None and self._deadline <= now)
             or bool(self._starter.repeats() and self._executor.ready)
-            or (self.claiming and due is not None and due <= now)
-            or (self.claiming and self._pending_due(now) and bool(self._executor.ready))
+            or (self.claims and due is not None and due <= now)
+            or (self.claims and self._pending_due(now) and bool(self._executor.ready))
             or self._flush_due(now)
             or not 0 <= now - self._alive_at < self._alive_every
         )
@@ -240,7 +239,7 @@ class Dispatcher:
         self._telling.write()
         turn.events += self._expire(now)
         failpoints.reach("before-plan")
-        turn.events += self._scheduler.turn(now) if self.claiming else []
+        turn.events += self._scheduler.turn(now) if self.claims else []
         failpoints.reach("after-enqueue")
         turn.again, turn.ready, turn.claims = self._claim(now)
         self._look_ahead(now)
@@ -283,7 +282,7 @@ class Dispatcher:
     def _claim(self, now: Instant) -> tuple[list[tuple[Live, int]], Sequence[int], list[Claim]]:
         """Return which child each run gets that is to run again, and what the other children may claim."""
         again = list(zip(self._starter.repeats(), self._executor.ready, strict=False))
-        able = self.claiming and not self._tenure.lapsed  # else what is ready is being killed
+        able = self.claims and not self._tenure.lapsed  # else what is ready is being killed
         ready = self._executor.ready[len(again) :] if able else []
         failpoints.reach("before-claim")
         claims = self._store.claim(self._me, ready, now) if ready else []

@@ -11,6 +11,7 @@ from typing import Literal
 
 from jobrunner import __version__, labels
 from jobrunner.clock import MINUTE, SECOND, Instant
+from jobrunner.clockwatch import APART, ASTRAY
 from jobrunner.discovery.summary import Summary
 from jobrunner.drift import Drifting, differing
 from jobrunner.errors import JobrunnerError
@@ -133,6 +134,18 @@ def of_clock(facts: Iterable[JobFacts], settings: Settings, now: Instant) -> Ite
         )
     if now >= EARLIEST and not ahead:
         yield Finding("clock", "ok", f"the clock is set; time zone {settings.timezone}")
+
+
+def of_machine(apart: int) -> Iterator[Finding]:
+    """Look at this machine's clock, by how many microseconds it is ahead of the database's."""
+    if abs(apart) <= APART:
+        return
+    side = "ahead of" if apart > 0 else "behind"
+    said = f"this machine's clock is {length(round(abs(apart) / SECOND) * SECOND)} {side} the database's"
+    if abs(apart) > ASTRAY:
+        yield Finding("clock", "error", f"{said}: a node here plans and claims nothing", "set it")
+    else:
+        yield Finding("clock", "warning", f"{said}; what is due goes by the database's", "set it")
 
 
 def of_files(

@@ -132,6 +132,19 @@ def _jumped(event: e.ClockJumped) -> Say:
     return "warning", f"the clock was set {direction} by {brief(abs(event.micros))}"
 
 
+def _apart(event: e.ClockApart) -> Say:
+    if not event.micros:
+        return "info", "this machine's clock agrees with the database's again"
+    said = f"this machine's clock is {brief(abs(event.micros))} {_side(event.micros)} the database's"
+    if event.astray:
+        return "error", f"{said}: this node plans and claims nothing until it is mended"
+    return "warning", f"{said}; what is due goes by the database's"
+
+
+def _side(micros: int) -> str:
+    return "ahead of" if micros > 0 else "behind"
+
+
 def _reloaded(event: e.Reloaded) -> Say:
     said = (("new", event.added), ("changed", event.updated), ("gone", event.removed))
     parts = [f"{word}: {_few(names)}" for word, names in said if names]
@@ -215,6 +228,7 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
     e.Lost: _lost,
     e.NodeDied: lambda v: ("warning", f"node {one_line(v.node)} (pid {v.pid}) is dead; taking over"),
     e.JobFinished: lambda v: ("info", f"{v.job} has had its last of {v.executions} scheduled starts"),
+    e.ClockApart: _apart,
     e.ClockJumped: _jumped,
     e.ClockNotSet: lambda v: (
         "error",

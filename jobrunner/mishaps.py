@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jobrunner.clock import Instant
 
 __all__ = [
+    "ClockApart",
     "ClockJumped",
     "ClockNotSet",
     "Event",
@@ -44,6 +45,17 @@ class ClockNotSet(Event):
     """The wall clock stands before this version was written: nothing is planned until it is set."""
 
     now: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ClockApart(Event):
+    """This machine's wall clock is that far ahead of the database's; 0: they agree again.
+
+    `astray`: so far that this node plans and claims nothing until it is mended.
+    """
+
+    micros: int
+    astray: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,7 @@ from jobrunner.definitions import Definitions
 from jobrunner.discovery import hooksfile
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
-from jobrunner.events import (
-    Event,
-    FileBroken,
-    LeaseLapsed,
-    Looked,
-    SchedulesPaused,
-    StoreTroubled,
-)  # fmt: skip
+from jobrunner.events import Event, FileBroken, LeaseLapsed, Looked, SchedulesPaused, StoreTroubled
 from jobrunner.facts import NodeFacts
 from jobrunner.goal import Rest, progress
 from jobrunner.joining import Joining, differences, restored
@@ -74,7 +67,8 @@ class Node:
         self._store = store
         self._emit = emit
         self._options = options
-        self._clock = clock or store.clock(SystemClock())
+        local = clock or SystemClock()
+        self._clock = clock or store.clock(local)
         self.me = who_am_i(
             settings, self._clock, role=settings.role, exclusive=options.exclusive, leased=store.leased
         )
@@ -95,7 +89,7 @@ class Node:
             definitions, self.place, again or (lambda: settings), emit, watch=options.watch
         )
         self._new: Definitions | None = None  # what was read, and does not hold yet
-        self._clocks = Clocks(self._clock, self._scheduler, store, self.me, emit)
+        self._clocks = Clocks(self._clock, local, self._scheduler, store, self.me, emit)
         self._dead: list[NodeFacts] = []
         self._looked_at = self._clock.monotonic() - LOOK_EVERY
         self._started_at = self._clock.monotonic()
@@ -234,7 +228,7 @@ class Node:
         self.place.rung = False
         now = self._clock.now()
         events += self._joining.look(self._definitions, self._dead, now, changed=changed)
-        if self._dispatcher.claiming and (self._outage or self._scheduler.may_give_up):
+        if self._dispatcher.claims and (self._outage or self._scheduler.may_give_up):
             events += self._scheduler.give_up(now, outage=self._outage)
             self._outage = False
         for event in events:
@@ -299,7 +293,7 @@ class Node:
         elif self._dispatcher.must_turn(now):
             return 0.0
         else:
-            due = self._scheduler.next_due() if self._dispatcher.claiming else None
+            due = self._scheduler.next_due() if self._dispatcher.claims else None
             moments = (due, self._dispatcher.next_wake())
             waits += [(moment - now) / SECOND for moment in moments if moment is not None]
         waits += [moment - monotonic for moment in (self._stop.until,) if moment is not None]

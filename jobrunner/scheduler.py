@@ -48,6 +48,7 @@ class Scheduler:
         self.slept: Span | None = None  # when the machine last slept
         self.closed = False  # plan nothing any more
         self.halted = False  # plan nothing for now
+        self.astray = False  # claim nothing either: our machine's clock is not the database's
         self.stale = False  # the heap holds what a transaction that failed would have made true
         self.replaced = False  # runs were asked to make way for newer ones
         self.adopt(jobs, settings)

@@ -10,6 +10,7 @@ from jobrunner import doctor as checks
 from jobrunner import vitals
 from jobrunner.cli import nodes, out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
+from jobrunner.cli.moments import time_of
 from jobrunner.cli.why import find, gathered
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.doctor import Finding
@@ -31,8 +32,7 @@ def doctor(asked: Asked, name: str | None, as_json: bool) -> int:
 
     Exit code: 0 nothing is wrong, though there may be warnings; 1 something is.
     """
-    now = SystemClock().now()
-    found = list(_of_all(asked, now) if name is None else _of_one(asked, name, now))
+    found = list(_of_all(asked) if name is None else _of_one(asked, name))
     if as_json:
         out.json_document([_object(one) for one in found])
     else:
@@ -50,15 +50,15 @@ def _print(found: Sequence[Finding]) -> None:
         out.line(one_line(f"{one.level + ':':<9}{one.said}{hint}"))
 
 
-def _of_one(asked: Asked, name: str, now: Instant) -> Iterator[Finding]:
+def _of_one(asked: Asked, name: str) -> Iterator[Finding]:
     settings = asked.settings()
     with asked.look(settings) as store:
-        settings = with_stored(settings, store)
+        settings, now = with_stored(settings, store), time_of(store)
         job, problem, real = find(settings, store, name)
         yield from checks.of_job(gathered(settings, store, job, problem, real, now))
 
 
-def _of_all(asked: Asked, now: Instant) -> Iterator[Finding]:
+def _of_all(asked: Asked) -> Iterator[Finding]:
     settings = asked.settings()
     yield from checks.of_versions(settings.timezone)
     try:
@@ -72,6 +72,8 @@ def _of_all(asked: Asked, now: Instant) -> Iterator[Finding]:
         yield from checks.of_files(Registry.load(settings).problems, (), settings.folders)
         return
     try:
+        now = time_of(store)
+        yield from checks.of_machine(SystemClock().now() - now)
         yield from _of_state(settings, store, now)
     except JobrunnerError as error:
         yield checks.unusable(error)

@@ -9,8 +9,9 @@ import click
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, Length, Verb
 from jobrunner.cli.jsonout import iso
+from jobrunner.cli.moments import time_of
 from jobrunner.cli.render import many
-from jobrunner.clock import SECOND, SystemClock
+from jobrunner.clock import SECOND
 from jobrunner.errors import StateError
 from jobrunner.stored import with_stored
 
@@ -59,7 +60,7 @@ def _details(found: dict[str, Any]) -> str:
 def _look(asked: Asked) -> dict[str, Any]:
     from jobrunner.store import exists
 
-    settings, now = asked.settings(), SystemClock().now()
+    settings = asked.settings()
     found: dict[str, Any] = {
         "problem": "there is no state yet: `jobrunner start` has not run here", "nodes": 0, "running": 0,
         "lagSeconds": 0.0, "oldest": None, "since": None, "paused": False,
@@ -74,7 +75,7 @@ def _look(asked: Asked) -> dict[str, Any]:
     except StateError as error:
         return {**found, "problem": error.message}
     try:
-        nodes = vitals.nodes_of(store, settings)
+        nodes, now = vitals.nodes_of(store, settings), time_of(store)
         running, paused = len(vitals.underway(store, nodes)), store.paused() is not None
         found |= {"nodes": len(nodes.starts), "paused": paused, "running": running}
         if not nodes.starts:

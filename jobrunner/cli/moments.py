@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobrunner import durations
 from jobrunner.clock import Instant, SystemClock, from_datetime, to_datetime
 from jobrunner.errors import BadRequest
+
+if TYPE_CHECKING:
+    from jobrunner.store.base import Store
+
+
+def time_of(store: Store | None) -> Instant:
+    """Return what time it is for all that a state holds; this machine's clock may be wrong."""
+    local = SystemClock()
+    return (local if store is None else store.clock(local)).now()
 
 
 def instant_in(text: str, zone: str, now: Instant) -> Instant:

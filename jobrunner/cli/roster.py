@@ -9,8 +9,9 @@ from jobrunner.cli import nodes as others
 from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, Verb
 from jobrunner.cli.jsonout import Object, iso
+from jobrunner.cli.moments import time_of
 from jobrunner.cli.render import many, table, when
-from jobrunner.clock import Instant, SystemClock
+from jobrunner.clock import Instant
 from jobrunner.drift import differing
 from jobrunner.log import one_line
 from jobrunner.settings import Settings
@@ -33,8 +34,9 @@ def nodes(asked: Asked, as_json: bool) -> None:
     DEFINITIONS is a fingerprint of all that a node holds: equal where two hold the same, and how many of them
     are not the current ones, which it does not run.
     """
-    settings, now = asked.settings(), SystemClock().now()
+    settings = asked.settings()
     with asked.look(settings) as store:
+        now = time_of(store)
         found, said = _look(settings, store, now) if store is not None else ([], [])
     if as_json:
         out.json_document([_object(each) for each in found])

@@ -12,9 +12,10 @@ from jobrunner import labels, status
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.jsonout import run_object
+from jobrunner.cli.moments import time_of
 from jobrunner.cli.render import table, when
 from jobrunner.client import orders
-from jobrunner.clock import Instant, SystemClock, to_iso
+from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import JobrunnerError
 from jobrunner.log import one_line
 from jobrunner.masking import Masker, masker_of
@@ -46,7 +47,7 @@ def pending(asked: Asked, name: str | None, as_json: bool) -> None:
     if store is None or not runs:
         out.json_document([]) if as_json else out.talk("nothing is pending")
         return
-    now = SystemClock().now()
+    now = time_of(store)
     reasons = Reasons(settings, store, opened, now)
     if as_json:
         out.json_document([{**run_object(run), "waitsFor": reasons.of(run)} for run in runs])

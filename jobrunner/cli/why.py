@@ -11,8 +11,8 @@ from jobrunner import why as reasons
 from jobrunner.cli import out, report
 from jobrunner.cli.asking import Asked, JobName, Text, Verb
 from jobrunner.cli.jsonout import iso, run_object
-from jobrunner.cli.moments import instant_in
-from jobrunner.clock import Instant, SystemClock
+from jobrunner.cli.moments import instant_in, time_of
+from jobrunner.clock import Instant
 from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
@@ -39,9 +39,8 @@ def why(asked: Asked, name: str, at: str | None, as_json: bool) -> None:
     minute away and nearer. It only reads, with or without a running node.
     """
     settings = asked.settings()
-    now = SystemClock().now()
     with asked.look(settings) as store:
-        settings = with_stored(settings, store)
+        settings, now = with_stored(settings, store), time_of(store)
         job, problem, real = find(settings, store, name)
         zone = job.timezone if job is not None else settings.timezone
         moment = None if at is None else instant_in(at, zone, now)

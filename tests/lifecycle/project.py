@@ -120,6 +120,11 @@ class Project:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             yield connection
 
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement, in which `{schema}` stands before the names of tables."""
+        with self.state() as connection:
+            return connection.execute(sql.format(schema="main")).fetchall()
+
     def stop(self) -> None:
         """Ask all nodes to end that have not ended yet, and wait for it."""
         for node in self.nodes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from jobrunner.store import open_store
 from tests.lifecycle.project import Project, wait_until
@@ -25,8 +26,7 @@ class Shared(Project):
 
     def living(self) -> dict[str, int]:
         """Return the nodes that have joined, each with the moment when it was last seen."""
-        found = self._server.execute(f'SELECT node, seen_at FROM "{self._schema}".nodes')
-        return dict(found)
+        return dict(self.ask("SELECT node, seen_at FROM {schema}.nodes"))
 
     def join(self, name: str) -> subprocess.Popen[bytes]:
         """Start a node of that name, and wait until it is one of them."""
@@ -36,9 +36,12 @@ class Shared(Project):
 
     def states(self, job: str) -> list[str]:
         """Return the states of a job's runs, oldest first, as the database has them."""
-        rows = self._server.execute(
-            f'SELECT r.state FROM "{self._schema}".runs r JOIN "{self._schema}".jobs j ON j.id = r.job_id'
-            " WHERE j.name = %s ORDER BY r.id",
-            [job],
+        rows = self.ask(
+            "SELECT r.state FROM {schema}.runs r JOIN {schema}.jobs j ON j.id = r.job_id"
+            f" WHERE j.name = '{job}' ORDER BY r.id"
         )
         return [row[0] for row in rows]
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement, in which `{schema}` stands before the names of tables."""
+        return self._server.execute(sql.format(schema=f'"{self._schema}"'))
