@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -26,6 +28,8 @@ FOUND = """
             WHERE n.nspname = $1 AND c.relkind = 'r')"""
 LOCK = "SELECT pg_advisory_xact_lock(CAST($1 AS integer), CAST($2 AS integer))"
 OURS = 0x6A6F6272  # "jobr"
+PATIENCE = 2000  # milliseconds that we wait for a lock: as long as that the nodes wait for us
+TRIES = 5
 
 
 def ours() -> int:
@@ -79,14 +83,27 @@ def _version(cursor: psycopg.RawCursor[Any], address: Address) -> int | None:
 
 def _upgrade(cursor: psycopg.RawCursor[Any], address: Address) -> None:
     for step in steps(FOLDER):
-        cursor.execute("BEGIN")
-        try:
-            cursor.execute(LOCK, [_signed(OURS), _signed(zlib.crc32(address.schema.encode()))])
-            _apply(cursor, address, step)
-        except BaseException:
-            cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
+        _again(lambda step=step: _take(cursor, address, step))  # type: ignore[misc]
+
+
+def _again(take: Callable[[], None]) -> None:
+    """Take a step; where somebody who reads is in the way, let him by and try again."""
+    for _ in range(TRIES - 1):
+        with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
+            return take()
+    return take()
+
+
+def _take(cursor: psycopg.RawCursor[Any], address: Address, step: Step) -> None:
+    cursor.execute("BEGIN")
+    try:
+        cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE}")
+        cursor.execute(LOCK, [_signed(OURS), _signed(zlib.crc32(address.schema.encode()))])
+        _apply(cursor, address, step)
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise
+    cursor.execute("COMMIT")
 
 
 def _apply(cursor: psycopg.RawCursor[Any], address: Address, step: Step) -> None:
@@ -94,6 +111,8 @@ def _apply(cursor: psycopg.RawCursor[Any], address: Address, step: Step) -> None
     version = _version(cursor, address)
     if version is not None and version >= step.version:
         return
+    if version is not None:  # nodes are at work, perhaps: whoever writes has ended then, and nobody begins
+        cursor.execute(f'LOCK TABLE "{address.schema}".meta IN ACCESS EXCLUSIVE MODE')
     schemas, *_ = cursor.execute(FOUND, [address.schema]).fetchone() or (0,)
     if not schemas:
         cursor.execute(f'CREATE SCHEMA "{address.schema}"')
