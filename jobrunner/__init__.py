@@ -10,6 +10,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     client/     the verbs of the command line, for it and for Python: connect(url)
     simulation/ a node without processes, in a time of its own
     doctor      what keeps jobs, or one job, from running
+    backup      a state as one SQLite file, made while nodes work
+    moving      a state goes from one store into another
     why         one sentence about any occurrence, and what it rests on
     vitals      who is alive, and what is overdue
     stats       counts, durations, lateness

@@ -54,6 +54,9 @@ FAMILIES = {  # family -> command -> (module, what it does)
         "forget": ("control", "Delete all about a job whose file is gone."),
         "audit": ("trail", "Show who changed what."),
     },
+    "Keep": {
+        "state": ("state", "Look after the state: backup, check, move to another database."),
+    },
     "Write": {
         "init": ("files", "Write a project to begin with."),
         "new": ("files", "Write a job file to begin with."),
@@ -62,7 +65,7 @@ FAMILIES = {  # family -> command -> (module, what it does)
     },
 }
 LATER = {  # commands of later versions
-    "state", "top", "ui",
+    "top", "ui",
 }  # fmt: skip
 OURS = {
     "exec": "exec_",

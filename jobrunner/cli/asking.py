@@ -140,6 +140,15 @@ class Verb(click.Command):
         formatter.write("\nOptions of `jobrunner --help` may follow the command, too.\n")
 
 
+class Verbs(Verb, click.Group):
+    """A command that has commands."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, each with its first sentence, whole."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(200)) for name, each in self.commands.items()])
+
+
 def shared(*, hidden: bool = False) -> list[click.Option]:
     """Return fresh copies of the options that every command takes."""
 

@@ -11,6 +11,7 @@ from jobrunner.store.faults import fault
 
 if TYPE_CHECKING:
     from jobrunner.store.base import Store
+    from jobrunner.store.postgres import PostgresStore
 
 PLUGINS = (
     "jobrunner.stores"  # entry points: the scheme -> open_store(url, *, create, patience, allow_network_fs)
@@ -29,7 +30,7 @@ def open_store(
     """
     scheme = _scheme(url)
     if scheme in ("postgresql", "postgres"):
-        return _postgres(url, create=create, patience=patience)
+        return _postgres().open(url, create=create, patience=patience)
     if scheme != "sqlite":
         return _plugin(scheme)(url, create=create, patience=patience, allow_network_fs=allow_network_fs)
     from jobrunner.store.sqlite import SqliteStore
@@ -49,6 +50,22 @@ def find_store(url: str, *, patience: float = 5.0, allow_network_fs: bool = Fals
         if error.code != "state-missing" or _scheme(url) == "sqlite":
             raise
         return None
+
+
+def version_of(url: str, *, patience: float = 5.0) -> int | None:
+    """Return which version of the schema a state has, and leave it so: opening brings it up to date.
+
+    None where only opening tells. Raises StateError, code "state-missing" where there is none, "too-new" for
+    one that we may not read.
+    """
+    scheme = _scheme(url)
+    if scheme in ("postgresql", "postgres"):
+        return _postgres().version_of(url, patience=patience)
+    if scheme != "sqlite":
+        return None
+    from jobrunner.store.sqlite import SqliteStore
+
+    return SqliteStore.version_of(_path(url))
 
 
 def exists(url: str) -> bool:
@@ -82,7 +99,7 @@ def _path(url: str) -> str:
     return "/" + path.lstrip("/")  # two slashes in front would be another path to POSIX
 
 
-def _postgres(url: str, *, create: bool, patience: float) -> Store:
+def _postgres() -> type[PostgresStore]:
     try:
         from jobrunner.store.postgres import PostgresStore
     except ImportError as error:
@@ -90,7 +107,7 @@ def _postgres(url: str, *, create: bool, patience: float) -> Store:
             "unsupported", f"a state in PostgreSQL needs psycopg ({error})",
             hint="pip install 'jobrunner-cli[postgres]'",
         ) from error  # fmt: skip
-    return PostgresStore.open(url, create=create, patience=patience)
+    return PostgresStore
 
 
 def _plugin(scheme: str) -> Callable[..., Store]:

@@ -35,6 +35,11 @@ def steps(folder: Path) -> tuple[Step, ...]:
     return tuple(_step(path) for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql")))
 
 
+def newest() -> int:
+    """Return the version that this program makes, of whichever database."""
+    return max(steps(folder)[-1].version for folder in MIGRATIONS.iterdir() if folder.is_dir())
+
+
 def _step(path: Path) -> Step:
     sql = path.read_text("utf-8")
     found = re.search(r"^-- min_reader: (\d+)$", sql, re.MULTILINE)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,12 +15,16 @@ from jobrunner.store.postgres import migrate
 from jobrunner.store.postgres.address import Address
 from jobrunner.store.postgres.bell import RING, Bell, channel
 from jobrunner.store.postgres.clock import ServerClock
-from jobrunner.store.postgres.connection import FROZEN, Database
+from jobrunner.store.postgres.bulk import ALONE, LOOK, WRITE, Bulk, quoted
+from jobrunner.store.postgres.connection import FROZEN, Database, open_connection
+from jobrunner.store.postgres.faults import CAUGHT, translate
+from jobrunner.store.postgres.whole import Whole, flaws
 from jobrunner.store.sql import SqlStore
 from jobrunner.store.sql.runs import Runs
 
 if TYPE_CHECKING:
     from jobrunner.store.base import Store
+    from jobrunner.store.moving import Movable, Reading, Writing
 
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"  # microseconds
 
@@ -46,6 +50,16 @@ class PostgresStore(SqlStore):
         except BaseException:
             database.close()
             raise
+
+    @staticmethod
+    def version_of(url: str, *, patience: float = 5.0) -> int:
+        """Return which version the schema has that `url` names. Raises StateError."""
+        address = Address.of(url, patience)
+        try:
+            with open_connection(address, max(patience, 2.0)) as connection:
+                return migrate.found(connection, address)
+        except CAUGHT as error:
+            raise translate(error, address.name) from error
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -149,13 +163,25 @@ class PostgresStore(SqlStore):
     def reserve(self, count: int) -> int:
         """See `Calls.reserve`."""
         with self._db.transaction():
-            row = self._db.row(self.RESERVE, (f'"{self._db.schema}".runs_id_seq', count))
+            row = self._db.row(self.RESERVE, (quoted(self._db.schema, "runs_id_seq"), count))
         assert row is not None
         return int(row[0]) - count + 1
 
     def healthy(self) -> str:
-        """See `Control.healthy`."""
-        return "ok"
+        """See `Control.healthy`: the schema is whole and in force, and no page known to be damaged."""
+        return "; ".join(flaws(self._db)) or "ok"
+
+    @contextmanager
+    def reading(self, *, alone: bool = False) -> Iterator[Reading]:
+        """See `Movable.reading`."""
+        with Bulk.begun(self._db.address, self._db.patience, ALONE if alone else LOOK) as bulk:
+            yield Whole(bulk)
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """See `Movable.writing`."""
+        with Bulk.begun(self._db.address, self._db.patience, WRITE) as bulk:
+            yield Whole(bulk)
 
     SIZE_OF_ALL = """
         SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)
@@ -180,4 +206,8 @@ if TYPE_CHECKING:
 
     def _is_a_store(store: PostgresStore) -> Store:
         """Let mypy hold the class to the protocol."""
+        return store
+
+    def _is_movable(store: PostgresStore) -> Movable:
+        """Let mypy hold it to this one, too."""
         return store

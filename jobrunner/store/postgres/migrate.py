@@ -60,6 +60,14 @@ def prepare(connection: psycopg.Connection[Any], address: Address, *, create: bo
         _upgrade(cursor, address)
 
 
+def found(connection: psycopg.Connection[Any], address: Address) -> int:
+    """Return the version of the schema, and change nothing. Raises StateError and psycopg.Error."""
+    version = _version(psycopg.RawCursor(connection), address)
+    if version is None:
+        raise missing(address.name)
+    return version
+
+
 def missing(name: str) -> StateError:
     """Return the error for a state that is not there."""
     hint = "run `jobrunner start` once, it makes one"

@@ -12,11 +12,12 @@ from jobrunner.store.sql.facts import Facts
 from jobrunner.store.sql.housekeeping import Housekeeping
 from jobrunner.store.sql.insight import Insight
 from jobrunner.store.sql.logs import Logs
+from jobrunner.store.sql.moving import Moving
 from jobrunner.store.sql.schedule import Schedule
 from jobrunner.store.sql.waiting import Waiting
 
 
-class SqlStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeeping, Insight):
+class SqlStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeeping, Insight, Moving):
     """All verbs of a `Store` (base.py has the conditions) but those that concern its place."""
 
     def __init__(self, url: str, database: Database) -> None:

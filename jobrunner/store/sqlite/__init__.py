@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from jobrunner.store.sql import SqlStore
+from jobrunner.store.sqlite import migrate
 from jobrunner.store.sqlite.connection import Database
+from jobrunner.store.sqlite.faults import CAUGHT, translate
+from jobrunner.store.sqlite.whole import Whole
 
 if TYPE_CHECKING:
     from jobrunner.store.base import Store
+    from jobrunner.store.moving import Movable, Reading, Writing
 
 
 class SqliteStore(SqlStore):
@@ -41,6 +45,14 @@ class SqliteStore(SqlStore):
             database.close()
             raise
 
+    @staticmethod
+    def version_of(path: str) -> int:
+        """Return which version the file at `path` has. Raises StateError."""
+        try:
+            return migrate.found(path)
+        except CAUGHT as error:
+            raise translate(error, path) from error
+
     def close(self) -> None:
         """See `Store.close`."""
         self._db.close()
@@ -60,6 +72,23 @@ class SqliteStore(SqlStore):
     def healthy(self) -> str:
         """See `Control.healthy`."""
         return str(self._db.pragma("quick_check(1)"))
+
+    @contextmanager
+    def reading(self, *, alone: bool = False) -> Iterator[Reading]:
+        """See `Movable.reading`."""
+        with self._db.transaction() if alone else self._db.snapshot():
+            yield Whole(self._db)
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """See `Movable.writing`."""
+        with self._db.transaction():
+            yield Whole(self._db)
+
+    def duplicate(self, path: str) -> bool:
+        """See `Movable.duplicate`. Unlike a copy of the pages, this reads every row, so damage is found."""
+        self._db.rows("VACUUM INTO ?", (path,))
+        return True
 
     # SQLite's own counter; it has no row before the first run
     RESERVE = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'runs' RETURNING seq"
@@ -87,4 +116,8 @@ if TYPE_CHECKING:
 
     def _is_a_store(store: SqliteStore) -> Store:
         """Let mypy hold the class to the protocol."""
+        return store
+
+    def _is_movable(store: SqliteStore) -> Movable:
+        """Let mypy hold it to this one, too."""
         return store

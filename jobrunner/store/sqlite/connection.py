@@ -114,6 +114,19 @@ class Database:
         for each in bindings:
             self.rows(sql, each)
 
+    def stream(self, sql: str) -> Iterator[Row]:
+        """Yield a statement's rows as they come, without keeping them."""
+        try:
+            yield from self._apsw.execute(sql)
+        except CAUGHT as error:
+            self._doomed = self._depth > 0
+            raise translate(error, self.path) from error
+
+    def fill(self, table: str, columns: str, rows: Iterable[Row]) -> None:
+        """Insert rows; `columns` are written as a list in quotes."""
+        places = ", ".join("?" * (columns.count(",") + 1))
+        self.many(f"INSERT INTO {table} ({columns}) VALUES ({places})", rows)  # noqa: S608
+
     def pragma(self, name: str) -> Any:
         """Return the value of a pragma."""
         found = self.row(f"PRAGMA {name}")
@@ -168,6 +181,19 @@ class Database:
         self._doomed = False
         if self._apsw.in_transaction:
             self.rows("ROLLBACK")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the file as it is at this moment, whatever others write meanwhile."""
+        self._doomed = False
+        self.rows("BEGIN")
+        self._depth = 1
+        try:
+            self.rows("SELECT 1 FROM meta")  # the first look is the moment
+            yield
+        finally:
+            self._roll_back()
+            self._depth = 0
 
     # -- the file ------------------------------------------------------------------------------------
 

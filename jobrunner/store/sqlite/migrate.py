@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobrunner.clock import SystemClock
 from jobrunner.store.faults import fault
 from jobrunner.store.schema import MIGRATIONS, MIN_READER, steps, too_new
+from jobrunner.store.sqlite.faults import missing
 
 if TYPE_CHECKING:
     import apsw
@@ -49,6 +50,17 @@ def _guard(connection: apsw.Connection, path: str) -> int:
         if min_reader > ours():
             raise too_new(path, min_reader, at, ours())
     return version
+
+
+def found(path: str) -> int:
+    """Return the version of the file at `path`, and change nothing. Raises StateError, apsw.Error."""
+    import apsw
+
+    real = os.path.realpath(path)
+    if not Path(real).exists():
+        raise missing(path)
+    with closing(apsw.Connection(real, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        return _guard(connection, path)
 
 
 # -- the way up --------------------------------------------------------------------------------------
