@@ -131,7 +131,6 @@ class Furnished:
         first, last = self.minute(30), self.minute(30 + 499)
         self.due("quiet", replace(first, skip="missed", count=500, last_for=last.scheduled_for))
         self.due("quiet", replace(self.minute(530), skip="overlap", blocked_by=1))
-        self.due("queued", self.minute(540))  # and nobody has taken it yet
 
     def _flow(self) -> None:
         """A chain that waits, steps and all, and what it has called."""
@@ -165,6 +164,7 @@ class Furnished:
 
     def _words(self) -> None:
         at = self.now - HOUR
+        self.due("queued", self.minute(540))  # and nobody has taken it yet
         self.store.override(self.id("overridden"), {"schedule": "0 3 * * *", "params": {"a": "ü"}}, at)
         self.store.set_enabled(self.id("overridden"), False, "zu groß: \u202e", at)
         self.store.add_job(AddedJob("added", "json:loads", {"schedule": None}), at)

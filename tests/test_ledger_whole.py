@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from jobrunner.clock import HOUR, MINUTE, SECOND, Instant
 from jobrunner.model import ENDED, OPEN, Job, Outcome, Retries, Run, Standing
+from jobrunner.store.moving import Movable
 from tests.desk import BAD, CRASH, GOOD, Desk, House, live
 from tests.fakes import a_job
 from tests.place import NewPlace
@@ -236,6 +237,10 @@ class World:
         self.live(600, 0, GOOD)
         open_runs = self.house.desks[0].runs("pending", "running")
         assert [run for run in open_runs if run.effective_at <= self.now] == []
+        store = self.house.desks[0].store
+        assert isinstance(store, Movable)
+        with store.reading() as reading:
+            assert list(reading.problems()) == [], "`state check` finds nothing wrong either"
 
 
 def _number(stretch: Stretch, run: Run) -> int:

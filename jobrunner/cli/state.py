@@ -144,21 +144,13 @@ def check(asked: Asked, as_json: bool) -> int:
 
 
 def _problems(store: Store) -> list[str]:
-    from jobrunner.errors import StateError
     from jobrunner.store.moving import Movable
 
     if not isinstance(store, Movable):
         said = store.healthy()
         return [] if said == "ok" else [said]
-    found: list[str] = []
-    try:
-        with store.reading() as reading:
-            found.extend(reading.problems())
-    except StateError as error:
-        if error.code != "corrupt":
-            raise
-        found.append(error.message)
-    return found
+    with store.reading() as reading:
+        return list(reading.problems())
 
 
 def _tell(found: list[str]) -> None:

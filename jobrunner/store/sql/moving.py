@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Protocol, cast
 
 from jobrunner.errors import StateError
@@ -138,9 +139,16 @@ class Passage:
     # -- what is wrong -------------------------------------------------------------------------------
 
     def problems(self) -> Iterator[str]:
-        """See `Reading.problems`. Where there is damage the rules tell nothing."""
-        damage = list(self.damage())
-        yield from damage or self._broken_rules()
+        """See `Reading.problems`. What is damaged may not be able to tell of more."""
+        found = 0
+        try:
+            for each in chain(self.damage(), self._broken_rules()):
+                found += 1
+                yield each
+        except StateError as error:
+            if not found and error.code != "corrupt":
+                raise
+            yield error.message
 
     def damage(self) -> Iterator[str]:
         """Yield what the database says of its own integrity."""
