@@ -131,7 +131,7 @@ def backup(asked: Asked, file: str, as_json: bool) -> None:
 
     settings, path = asked.settings(), Path(os.path.abspath(file))
     with closing(asked.open(settings, create=False)) as store:
-        lost = backups.backup(store, settings, path, SystemClock().now())
+        lost = backups.backup(store, settings, path, store.clock(SystemClock()).now())
     size = path.stat().st_size
     if as_json:
         out.json_document({"file": str(path), "bytes": size, "lost": lost})

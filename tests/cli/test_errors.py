@@ -114,7 +114,7 @@ def test_what_is_like_no_command_is_taken_for_none(house: House, typed: str) -> 
     assert done.err.startswith(f'error: there is no command "{typed}"\n')
 
 
-PROMISED = """ui top state"""
+PROMISED = """ui top"""
 
 
 @pytest.mark.parametrize("typed", PROMISED.split())

@@ -135,7 +135,7 @@ QUIET = "(SELECT id FROM jobs WHERE name = 'quiet')"
             "run 12 stands for 500 occurrences, and ends where it begins",
         ),
         (
-            f"UPDATE cursors SET consumed = consumed - 60000000 WHERE job_id = {QUIET} AND scope = ''",
+            f"UPDATE cursors SET consumed = consumed - 2 * 86400000000 WHERE job_id = {QUIET} AND scope = ''",
             "run 13 of quiet was planned, and the schedule is not consumed as far as that",
         ),
         (

@@ -79,15 +79,15 @@ RULES = (
         WHERE r.count > 1"""),
     _rule("run {} stands for {} occurrences, and ends where it begins", """
         SELECT r.id, r.count FROM runs r WHERE r.count > 1 AND r.last_for <= r.scheduled_for"""),
-    # What has started stays where it is when a wrong clock is set right; what has not is forgotten then. A
-    # new schedule begins when it is seen, and an occurrence may have been taken shortly before it was due.
+    # A clock may have been wrong by up to a day without anybody setting back the cursor, and a new schedule
+    # begins at the moment it is seen. What has started stays where it is, wherever the cursor is set.
     _rule("run {} of {} was planned, and the schedule is not consumed as far as that", """
         SELECT r.id, j.name FROM runs r
         JOIN jobs j ON j.id = r.job_id
         JOIN cursors c ON c.job_id = r.job_id AND c.scope = r.scope
         WHERE r.trigger = 'schedule' AND r.attempt = 1 AND r.started_at IS NULL
           AND r.state IN ('pending', 'skipped')
-          AND coalesce(r.last_for, r.scheduled_for) > c.consumed + 1000000"""),
+          AND coalesce(r.last_for, r.scheduled_for) > c.consumed + 86400000000"""),
     # -- counts --------------------------------------------------------------------------------------
     _rule("the counts of {} cannot be: {} executions, {} skips in a row", """
         SELECT j.name, c.executions, c.skip_count FROM cursors c JOIN jobs j ON j.id = c.job_id
