@@ -304,6 +304,7 @@ def test_dissolving_keeps_what_is_current_which_leaving_would_not(store: Store) 
         store.register(owner, [make_job("tick", hash=f"of {owner}")], "m", at(0))
     movable(store).dissolve()
     assert (store.nodes(), store.holders()) == ([], {})
+    assert store._db.rows("SELECT hash FROM definitions") == [("of b",)]  # type: ignore[attr-defined]
     assert [each.hash for each in store.definitions()] == ["of b"]
     with movable(store).reading() as reading:
         assert list(reading.problems()) == []
