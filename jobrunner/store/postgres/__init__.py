@@ -14,9 +14,10 @@ from jobrunner.facts import NodeFacts
 from jobrunner.store.postgres import migrate
 from jobrunner.store.postgres.address import Address
 from jobrunner.store.postgres.bell import RING, Bell, channel
+from jobrunner.store.postgres.bounded import open_connection
 from jobrunner.store.postgres.bulk import ALONE, LOOK, WRITE, Bulk, quoted
 from jobrunner.store.postgres.clock import ServerClock
-from jobrunner.store.postgres.connection import FROZEN, Database, open_connection
+from jobrunner.store.postgres.connection import FROZEN, Database
 from jobrunner.store.postgres.faults import CAUGHT, translate
 from jobrunner.store.postgres.whole import Whole, flaws
 from jobrunner.store.sql import SqlStore

@@ -7,7 +7,7 @@ from contextlib import suppress
 import psycopg
 
 from jobrunner.store.postgres.address import Address
-from jobrunner.store.postgres.connection import Bounded, open_connection
+from jobrunner.store.postgres.bounded import Bounded, open_connection
 from jobrunner.store.postgres.faults import CAUGHT, translate
 
 RING = "SELECT pg_notify(?, '')"

@@ -14,7 +14,7 @@ from psycopg import RawCursor
 
 from jobrunner.store.postgres import migrate
 from jobrunner.store.postgres.address import Address
-from jobrunner.store.postgres.connection import Bounded, open_connection
+from jobrunner.store.postgres.bounded import Bounded, open_connection
 from jobrunner.store.postgres.dialect import translate as dialect
 from jobrunner.store.postgres.faults import CAUGHT, translate
 from jobrunner.store.sql.database import Bindings, Row

@@ -15,14 +15,13 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import RawCursor
-from psycopg.abc import PQGen
-from psycopg.types.numeric import Int8Dumper
 
 from jobrunner import failpoints
 from jobrunner.clock import Instant
 from jobrunner.errors import Refused, StateError
 from jobrunner.store.faults import fault
 from jobrunner.store.postgres.address import Address
+from jobrunner.store.postgres.bounded import Bounded, open_connection
 from jobrunner.store.postgres.dialect import translate as dialect
 from jobrunner.store.postgres.faults import CAUGHT, is_lost, translate
 from jobrunner.store.sql.database import Bindings, Row
@@ -31,7 +30,6 @@ T = TypeVar("T")
 
 FROZEN = 5.0  # seconds of silence inside a transaction after which the server ends it
 QUICK = 1.0  # seconds in which one hears of a cut
-PREPARED = 300  # statements that a connection keeps, more than there are
 
 BEGIN = """
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
@@ -43,16 +41,6 @@ UPDATE "{schema}".meta SET changes = changes + 1
     RETURNING changes, min_reader, version, CAST(pg_current_xact_id() AS text),
               CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)
 """
-
-
-class Bounded(psycopg.Connection[Row]):
-    """A connection each call of which ends in time, even where the server does not say a word."""
-
-    limit = 5.0  # seconds
-
-    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for an answer. Raises psycopg.OperationalError when there is none in time."""
-        return super().wait(gen, interval, self.limit if timeout is None else timeout)
 
 
 class Database:
@@ -333,18 +321,6 @@ def _commit(cursor: RawCursor[Row]) -> None:
     failpoints.reach("commit-unsent")
     cursor.execute("COMMIT", prepare=False)
     failpoints.reach("commit-heard")
-
-
-def open_connection(address: Address, patience: float) -> Bounded:
-    """Connect; each call of the connection then takes at most about `patience` seconds.
-
-    Raises psycopg.Error.
-    """
-    connection = Bounded.connect(**address.params, autocommit=True, prepare_threshold=None)
-    connection.limit = patience + 1.0  # the server's own limits come first
-    connection.prepared_max = PREPARED
-    connection.adapters.register_dumper(int, Int8Dumper)  # else each size of a number is another statement
-    return connection
 
 
 def _nobody(_: Instant, __: float) -> None:
