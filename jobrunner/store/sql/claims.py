@@ -52,15 +52,17 @@ class Claims(Steps):
         """See `Store.claim`.
 
         What was looked up may be used up by the claims before it (the next run of a busy job, the last one
-        of a limit or a group), so it looks again until all pids are taken or nothing can start.
+        of a limit or a group), so it looks again until all pids are taken or there was no more to find:
+        nothing can start because something else has.
         """
         claims: list[Claim] = []
         with self._db.transaction():
-            while len(claims) < len(pids):
-                found = self._candidates(node, len(pids) - len(claims), now)
-                if not found:
-                    break
-                claims += self._start_all(found, node, pids[len(claims) :], now)
+            more = True
+            while more and len(claims) < len(pids):
+                wanted = len(pids) - len(claims)
+                found = self._candidates(node, wanted, now)
+                claims += self._start_all(found, node, pids[len(claims) :], now) if found else []
+                more = len(found) == wanted
         return claims
 
     # The order is the index's. A chain that has begun keeps others out while it waits to go on; of two that
@@ -156,17 +158,19 @@ class Claims(Steps):
         values = {**_who(node, pid, fence, now), "id": run.id, "scope": run.scope}
         return self._claimed(self._db.row(self.START, values), run.limit, now, new=run.new)
 
+    FACTS = "SELECT last_state, last_result, last_error, last_finished_at, cursor FROM jobs WHERE id = ?"
     STARTED = """
         UPDATE jobs SET last_started_at = ?2, last_scheduled_for = coalesce(?3, last_scheduled_for)
-        WHERE id = ?1"""
-    FACTS = "SELECT last_state, last_result, last_error, last_finished_at, cursor FROM jobs WHERE id = ?"
+        WHERE id = ?1
+        RETURNING last_state, last_result, last_error, last_finished_at, cursor"""
 
     def _claimed(self, row: Row | None, limit: int | None, now: Instant, *, new: bool) -> Claim:
         assert row is not None  # the write lock is ours since we saw it pending
         run = run_of(row)
-        if run.started_at == now:  # else it goes on
-            self._db.rows(self.STARTED, (run.job_id, now, run.scheduled_for))
-        facts = self._db.row(self.FACTS, (run.job_id,))
+        if run.started_at == now:
+            facts = self._db.row(self.STARTED, (run.job_id, now, run.scheduled_for))
+        else:  # it goes on
+            facts = self._db.row(self.FACTS, (run.job_id,))
         assert facts is not None
         *last, cursor = facts
         return Claim(

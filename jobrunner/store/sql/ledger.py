@@ -153,17 +153,17 @@ class Ledger:
 
     # -- what is there already -----------------------------------------------------------------------
 
-    SINGLES = """
+    THERE = """
         SELECT scheduled_for, scheduled_for FROM runs
-        WHERE job_id = ?1 AND scope = ?2 AND scheduled_for BETWEEN ?3 AND ?4 AND count = 1"""
-    RANGES = """
+        WHERE job_id = ?1 AND scope = ?2 AND scheduled_for BETWEEN ?3 AND ?4 AND count = 1
+        UNION ALL
         SELECT scheduled_for, last_for FROM runs
         WHERE job_id = ?1 AND scope = ?2 AND last_for >= ?3 AND scheduled_for <= ?4 AND count > 1"""
 
     def _missing(self, due: Due) -> Iterator[Due]:
         """Yield the parts of `due` that no row stands for; all of it, unless a clock went back."""
         place = (self._standing.job_id, self._standing.scope, due.scheduled_for, _last(due))
-        spans = sorted(self._db.made(_span, self.SINGLES, place) + self._db.made(_span, self.RANGES, place))
+        spans = sorted(self._db.made(_span, self.THERE, place))
         if not spans:
             yield due
         elif due.count > 1:
