@@ -53,6 +53,11 @@ ENDED = "SELECT count(*), min(started_at), max(finished_at) FROM {schema}runs WH
 JOINED = "SELECT count(*) FROM {schema}nodes"
 STATEMENTS = "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query NOT ILIKE '%count(*), min(%'"
 
+TOP = """
+    SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 70), calls, mean_exec_time,
+           total_exec_time / sum(total_exec_time) OVER ()
+    FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 12"""
+
 Ask = Callable[[str], list[Any]]
 
 
@@ -209,6 +214,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--kinds", nargs="+", default=["warm", "fresh"], choices=["warm", "fresh"])
     parser.add_argument("--states", nargs="+", default=["PostgreSQL", "SQLite"])
+    parser.add_argument("--top", action="store_true", help="the statements that took the server most time")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     found = []
@@ -221,6 +227,9 @@ def main() -> None:
                     where = server if state == "PostgreSQL" else None
                     found.append(drain(state, where, kind, nodes, calls))
                     print(found[-1], flush=True)
+            if args.top and "PostgreSQL" in args.states:
+                print(*(f"{share:5.1%} {calls:6} x {mean:.3f} ms  {text}" for text, calls, mean, share in
+                        server.execute(TOP)), sep="\n")  # fmt: skip
     if args.json:
         args.json.write_text(json.dumps([asdict(each) for each in found], indent=1), "utf-8")
 

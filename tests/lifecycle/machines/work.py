@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -95,7 +96,7 @@ class Storm:
             if node.poll() is not None and node.pid not in self._killed:
                 self._killed.add(node.pid)
                 words = self.project.words(self.project.nodes.index(node))
-                if node.returncode == UNREACHED and not words.startswith("jobrunner "):
+                if node.returncode == UNREACHED and not re.search(r"^\d\d:\d\d:\d\dZ ", words, re.M):
                     self.done["start in vain"] += 1
                 else:
                     self.wrong.append(
