@@ -184,6 +184,10 @@ class PostgresStore(SqlStore):
         with Bulk.begun(self._db.address, self._db.patience, WRITE) as bulk:
             yield Whole(bulk)
 
+    def duplicate(self, path: str) -> bool:
+        """See `Movable.duplicate`."""
+        return False
+
     SIZE_OF_ALL = """
         SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -169,7 +169,7 @@ class Passage:
 
 
 class Moving(Part):
-    """The verb dissolve, and what else is the same for all databases."""
+    """The verb dissolve."""
 
     NO_NODES = "DELETE FROM nodes"
     ONLY_CURRENT = f"DELETE FROM definitions WHERE NOT {CURRENT}"  # noqa: S608
@@ -179,10 +179,6 @@ class Moving(Part):
         with self._db.transaction():
             self._db.rows(self.NO_NODES)
             self._db.rows(self.ONLY_CURRENT)
-
-    def duplicate(self, path: str) -> bool:
-        """See `Movable.duplicate`."""
-        return False
 
 
 def _list(names: Iterable[Any]) -> str:
