@@ -126,6 +126,20 @@ def test_a_connection_that_was_cut_while_idle_is_made_again_unnoticed(
         assert store.seen("a", at(1))
 
 
+def test_a_rollback_that_nobody_hears_dooms_nothing_that_comes_after(
+    postgres_cut: Cut, postgres_schema: str
+) -> None:
+    with closing(opened(postgres_cut.url(postgres_schema), patience=0.2)) as store:
+        with pytest.raises(StateError), store.transaction():
+            try:
+                store._db.rows("SELECT 1 / 0")
+            except StateError:
+                postgres_cut.cut()
+                raise
+        postgres_cut.heal()
+        assert store.paused() is None
+
+
 def test_what_was_begun_on_a_cut_connection_is_not_continued_on_another(
     postgres_own: Callable[..., Server],
 ) -> None:

@@ -66,7 +66,9 @@ class Database:
         self.pooled = False
         self.changes: int | None = None  # as of our last transaction, or the last look
         self.strange = True  # whether others may have committed since the last look
-        self.hear: Callable[[Instant, float], None] = _nobody  # what the server's clock says, and how late
+        self.hear: Callable[[Instant, float], None] = lambda _, __: (
+            None
+        )  # what the server's clock says, and how late
         self.limit_silence(FROZEN)
 
     @property
@@ -293,12 +295,12 @@ class Database:
         return fault("in-doubt", said, hint="it is asked as soon as it is back")
 
     def _roll_back(self) -> None:
-        doomed, self._doomed = self._doomed, False
-        if self._depth and doomed:
-            self.strange = True
+        self.strange = self.strange or (self._depth > 0 and self._doomed)
+        self._doomed = False
         if self._cursor is not None and self._connection is not None and self._depth:
             with suppress(StateError):
                 self._guarded(lambda cursor: cursor.execute("ROLLBACK", prepare=False))
+        self._doomed = False  # also where nobody has heard that
         if self._depth:
             self.changes = None
 
@@ -321,7 +323,3 @@ def _commit(cursor: RawCursor[Row]) -> None:
     failpoints.reach("commit-unsent")
     cursor.execute("COMMIT", prepare=False)
     failpoints.reach("commit-heard")
-
-
-def _nobody(_: Instant, __: float) -> None:
-    """Nobody listens."""
