@@ -3,9 +3,10 @@
     store_kind  "sqlite" or "postgres": who asks for it, or for one of those below, runs once on each
     place       a `Place`: a folder, and a state that is there and empty
     new_place   more of them: `with new_place() as place:`
+    unmade      a place whose state is not there yet
 
 The environment variable JOBRUNNER_TEST_STORES=sqlite,postgres chooses. A test that is about the file of a
-state is marked `sqlite`. At the end of a session it is told how many tests ran on each.
+state is marked `sqlite`, one about a database `postgres`. At the end of a session it is told how many tests ran on each.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ MADE = ("id", "state_id", "version", "min_reader", "created_at")  # in `meta`, w
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known."""
     config.addinivalue_line("markers", "sqlite: about the file of a state")
+    config.addinivalue_line("markers", "postgres: about a database")
     chosen()
 
 
@@ -53,9 +55,8 @@ def chosen() -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let a test run on each of them."""
     if "store_kind" in metafunc.fixturenames:
-        only_file = metafunc.definition.get_closest_marker("sqlite") is not None
-        kinds = [kind for kind in chosen() if kind == "sqlite" or not only_file]
-        metafunc.parametrize("store_kind", kinds)
+        marked = [kind for kind in KINDS if metafunc.definition.get_closest_marker(kind)]
+        metafunc.parametrize("store_kind", marked or chosen())
 
 
 # -- where ------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def new_place(store_kind: str, request: pytest.FixtureRequest) -> NewPlace:
     def make() -> Iterator[Place]:
         with TemporaryDirectory() as folder:
             if schemas is None:
-                yield Place(Path(folder), f"sqlite://{folder}/s/state.db")
+                yield Place(Path(folder), _file(folder))
             else:
                 with schemas.one() as url:
                     yield Place(Path(folder), url)
@@ -139,22 +140,37 @@ def new_place(store_kind: str, request: pytest.FixtureRequest) -> NewPlace:
 
 
 @pytest.fixture
-def place(tmp_path: Path, new_place: NewPlace) -> Iterator[Place]:
+def place(store_kind: str, tmp_path: Path, new_place: NewPlace) -> Iterator[Place]:
     """Yield a place in the test's own folder."""
     with new_place() as made:
-        url = made.url if made.url.startswith("postgres") else f"sqlite://{tmp_path}/s/state.db"
-        yield Place(tmp_path, url)
+        yield Place(tmp_path, _file(tmp_path) if store_kind == "sqlite" else made.url)
+
+
+@pytest.fixture
+def unmade(store_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Place:
+    """Return a place whose state is not there yet."""
+    if store_kind == "postgres":
+        return Place(tmp_path, request.getfixturevalue("postgres_url"))
+    return Place(tmp_path, _file(tmp_path))
+
+
+def _file(folder: Path | str) -> str:
+    return f"sqlite://{folder}/s/state.db"
 
 
 # -- how many ---------------------------------------------------------------------------------------
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Note the store of each test, for the reports to carry."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note the store of each test, for the reports to carry; leave out those of others than were chosen."""
+    kinds = {item: _kind(item) for item in items}
+    others = [item for item in items if kinds[item] not in (None, *chosen())]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
     for item in items:
-        kind = _kind(item)
-        if kind is not None:
-            item.user_properties.append(("store", kind))
+        if kinds[item] is not None:
+            item.user_properties.append(("store", kinds[item]))
 
 
 def _kind(item: pytest.Item) -> str | None:
@@ -162,8 +178,9 @@ def _kind(item: pytest.Item) -> str | None:
         return None
     if hasattr(item, "callspec") and "store_kind" in item.callspec.params:
         return str(item.callspec.params["store_kind"])
-    if item.get_closest_marker("sqlite") is not None:
-        return "sqlite"
+    for kind in KINDS:
+        if item.get_closest_marker(kind) is not None:
+            return kind
     return "postgres" if any(name.startswith("postgres") for name in item.fixturenames) else None
 
 

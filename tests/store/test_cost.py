@@ -16,6 +16,8 @@ from jobrunner.store.sql.insight import Insight
 from jobrunner.store.sql.ledger import Ledger
 from jobrunner.store.sqlite import SqliteStore
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from jobrunner.clock import SECOND
 from jobrunner.model import Due, Reason, Run
-from jobrunner.store import open_store
 from jobrunner.store.base import Store
 from jobrunner.store.contract.things import T0, Bench, at, make_job, run_at, skip_at, skips
+from tests.place import NewPlace, Place
 
 REASONS: tuple[Reason, ...] = ("missed", "overlap", "paused")
 
@@ -32,8 +32,11 @@ step: st.SearchStrategy[Any] = st.one_of(
 class Ledger(Bench):
     """A store and what should be in it: a second consumed before is not consumed again."""
 
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
     def make_store(self, folder: Path) -> Store:
-        return open_store(f"sqlite://{folder}/s/state.db", create=True)
+        return self.place.open()
 
     def __enter__(self) -> Ledger:
         self.setup_method()
@@ -89,40 +92,50 @@ def spans(runs: list[Run]) -> list[range]:
     return [seconds(run.scheduled_for or 0, run.last_for) for run in runs]
 
 
-@settings(max_examples=120, deadline=None)
-@given(st.lists(step, min_size=1, max_size=12))
 def test_the_counts_add_up_to_the_occurrences_consumed_and_none_is_in_two_rows(
-    steps: list[tuple[str, object, bool]],
+    new_place: NewPlace, store_kind: str
 ) -> None:
-    with Ledger() as ledger, ledger.store.transaction():
-        for one in steps:
-            ledger.do(*one)
-        rows = ledger.rows()
-        covered = [second for span in spans(rows) for second in span]
-        assert len(covered) == len(set(covered)), "two rows stand for one occurrence"
-        assert set(covered) == ledger.consumed
-        assert ledger.counted() == len(ledger.consumed)
+    @settings(max_examples=120 if store_kind == "sqlite" else 20, deadline=None)
+    @given(st.lists(step, min_size=1, max_size=12))
+    def whatever_happens(steps: list[tuple[str, object, bool]]) -> None:
+        with new_place() as place, Ledger(place) as ledger, ledger.store.transaction():
+            for one in steps:
+                ledger.do(*one)
+            rows = ledger.rows()
+            covered = [second for span in spans(rows) for second in span]
+            assert len(covered) == len(set(covered)), "two rows stand for one occurrence"
+            assert set(covered) == ledger.consumed
+            assert ledger.counted() == len(ledger.consumed)
+
+    whatever_happens()
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(piece, st.booleans()), min_size=1, max_size=30))
 def test_no_more_than_a_hundred_neighbouring_rows_are_skips_of_one_reason(
-    pieces: list[tuple[tuple[str, int, Reason], bool]],
+    new_place: NewPlace, store_kind: str
 ) -> None:
-    with Ledger() as ledger, ledger.store.transaction():
-        for one, _ in pieces:
-            ledger.plan([one], False)
-        rows = sorted(ledger.rows(), key=lambda run: run.scheduled_for or 0)
-        longest = now = 0
-        for before, run in zip([None, *rows], rows, strict=False):
-            same = before is not None and before.reason == run.reason and run.reason is not None
-            now = now + 1 if same else 1
-            longest = max(longest, now)
-        assert longest <= 100
+    @settings(max_examples=60 if store_kind == "sqlite" else 12, deadline=None)
+    @given(st.lists(piece, min_size=1, max_size=30))
+    def whatever_is_due(pieces: list[tuple[str, int, Reason]]) -> None:
+        with new_place() as place, Ledger(place) as ledger, ledger.store.transaction():
+            for one in pieces:
+                ledger.plan([one], False)
+            assert longest_streak(ledger.rows()) <= 100
+
+    whatever_is_due()
 
 
-def test_a_streak_whose_row_was_pruned_begins_anew() -> None:
-    with Ledger() as ledger, ledger.store.transaction():
+def longest_streak(runs: list[Run]) -> int:
+    rows = sorted(runs, key=lambda run: run.scheduled_for or 0)
+    longest = now = 0
+    for before, run in zip([None, *rows], rows, strict=False):
+        same = before is not None and before.reason == run.reason and run.reason is not None
+        now = now + 1 if same else 1
+        longest = max(longest, now)
+    return longest
+
+
+def test_a_streak_whose_row_was_pruned_begins_anew(place: Place) -> None:
+    with Ledger(place) as ledger, ledger.store.transaction():
         for second in range(1, 121):
             ledger.consume(ledger.job, skip_at(second))
         ledger.store._db.rows("DELETE FROM runs")  # type: ignore[attr-defined]

@@ -15,6 +15,8 @@ from jobrunner.store.base import Write
 from jobrunner.store.contract.things import at, make_job, make_node
 from jobrunner.store.sqlite import SqliteStore, migrate
 
+pytestmark = pytest.mark.sqlite
+
 LATER = """\
 -- min_reader: {min_reader}
 ALTER TABLE audit ADD COLUMN mood TEXT;

@@ -1,4 +1,4 @@
-"""Several processes and one file."""
+"""Several processes and one state."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import apsw
 import pytest
 
 from jobrunner.store import open_store
 from jobrunner.store.base import RunFilter
 from jobrunner.store.contract.things import at, make_job, make_node, run_at
+from tests.place import Place
 
 CHILDREN = Path(__file__).with_name("children.py")
 
@@ -38,28 +38,23 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite://{tmp_path}/s/state.db"
-
-
-def test_a_process_killed_in_a_transaction_leaves_nothing_of_it_behind(url: str) -> None:
-    with closing(open_store(url, create=True)) as store:
+def test_a_process_killed_in_a_transaction_leaves_nothing_of_it_behind(place: Place) -> None:
+    with closing(place.open()) as store:
         store.join(make_node("a"))
-        with child("hold", url) as process:
+        with child("hold", place.url) as process:
             assert said(process) == "held"
             process.kill()
             process.wait()
         assert [node.owner for node in store.nodes()] == ["a"]
         assert (store.jobs(), store.open_runs()) == ([], [])
         store.seen("a", at(9))
-    assert apsw.Connection(url.removeprefix("sqlite://")).pragma("integrity_check") == "ok"
+        assert store.healthy() == "ok"
 
 
-def test_two_processes_that_race_claim_each_run_once_and_count_exactly(url: str, tmp_path: Path) -> None:
+def test_two_processes_that_race_claim_each_run_once_and_count_exactly(place: Place) -> None:
     names = [f"j{number}" for number in range(5)]
     jobs = {name: make_job(name, concurrency="allow", number_of_executions=90) for name in names}
-    with closing(open_store(url, create=True)) as store:
+    with closing(place.open()) as store:
         for owner in ("a", "b"):
             store.join(make_node(owner))
             store.register(owner, list(jobs.values()), "", at(0))
@@ -74,7 +69,7 @@ def test_two_processes_that_race_claim_each_run_once_and_count_exactly(url: str,
                 node=make_node("a"),
                 now=at(100),
             )
-        claimed = [set(ids) for ids in race(url, tmp_path / "go", "a", "b")]
+        claimed = [set(ids) for ids in race(place.url, place.folder / "go", "a", "b")]
         assert claimed[0] & claimed[1] == set()
         assert len(claimed[0] | claimed[1]) == 450
         states = Counter((run.state, run.reason) for run in store.runs(RunFilter(limit=1000)))
@@ -91,15 +86,16 @@ def race(url: str, gate: Path, *owners: str) -> list[list[int]]:
         return [json.loads(said(one)), json.loads(said(two))]
 
 
-def test_processes_that_make_the_store_in_the_same_moment_get_the_same_one(url: str, tmp_path: Path) -> None:
-    gate = tmp_path / "go"
+def test_processes_that_make_the_store_in_the_same_moment_get_the_same_one(unmade: Place) -> None:
+    url, gate = unmade.url, unmade.folder / "go"
     with child("create", url, str(gate)) as one, child("create", url, str(gate)) as two:
         assert (said(one), said(two)) == ("ready", "ready")
         gate.touch()
         assert said(one) == said(two) != ""
     with closing(open_store(url)) as store:
         assert len(store.nodes()) == 2
-    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == [".gitignore", "state.db"]
+    if url.startswith("sqlite:"):
+        assert sorted(path.name for path in (unmade.folder / "s").iterdir()) == [".gitignore", "state.db"]
 
 
 @pytest.fixture
@@ -111,6 +107,7 @@ def public_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("mode", [0o444, 0o644])
 def test_a_file_that_may_not_be_written_says_so(public_folder: Path, mode: int) -> None:
     path = public_folder / "state.db"

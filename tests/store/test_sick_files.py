@@ -16,6 +16,8 @@ from jobrunner.store.contract.things import at, make_job, make_node
 from jobrunner.store.sqlite import SqliteStore
 from jobrunner.store.sqlite.faults import translate
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

@@ -17,6 +17,8 @@ from jobrunner.store import exists, open_store
 from jobrunner.store.contract.things import at, make_job, make_node
 from jobrunner.store.sqlite import SqliteStore, place
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
