@@ -25,6 +25,7 @@ PRUNE = "jobrunner.prune"
 EXEC = "jobrunner.exec"
 EXEC_PARAMS = ("file", "args")  # what `exec` itself gives: the file's path, and the words behind it
 TARGET = "jobrunner.pruning:prune"
+BARE = str(Path(__file__).absolute().parent / "store" / "migrations")  # no module is in it
 CONFIG: Mapping[str, Any] = {
     "schedule": "every 1h after end",  # after a long sleep one is late, and none was missed
     "description": "Delete runs that are older than the settings' retention.",
@@ -86,8 +87,13 @@ def exec_job(file: str, settings: Settings) -> Job:
 
 
 def folder_of(job: Job, settings: Settings) -> str:
-    """Return the folder that a job works in: the project's, but for a job of ours that needs none."""
-    return settings.state_folder if job.target == TARGET else settings.project
+    """Return the folder that a job works in: the project's, but for a job of ours that needs none.
+
+    That one must not find the project's modules and services. A state in a database has no folder.
+    """
+    if job.target != TARGET:
+        return settings.project
+    return settings.state_folder if Path(settings.state_folder).is_dir() else BARE
 
 
 def built_in(settings: Settings) -> tuple[dict[str, Job], list[ConfigError]]:
