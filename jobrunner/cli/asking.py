@@ -87,10 +87,14 @@ class Asked:
             raise
 
     def state(self, settings: Settings) -> Store | None:
-        """Open the state to look at it; None when there is none yet. Nothing is ever created."""
+        """Open the state to look at it; None when there is none yet. Nothing is ever created.
+
+        It is closed with the command, as what `open` opens.
+        """
         from jobrunner.store import find_store
 
-        return find_store(settings.state, patience=10.0, allow_network_fs=settings.allow_network_fs)
+        found = find_store(settings.state, patience=10.0, allow_network_fs=settings.allow_network_fs)
+        return found and _until_the_end(found)
 
     def told(self) -> Settings:
         """Return the settings with the added jobs, as far as the state can be read."""
@@ -113,9 +117,17 @@ class Asked:
         """Open the state to work in it; a locked one is waited for `patience` seconds."""
         from jobrunner.store import open_store
 
-        return open_store(
+        return _until_the_end(open_store(
             settings.state, create=create, patience=patience, allow_network_fs=settings.allow_network_fs
-        )
+        ))  # fmt: skip
+
+
+def _until_the_end(store: Store) -> Store:
+    """Close it with the command: a server would take a connection that is just dropped for a broken one."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(store.close)
+    return store
 
 
 class Verb(click.Command):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial, partialmethod
 from typing import Any
 
 import pytest
@@ -12,18 +13,23 @@ from jobrunner.registry import Registry
 from jobrunner.store.base import Store
 from tests.cli.house import House
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Store]:
     """Return the stores that commands open from now on."""
     found: list[Store] = []
-    whole = Asked.open
+    wholes = {"open": Asked.open, "state": Asked.state}
 
-    def noted(*args: Any, **options: Any) -> Store:
-        found.append(whole(*args, **options))
-        return found[-1]
+    def noted(verb: str, *args: Any, **options: Any) -> Store:
+        store = wholes[verb](*args, **options)
+        assert store is not None
+        found.append(store)
+        return store
 
-    monkeypatch.setattr(Asked, "open", noted)
+    for verb in wholes:
+        monkeypatch.setattr(Asked, verb, partialmethod(partial(noted, verb)))
     return found
 
 
