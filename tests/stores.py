@@ -6,7 +6,8 @@
     unmade      a place whose state is not there yet
 
 The environment variable JOBRUNNER_TEST_STORES=sqlite,postgres chooses. A test that is about the file of a
-state is marked `sqlite`, one about a database `postgres`. At the end of a session it is told how many tests ran on each.
+state is marked `sqlite`, one about a database `postgres`. At the end of a session it is told how many tests
+ran on each.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known."""
     config.addinivalue_line("markers", "sqlite: about the file of a state")
     config.addinivalue_line("markers", "postgres: about a database")
+    config.addinivalue_line("markers", "stateless: begins without a state")
     chosen()
 
 

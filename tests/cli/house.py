@@ -21,8 +21,9 @@ from jobrunner.model import Outcome, Run
 from jobrunner.presence import boot_id
 from jobrunner.registry import Registry
 from jobrunner.settings import load
-from jobrunner.store import open_store
+from jobrunner.store import exists, open_store
 from jobrunner.store.base import LogChunk, Store
+from jobrunner.store.postgres.dialect import TABLES
 
 __all__ = ["Done", "House"]
 
@@ -47,9 +48,11 @@ class Done(NamedTuple):
 class House:
     """The project. `call` runs a command in this process, `process` in its own, `terminal` at a terminal."""
 
-    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str], state: str = "") -> None:
         self.root = root
+        self.state = state or f"sqlite:///{root}/.jobrunner/state.db"
         self._capsys = capsys
+        self._opened: list[Store] = []
         (root / "jobs").mkdir()
 
     def write(self, name: str, text: str) -> Path:
@@ -99,11 +102,34 @@ class House:
     # -- the state, without running anything ---------------------------------------------------------------
 
     @property
-    def state(self) -> str:
-        return f"sqlite:///{self.root}/.jobrunner/state.db"
+    def stateless(self) -> bool:
+        """Whether no state was made."""
+        return not exists(self.state) and not (self.root / ".jobrunner").exists()
+
+    @property
+    def dead(self) -> dict[str, Any]:
+        """The facts of a node that is dead: nobody holds its lock, or its lease is over at once."""
+        return {} if self.state.startswith("sqlite:") else {"lease": 1}
 
     def store(self) -> Store:
-        return open_store(self.state, create=True)
+        """Return the store, made if need be; it is closed with the house."""
+        self._opened.append(open_store(self.state, create=True))
+        return self._opened[-1]
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Do what no verb does, in the words that all stores know."""
+        found: list[Any] = self.store()._db.rows(statement, values)  # type: ignore[attr-defined]
+        return found
+
+    def content(self) -> object:
+        """Return all that is in the state, to compare."""
+        if self.state.startswith("sqlite:"):
+            return Path(self.state.removeprefix("sqlite://")).read_bytes()
+        return {table: self.rows(f"SELECT * FROM {table}") for table in TABLES}
+
+    def close(self) -> None:
+        for store in self._opened:
+            store.close()
 
     def register(self, **node: Any) -> None:
         """Do what a `start` does first: become known, with all jobs."""
@@ -128,7 +154,7 @@ class House:
         **outcome: Any,
     ) -> Run:
         """Record a run of a job that there is; one that is running belongs to this process unless `dead`."""
-        lives = {} if dead else {"pid": os.getpid(), "boot_id": boot_id()}
+        lives = self.dead if dead else {"pid": os.getpid(), "boot_id": boot_id()}
         store, me, now = self.store(), a_node(**lives), at or SystemClock().now() - SECOND
         job = Registry.load(load({"project": str(self.root)}, os.environ)).find(name)
         with store.transaction():

@@ -10,6 +10,8 @@ from jobrunner import connect
 from jobrunner.presence import Presence
 from tests.cli.house import House
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 
 @pytest.fixture
 def added(house: House) -> House:

@@ -21,6 +21,8 @@ from jobrunner.store.base import Call
 from tests.cli.house import House
 from tests.lifecycle.project import Project, wait_until
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 TYPED = 'config = {"name": "remind", "schedule": None}\n\n\ndef default(order: int):\n    return order\n'
 
 
@@ -81,6 +83,7 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
         moment(text, "UTC", now)
 
 
+@pytest.mark.stateless
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
@@ -110,7 +113,7 @@ def test_what_cannot_be_is_a_sentence_a_code_and_no_state(
     done = remind.call(*line.split())
     assert (done.code, done.out) == (code, "")
     assert said in done.err
-    assert not (remind.root / ".jobrunner" / "state.db").exists()
+    assert remind.stateless
 
 
 def test_pending_tells_when_with_what_and_from_which_run(remind: House) -> None:

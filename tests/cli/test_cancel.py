@@ -18,6 +18,8 @@ from jobrunner.settings import load
 from jobrunner.store.base import RunFilter
 from tests.cli.house import Done, House, a_node, command
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 
 def pending(house: House, name: str = "a", *, ago: int = 0) -> Run:
     """Let one occurrence of a job that is in no state yet be pending, due some microseconds ago."""
@@ -86,13 +88,14 @@ def test_a_run_that_never_was_is_code_3_and_no_other_is_touched(house: House) ->
     assert run_of(house, run).asked is None
 
 
+@pytest.mark.stateless
 def test_without_a_state_there_is_nothing_to_cancel_and_none_is_made(house: House) -> None:
     house.job("a")
     assert house.call("cancel", "1").code == 3
     assert house.call("cancel", "--all").code == 0
     assert house.call("cancel", "--job", "a").code == 0
     assert house.call("cancel", "--job", "b").code == 3
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import select
 import socket
 import subprocess
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 
 from jobrunner.clock import MINUTE, SystemClock, from_iso
-from jobrunner.presence import Presence
+from jobrunner.liveness import liveness_of
+from jobrunner.settings import load
 from jobrunner.store import open_store
 from tests.cli import house as cli
 from tests.cli.house import House
-from tests.lifecycle.project import wait_until
+from tests.lifecycle.project import PATIENCE, wait_until
+
+pytestmark = pytest.mark.usefixtures("store_kind")
 
 
 def job(house: House, name: str = "a") -> dict[str, Any]:
@@ -70,6 +74,7 @@ def test_several_jobs_are_changed_together_or_not_at_all(house: House) -> None:
     assert not job(house)["enabled"] and not job(house, "b")["enabled"]
 
 
+@pytest.mark.stateless
 def test_an_unknown_job_is_named_with_near_names_and_makes_no_state(house: House) -> None:
     house.job("sync-orders")
     for command in ("enable", "disable", "reset", "forget"):
@@ -77,7 +82,7 @@ def test_an_unknown_job_is_named_with_near_names_and_makes_no_state(house: House
         assert done.code == 3
         assert 'did you mean "sync-orders"?' in done.err
     assert house.call("set", "sync-order", "timeout=3").code == 3
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_enabling_forgets_the_failures_in_a_row(house: House) -> None:
@@ -155,13 +160,15 @@ def test_every_change_leaves_a_line_in_the_trail(house: House) -> None:
 def test_nodes_are_woken_once_it_is_committed(house: House, args: list[str]) -> None:
     house.job("a")
     house.ran("a", "running")
-    presence = Presence(house.root / ".jobrunner", "listener")
-    presence.announce()
+    settings = load({"project": str(house.root)}, os.environ)
+    node = liveness_of(house.store(), settings, "listener")
+    node.announce()
     try:
+        bell = node.bell() or -1
         assert house.call(*args).code == 0
-        assert select.select([presence.bell() or -1], [], [], 0)[0]
+        assert select.select([bell], [], [], PATIENCE)[0]
     finally:
-        presence.leave()
+        node.leave()
 
 
 # -- pause ---------------------------------------------------------------------------------------------
@@ -194,9 +201,10 @@ def test_a_second_pause_leaves_the_first_and_a_second_resume_says_so(house: Hous
     assert len(trail(house)) == 2
 
 
+@pytest.mark.stateless
 def test_resume_makes_no_state(house: House) -> None:
     assert house.call("resume").code == 0
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 # -- set -----------------------------------------------------------------------------------------------
@@ -254,6 +262,7 @@ def test_a_value_that_no_file_could_have_changes_nothing(house: House, pair: str
     assert len(trail(house)) == 1
 
 
+@pytest.mark.stateless
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -266,7 +275,7 @@ def test_what_cannot_be_meant_is_usage(house: House, args: list[str], said: str)
     house.job("a")
     done = house.call("set", "a", *args)
     assert (done.code, said in done.err) == (2, True)
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_params_are_laid_over_the_files_key_by_key(house: House) -> None:
@@ -419,9 +428,10 @@ def test_audit_of_a_forgotten_job_still_answers_and_of_an_unknown_one_is_code_3(
     assert house.call("audit", "nobody").code == 3
 
 
+@pytest.mark.stateless
 def test_audit_without_a_state_makes_none(house: House) -> None:
     assert house.call("audit").code == 0
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 # -- and the nodes meanwhile -------------------------------------------------------------------------------

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.house import House
+
+pytestmark = pytest.mark.usefixtures("store_kind")
 
 DEAD = "its node here is dead; the next start records it as lost"
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.house import House
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 SERVICES = """class Database:
     pass
 

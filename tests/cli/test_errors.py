@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -298,11 +297,12 @@ def test_an_encoding_that_lacks_a_character_shows_an_escape(house: House) -> Non
 
 def test_ctrl_c_ends_with_130_and_no_traceback(house: House) -> None:
     house.job("a")
-    house.ran("a", "running")
+    house.ran("a", "running", log=[(0, b"begun\n")])
     child = subprocess.Popen(
         command(["logs", "1", "-f"]), cwd=house.root, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    time.sleep(1.0)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"begun\n"
     os.kill(child.pid, signal.SIGINT)
     _, err = child.communicate(timeout=20)
     assert child.returncode == 130

@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.house import House, command
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 SCRIPT = '''"""Load files."""
 
 
@@ -76,6 +78,7 @@ def test_its_run_has_a_row_and_there_is_no_job_of_it(bare: House) -> None:
         assert "jobrunner.exec" not in bare.call(*args).out
 
 
+@pytest.mark.stateless
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
@@ -97,7 +100,7 @@ def test_what_is_no_such_file_is_one_sentence_and_code_3(
     assert (done.code, done.out) == (3, "")
     assert said in done.err
     assert len(done.err.splitlines()) <= 2
-    assert not (bare.root / ".jobrunner").exists()
+    assert bare.stateless
 
 
 @pytest.mark.parametrize(

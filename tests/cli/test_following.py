@@ -15,6 +15,8 @@ from jobrunner.model import Outcome, Run
 from tests.cli.house import House, command
 from tests.cli.terminal import AtTerminal
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 ERROR = {
     "type": "ValueError",
     "message": "no\x1b[2J",

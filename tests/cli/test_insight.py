@@ -19,8 +19,10 @@ from jobrunner.presence import Presence
 from jobrunner.registry import Registry
 from jobrunner.settings import load
 from jobrunner.stats import escaped
-from jobrunner.store.sqlite import SqliteStore
+from jobrunner.store.sql import SqlStore
 from tests.cli.house import House
+
+pytestmark = pytest.mark.usefixtures("store_kind")
 
 SAMPLE = re.compile(r"([a-z_]+)(?:\{(.*)\})? (-?[0-9.e+-]+)")
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\\\|\\"|\\n)*)"(?:,|$)')
@@ -70,10 +72,11 @@ def test_why_answers_in_one_line_and_as_data(alive: House) -> None:
     assert (found["job"], found["code"], found["run"]["state"]) == ("a", "overlap", "skipped")
 
 
+@pytest.mark.stateless
 def test_why_works_without_a_state_and_makes_none(house: House) -> None:
     house.job("a")
     assert house.call("why", "a", "--json").json["code"] == "never-seen"
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
     assert house.call("why", "nobody").code == 3
 
 
@@ -206,6 +209,7 @@ def test_what_waits_behind_its_own_run_is_no_lag(alive: House) -> None:
     assert alive.call("health", "--max-lag", "60s").code == 0
 
 
+@pytest.mark.sqlite
 def test_a_state_that_cannot_be_read_is_unhealthy(house: House) -> None:
     house.job("a")
     house.write(".jobrunner/state.db", "no database" * 1000)
@@ -352,7 +356,7 @@ def test_nothing_is_deleted_that_the_audit_trail_does_not_tell(
     for batch in (500, 0):
         monkeypatch.setattr(deleting, "BATCH", batch)
         with monkeypatch.context() as patch:
-            patch.setattr(SqliteStore, "note", full)
+            patch.setattr(SqlStore, "note", full)
             assert house.call("history", "a", "--delete", "--yes").code != 0
         assert len(house.call("history", "--json").json) == 1
 
@@ -413,7 +417,7 @@ def test_pruning_comes_along_with_every_start_and_counts_as_no_job(house: House,
     texts = [str(row) for row in store._db.rows("SELECT config FROM definitions")]  # type: ignore[attr-defined]
     store.close()
     assert names == ["a", "jobrunner.prune"]
-    assert not any("sqlite:" in text for text in texts)
+    assert not any(house.state in text for text in texts)
     assert "jobrunner.prune" not in house.call("ls").out
 
 
@@ -425,7 +429,7 @@ def test_ls_and_doctor_tell_of_what_takes_too_long_too_short_or_is_not_taken(hou
     house.ran("slow", "running", at=now - 3600 * SECOND)
     house.ran("quick")
     store = house.store()
-    assert isinstance(store, SqliteStore)
+    assert isinstance(store, SqlStore)
     with store.transaction():
         store._db.rows("UPDATE jobs SET durations = '[9000000,8000000,9000000,8000000,8000000,40000]'")
         store._db.rows("UPDATE cursors SET consumed = consumed - 600000000, anchor = anchor - 600000000")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, SystemClock, from_iso
 from tests.cli.house import House, a_node
+
+pytestmark = pytest.mark.usefixtures("store_kind")
 
 JOB = {
     "id", "description", "file", "schedule", "scheduleDescription", "timezone", "tags", "hidden", "enabled",
@@ -27,6 +27,7 @@ def states(house: House, *args: str) -> dict[str, str]:
     return {job["id"] or job["file"]: job["state"] for job in house.call("ls", "--json", *args).json}
 
 
+@pytest.mark.stateless
 def test_without_a_node_or_a_state_it_works_and_makes_none(house: House) -> None:
     house.job("sync-orders", schedule="*/5 * * * *", numberOfExecutions=3)
     done = house.call("ls")
@@ -36,7 +37,7 @@ def test_without_a_node_or_a_state_it_works_and_makes_none(house: House) -> None
     assert row.split("  ")[0:2] == ["sync-orders", "every 5 minutes"]
     assert "0/3" in row
     assert row.endswith("active")
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_a_job_as_json_has_the_fields_of_the_contract(house: House) -> None:
@@ -107,9 +108,7 @@ def test_a_finished_job_has_no_next_run(house: House) -> None:
     house.job("a", numberOfExecutions=1)
     house.register()
     house.ran("a")
-    with closing(sqlite3.connect(house.root / ".jobrunner" / "state.db")) as state:
-        state.execute("UPDATE cursors SET executions = 1")
-        state.commit()
+    house.rows("UPDATE cursors SET executions = 1")
     (job,) = house.call("ls", "--json").json
     assert (job["state"], job["nextExecutionAt"], job["executions"]) == ("finished", None, 1)
     assert "1/1" in house.call("ls").out

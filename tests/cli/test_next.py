@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 
 from jobrunner.clock import HOUR, SystemClock, from_iso
 from tests.cli.house import House
+
+pytestmark = pytest.mark.usefixtures("store_kind")
 
 FROM = ["--from", "2026-05-01T00:00:00Z"]
 
@@ -154,9 +153,7 @@ def test_why_nothing_is_due_is_said(house: House) -> None:
     house.job("over", endAt="2020-01-01T00:00:00Z")
     house.job("off", schedule=None, enabled=False)
     house.register()
-    with closing(sqlite3.connect(house.root / ".jobrunner" / "state.db")) as state:
-        state.execute("UPDATE cursors SET executions = 1")
-        state.commit()
+    house.rows("UPDATE cursors SET executions = 1")
     assert house.call("next", "a").err == "nothing is due: a has had its last of 1 scheduled start\n"
     assert house.call("next", "over").err == (
         "nothing is due: over has no moment left, for its endAt has passed\n"

@@ -11,6 +11,8 @@ from jobrunner.clock import HOUR, SystemClock
 from jobrunner.presence import boot_id
 from tests.cli.house import Done, House
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 
 def join(house: House, name: str, **facts: Any) -> None:
     """Let a node live, as far as anybody can tell: its process is this one."""
@@ -227,6 +229,7 @@ def test_control_needs_no_job_files(house: House) -> None:
     assert "role control, it runs no jobs" in done.err
 
 
+@pytest.mark.stateless
 @pytest.mark.parametrize("said", [["--until-done"], []])
 def test_until_done_with_control_is_a_usage_error(house: House, said: list[str]) -> None:
     house.job("a", numberOfExecutions=1)
@@ -234,4 +237,4 @@ def test_until_done_with_control_is_a_usage_error(house: House, said: list[str])
     done = house.process("start", "--role", "control", *said, env=env)
     assert done.code == 2
     assert "--until-done is for a node that works" in done.err
-    assert not (house.root / ".jobrunner/state.db").exists()
+    assert house.stateless

@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.house import Done, House, command
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 JOB = '''"""Copy new orders.
 
 At length."""
@@ -32,6 +34,7 @@ def test_values_have_the_types_of_the_signature(sync: House) -> None:
     assert done.json == ["2026-05-01", 100, False, None, "acme"]
 
 
+@pytest.mark.stateless
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -47,7 +50,7 @@ def test_what_does_not_fit_is_refused_by_name_before_anything_is_done(
     done = sync.call("run", "sync", *args)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
-    assert not (sync.root / ".jobrunner").exists()
+    assert sync.stateless
 
 
 def test_params_come_from_a_file_or_from_stdin(sync: House) -> None:
@@ -73,11 +76,12 @@ def test_a_file_of_params_that_cannot_be_read_is_a_misuse(sync: House, given: st
 # -- what is missing -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.stateless
 def test_a_param_that_nothing_can_bring_is_asked_for_before_anything_is_done(sync: House) -> None:
     done = sync.call("run", "sync")
     assert (done.code, done.out) == (2, "")
     assert 'sync needs the param "since", which has no value and no default' in done.err
-    assert not (sync.root / ".jobrunner").exists()
+    assert sync.stateless
 
 
 def test_where_a_service_might_bring_it_the_run_finds_out_and_names_it(sync: House) -> None:
@@ -99,6 +103,7 @@ def test_a_class_of_the_run_s_own_is_not_asked_for(house: House) -> None:
 # -- help ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.stateless
 @pytest.mark.parametrize("args", [["sync", "--help"], ["--help", "sync"], ["sync", "-p", "rows=1", "-h"]])
 def test_the_help_of_a_named_job_lists_what_it_takes(sync: House, args: list[str]) -> None:
     done = sync.call("run", *args)
@@ -113,7 +118,7 @@ def test_the_help_of_a_named_job_lists_what_it_takes(sync: House, args: list[str
         'tenant str [params: "acme"]',
     ]
     assert "logger" not in done.out
-    assert not (sync.root / ".jobrunner").exists()
+    assert sync.stateless
 
 
 def test_the_examples_in_the_help_of_a_named_job_are_of_that_job(sync: House) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
-from contextlib import closing
 
 import pytest
 
@@ -14,6 +12,8 @@ from jobrunner.log import brief
 from jobrunner.registry import Registry
 from jobrunner.settings import load
 from tests.cli.house import House, command
+
+pytestmark = pytest.mark.usefixtures("store_kind")
 
 RUN = {
     "id", "job", "trigger", "scheduledFor", "effectiveAt", "startedAt", "finishedAt", "state", "reason",
@@ -31,13 +31,14 @@ ERROR = {
 # -- history -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.stateless
 def test_without_a_state_there_is_no_history_and_none_is_made(house: House) -> None:
     house.job("a")
     done = house.call("history")
     assert (done.code, done.out) == (0, "")
     assert "no runs" in done.err
     assert house.call("history", "--json").json == []
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_runs_come_newest_first_with_the_fields_of_the_contract(house: House) -> None:
@@ -268,9 +269,7 @@ def test_later_attempts_say_so(house: House) -> None:
     house.job("a")
     house.ran("a", "failed", error=ERROR)
     house.ran("a", "failed", error=ERROR)
-    with closing(sqlite3.connect(house.root / ".jobrunner" / "state.db")) as state:
-        state.execute("UPDATE runs SET attempt = 3, root_id = 1 WHERE id = 2")
-        state.commit()
+    house.rows("UPDATE runs SET attempt = 3, root_id = 1 WHERE id = 2")
     assert "  attempt 3; ValueError: no" in house.call("history").out
     assert ["attempt:", "3"] in [line.split() for line in house.call("show", "2").out.splitlines()]
 
@@ -313,10 +312,7 @@ def test_a_run_that_is_deleted_ends_the_following(house: House) -> None:
     child = followed(house, str(run.id))
     assert child.stdout is not None
     assert child.stdout.readline() == "one\n"
-    with closing(sqlite3.connect(house.root / ".jobrunner" / "state.db")) as state:
-        state.execute("PRAGMA foreign_keys = off")
-        state.execute("DELETE FROM runs")
-        state.commit()
+    house.rows("DELETE FROM runs")
     _, err = child.communicate(timeout=60)
     assert (child.returncode, err.splitlines()[0]) == (3, f"error: there is no run {run.id}")
 

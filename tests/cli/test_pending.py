@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,8 @@ from jobrunner.presence import Presence
 from jobrunner.registry import Registry
 from jobrunner.settings import load
 from tests.cli.house import House, a_node
+
+pytestmark = pytest.mark.usefixtures("store_kind")
 
 
 def planned(house: House, *names: str, in_: int = -1) -> NodeFacts:
@@ -40,9 +40,7 @@ def planned(house: House, *names: str, in_: int = -1) -> NodeFacts:
 
 def rewrite(house: House, statement: str, *values: object) -> None:
     """Make of a run what later verbs will."""
-    with closing(sqlite3.connect(house.root / ".jobrunner" / "state.db")) as state:
-        state.execute(statement, values)
-        state.commit()
+    house.rows(statement, values)
 
 
 @pytest.fixture
@@ -67,12 +65,13 @@ def reasons(house: House, *args: str) -> dict[str, str]:
     return {row.split()[0]: row[at:] for row in rows}
 
 
+@pytest.mark.stateless
 def test_without_a_state_nothing_is_pending_and_none_is_made(house: House) -> None:
     house.job("a")
     done = house.call("pending")
     assert (done.code, done.out, done.err) == (0, "", "nothing is pending\n")
     assert house.call("pending", "--json").json == []
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_only_what_has_not_started_is_pending(house: House) -> None:

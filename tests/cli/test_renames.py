@@ -7,6 +7,8 @@ import pytest
 from jobrunner.clock import SystemClock
 from tests.cli.house import House
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 HINT = 'it is called "new" now'
 
 

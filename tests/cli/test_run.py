@@ -14,6 +14,8 @@ from jobrunner.cli.byhand import patient
 from jobrunner.clock import SECOND
 from tests.cli.house import House, command
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 
 def test_the_result_is_the_only_data_and_the_talk_is_elsewhere(house: House) -> None:
     house.job("a", 'print("working"); return {"rows": 42}')
@@ -137,6 +139,7 @@ def test_output_is_marked_and_cannot_forge_our_lines(house: House) -> None:
     assert "\x1b" not in err
 
 
+@pytest.mark.stateless
 def test_an_unknown_or_broken_job_is_code_3_and_leaves_no_state(house: House) -> None:
     house.job("good")
     house.job("bad", schedule="61 * * * *")
@@ -144,7 +147,7 @@ def test_an_unknown_or_broken_job_is_code_3_and_leaves_no_state(house: House) ->
     assert "good" in house.call("run", "goo").err
     assert "jobs/bad.py:" in house.call("run", "bad").err
     assert house.call("run", "bad").code == 3
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_without_a_jobs_folder_it_is_code_3_and_says_the_next_step(house: House) -> None:
@@ -178,6 +181,7 @@ def test_output_arrives_while_it_runs(house: House) -> None:
 # -- params --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.stateless
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "[1, NaN]"])
 def test_a_number_that_is_no_json_is_refused_by_name_wherever_it_is_given(house: House, number: str) -> None:
     house.job("a")
@@ -185,7 +189,7 @@ def test_a_number_that_is_no_json_is_refused_by_name_wherever_it_is_given(house:
         done = house.call("run", "a", *args)
         assert (done.code, done.out) == (2, "")
         assert 'param "size"' in done.err
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_text_that_looks_like_such_a_number_is_text_in_quotes(house: House) -> None:
@@ -206,6 +210,7 @@ def test_a_param_that_the_function_takes_is_accepted(house: House, args: list[st
     assert house.process("run", "a", *args).code == 0
 
 
+@pytest.mark.stateless
 @pytest.mark.parametrize("args", [["-p", "rosw=2"], ["--params", '{"rosw": 2}']])
 def test_a_misspelt_param_is_refused_with_near_names(house: House, args: list[str]) -> None:
     taking(house, "logger, rows=1")
@@ -213,7 +218,7 @@ def test_a_misspelt_param_is_refused_with_near_names(house: House, args: list[st
     assert (done.code, done.out) == (2, "")
     assert 'a has no param "rosw"' in done.err
     assert "did you mean rows?" in done.err
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
     assert "it takes logger, rows" in house.call("run", "a", "-p", "nosuch=3").err
 
 

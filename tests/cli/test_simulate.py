@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from jobrunner.clock import DAY, MINUTE, SystemClock, from_iso
 from tests.cli.house import House
+
+pytestmark = pytest.mark.usefixtures("store_kind")
 
 SPRING = ("--from", "2026-03-28T23:00", "--to", "2026-03-29T04:00", "--timezone", "Europe/Berlin")
 MONTHS = ("--from", "2026-03-01", "--to", "2026-05-01", "--timezone", "Europe/Berlin")
@@ -82,12 +86,13 @@ def test_nothing_is_executed_and_nothing_is_written(house: House) -> None:
     house.job("a", "open('ran', 'w')", schedule="0 * * * *")
     house.ran("a", at=SystemClock().now() - DAY)
     before = files(house.root)
-    state = (house.root / ".jobrunner" / "state.db").read_bytes()
+    state = house.content()
     assert house.call("simulate", "--to", "2h").code == 0
     assert files(house.root) == before
-    assert (house.root / ".jobrunner" / "state.db").read_bytes() == state
+    assert house.content() == state
 
 
+@pytest.mark.stateless
 def test_asked_to_it_runs_the_bodies_and_says_how_they_end(house: House) -> None:
     house.job("a", "print('here', container.resolve('ctx').scheduled_for)", schedule="0 0 * * *")
     house.job("b", "1 / 0", schedule="0 0 * * *", retries={"max": 1, "delay": "5m"})
@@ -100,7 +105,7 @@ def test_asked_to_it_runs_the_bodies_and_says_how_they_end(house: House) -> None
         "3 runs, 2 failed; 2 jobs",
     ]
     assert "here 2026-01-01 00:00:00+00:00" in done.err
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_it_is_about_named_jobs_or_all(house: House) -> None:

@@ -17,6 +17,8 @@ from jobrunner.presence import boot_id
 from jobrunner.settings import load
 from tests.cli.house import Done, House, command
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 
 def started(house: House, *args: str, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -49,6 +51,7 @@ def test_the_banner_says_what_will_happen(house: House) -> None:
     assert any(line.startswith("tokyo every day at 09:00 (Asia/Tokyo) next") for line in lines)
 
 
+@pytest.mark.sqlite
 def test_the_issues_demo_line_works_with_options_behind_the_command(house: House) -> None:
     house.write(
         "elsewhere/jobs/a.py", 'config = {"name": "a", "schedule": "* * * * *"}\ndef default(): pass\n'
@@ -82,12 +85,13 @@ def test_a_broken_file_alone_keeps_it_from_being_done(house: House) -> None:
     assert house.process("start", "--until-done").code == 1
 
 
+@pytest.mark.stateless
 def test_until_done_without_a_limit_would_wait_for_ever(house: House) -> None:
     house.job("a")
     done = house.call("start", "--until-done")
     assert done.code == 2
     assert "numberOfExecutions" in done.err
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_term_ends_it_in_good_order(house: House) -> None:
@@ -118,6 +122,7 @@ def test_a_misspelt_only_is_refused_with_near_names(house: House) -> None:
     assert "sync-orders" in done.err
 
 
+@pytest.mark.stateless
 def test_nothing_to_run_is_code_3_with_the_next_step(house: House) -> None:
     assert "jobrunner new" in house.call("start").err
     house.job("a", schedule="61 * * * *")
@@ -129,7 +134,7 @@ def test_nothing_to_run_is_code_3_with_the_next_step(house: House) -> None:
     done = house.call("start")
     assert done.code == 3
     assert "jobrunner init" in done.err
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_a_broken_file_is_named_and_stops_no_other_unless_strict(house: House) -> None:
@@ -161,6 +166,7 @@ def test_orphans_are_told_once(house: House) -> None:
     assert err.count("gone is an orphan") == 1
 
 
+@pytest.mark.stateless
 def test_services_are_tried_before_anything_starts(house: House) -> None:
     house.job("a")
     house.write("services.py", "def register(container):\n    raise RuntimeError('no database')\n")
@@ -168,7 +174,7 @@ def test_services_are_tried_before_anything_starts(house: House) -> None:
     assert done.code == 3
     assert "services.py:2: " in done.err
     assert "no database" in done.err
-    assert not (house.root / ".jobrunner").exists()
+    assert house.stateless
 
 
 def test_services_that_hang_are_given_up(house: House) -> None:
@@ -272,7 +278,7 @@ def test_company_is_refused_if_it_is_a_start_and_one_of_the_two_is_exclusive(
 
 def test_a_dead_exclusive_node_is_no_company(house: House) -> None:
     house.job("a")
-    house.register(exclusive=True, stays=True)
+    house.register(exclusive=True, stays=True, **house.dead)
     assert house.process("start", "--for", "0.1s").code == 0
 
 

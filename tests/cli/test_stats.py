@@ -12,6 +12,8 @@ from jobrunner.settings import load
 from jobrunner.store.base import Store
 from tests.cli.house import House, a_node
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 ERROR = {"type": "E", "message": "no", "traceback": "", "phase": "body"}
 
 

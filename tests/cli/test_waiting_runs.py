@@ -9,6 +9,8 @@ import pytest
 from jobrunner import connect
 from tests.cli.house import House
 
+pytestmark = pytest.mark.usefixtures("store_kind")
+
 ASKS = """config = {"name": "asks", "schedule": None}
 
 
