@@ -331,5 +331,8 @@ class Store(Company, Control, Calls, Documents, Steps, Protocol):
     # -- the whole -----------------------------------------------------------------------------------
 
     def info(self) -> Mapping[str, Any]:
-        """Return version, min_reader, state id, size in bytes, journal mode and the library's version."""
+        """Return facts by name. Always there: `version` and `min_reader` of the schema, `state_id` (random,
+        another state has another one), `created_at`, `bytes` (how many it takes), `library` (what it is kept
+        with, and the version of that), `path` (the file, or an address without a password). `journal_mode`
+        is None where there is no such thing."""
         ...

@@ -40,6 +40,11 @@ def newest() -> int:
     return max(steps(folder)[-1].version for folder in MIGRATIONS.iterdir() if folder.is_dir())
 
 
+def steps_of(database: str) -> tuple[Step, ...]:
+    """Return the steps of "sqlite" or "postgres", in order; the last one has the version of this program."""
+    return steps(MIGRATIONS / database)
+
+
 def _step(path: Path) -> Step:
     sql = path.read_text("utf-8")
     found = re.search(r"^-- min_reader: (\d+)$", sql, re.MULTILINE)

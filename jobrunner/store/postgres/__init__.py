@@ -67,16 +67,9 @@ class PostgresStore(SqlStore):
         self._bell.close()
         self._db.close()
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """See `Store.transaction`. What fails inside dooms it, even if the error is caught there."""
-        return self._db.transaction()
-
     def changed(self) -> bool:
         """See `Store.changed`."""
         return self._db.changed()
-
-    def verify(self) -> None:
-        """See `Store.verify`; the next look or transaction tells."""
 
     # -- company -------------------------------------------------------------------------------------
 
@@ -195,15 +188,13 @@ class PostgresStore(SqlStore):
     SERVER = "SELECT current_setting('server_version')"
 
     def info(self) -> Mapping[str, Any]:
-        """Return version, min_reader, state_id, created_at, bytes, library and path."""
+        """See `Store.info`."""
         size = self._db.row(self.SIZE_OF_ALL, (self._db.schema,)) or (0,)
         server = self._db.row(self.SERVER) or ("",)
         return {
-            **self._meta(),
+            **super().info(),
             "bytes": int(size[0]),
-            "journal_mode": None,
             "library": f"PostgreSQL {server[0]} (psycopg {psycopg.__version__})",
-            "path": self._db.name,
         }
 
 

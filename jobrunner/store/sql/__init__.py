@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from jobrunner.clock import Clock
@@ -18,12 +20,23 @@ from jobrunner.store.sql.waiting import Waiting
 
 
 class SqlStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeeping, Insight, Moving):
-    """All verbs of a `Store` (base.py has the conditions) but those that concern its place."""
+    """All verbs of a `Store` (base.py has the conditions) but those that concern its place.
+
+    Those are `close`, `changed`, `healthy`, and what `info` says of its size and library. As it stands it is
+    a store in a file: nodes live by locks, on one machine. `Company` has what is to be replaced elsewhere.
+    """
 
     def __init__(self, url: str, database: Database) -> None:
         super().__init__(database)
         self.url = url
         self._currents = self._read_currents()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """See `Store.transaction`. What fails inside dooms it, even if the error is caught there."""
+        return self._db.transaction()
+
+    def verify(self) -> None:
+        """See `Store.verify`. Of a database the next statement tells."""
 
     # -- for a store in a file, the machine does all of this ---------------------------------------
 
@@ -64,7 +77,8 @@ class SqlStore(Documents, Waiting, Schedule, Facts, Control, Logs, Housekeeping,
 
     META = "SELECT version, min_reader, state_id, created_at FROM meta"
 
-    def _meta(self) -> dict[str, Any]:
+    def info(self) -> Mapping[str, Any]:
+        """See `Store.info`; a database adds `bytes` and `library`."""
         version, min_reader, state_id, created_at = self._db.row(self.META) or (0, 0, "", 0)
         found = {"version": version, "min_reader": min_reader, "state_id": state_id}
-        return {**found, "created_at": created_at}
+        return {**found, "created_at": created_at, "path": self._db.name, "journal_mode": None}

@@ -16,8 +16,19 @@ from jobrunner.store.values import AddedJob, Call
 
 
 class Calls(Claims, Jobs):
-    """The verbs call, trigger, orphaned_calls, fail_call, children, add_job, added_jobs and
+    """The verbs reserve, call, trigger, orphaned_calls, fail_call, children, add_job, added_jobs and
     remove_job."""
+
+    # SQLite's own counter; it has no row before the first run. PostgreSQL has a sequence
+    RESERVE = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'runs' RETURNING seq"
+    RESERVE_FIRST = "INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?) RETURNING seq"
+
+    def reserve(self, count: int) -> int:
+        """See `Calls.reserve`."""
+        with self._db.transaction():
+            row = self._db.row(self.RESERVE, (count,)) or self._db.row(self.RESERVE_FIRST, (count,))
+        assert row is not None
+        return int(row[0]) - count + 1
 
     CALL = """
         INSERT INTO runs (job_id, trigger, effective_at, parent_id, state, exclusive, priority, run_group,

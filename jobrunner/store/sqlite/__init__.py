@@ -57,10 +57,6 @@ class SqliteStore(SqlStore):
         """See `Store.close`."""
         self._db.close()
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """See `Store.transaction`. What fails inside dooms it, even if the error is caught there."""
-        return self._db.transaction()
-
     def changed(self) -> bool:
         """See `Store.changed`."""
         return self._db.changed()
@@ -90,25 +86,13 @@ class SqliteStore(SqlStore):
         self._db.rows("VACUUM INTO ?", (path,))
         return True
 
-    # SQLite's own counter; it has no row before the first run
-    RESERVE = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'runs' RETURNING seq"
-    RESERVE_FIRST = "INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?) RETURNING seq"
-
-    def reserve(self, count: int) -> int:
-        """See `Calls.reserve`."""
-        with self._db.transaction():
-            row = self._db.row(self.RESERVE, (count,)) or self._db.row(self.RESERVE_FIRST, (count,))
-        assert row is not None
-        return int(row[0]) - count + 1
-
     def info(self) -> Mapping[str, Any]:
-        """Return version, min_reader, state_id, created_at, bytes, journal_mode, library and path."""
+        """See `Store.info`."""
         return {
-            **self._meta(),
+            **super().info(),
             "bytes": self._db.size(),
             "journal_mode": self._db.pragma("journal_mode"),
             "library": f"SQLite {apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})",
-            "path": self._db.path,
         }
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
-from jobrunner.errors import Refused
 from jobrunner.store.faults import fault
+from jobrunner.store.sql.connection import Transactions
 from jobrunner.store.sql.database import Bindings, Row
 from jobrunner.store.sqlite import migrate, place
 from jobrunner.store.sqlite.faults import CAUGHT, missing, translate
@@ -39,7 +38,7 @@ PRAGMA foreign_keys = ON;
 """
 
 
-class Database:
+class Database(Transactions):
     """The connection. Every error leaves as a StateError, and leaves it usable.
 
     A statement that fails inside a transaction dooms it, whoever catches the error: SQLite may have
@@ -134,22 +133,6 @@ class Database:
 
     # -- transactions --------------------------------------------------------------------------------
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Open a write transaction, or join the one that is open."""
-        if self._depth:
-            yield from self._join()
-            return
-        self._begin()
-        try:
-            yield
-            self._commit()
-        except BaseException:
-            self._roll_back()
-            raise
-        finally:
-            self._depth = 0
-
     def _begin(self) -> None:
         """Take the write lock at once, never in the middle: what was read stays true until the commit.
 
@@ -163,15 +146,6 @@ class Database:
         except BaseException:
             self._roll_back()
             self._depth = 0
-            raise
-
-    def _join(self) -> Iterator[None]:
-        try:
-            yield
-        except Refused:  # said before anything was written
-            raise
-        except BaseException:  # a verb half done: nobody may commit it, even if the error is caught
-            self._doomed = True
             raise
 
     def _commit(self) -> None:
