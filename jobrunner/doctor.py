@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from jobrunner import __version__, labels
@@ -17,6 +18,7 @@ from jobrunner.drift import Drifting, differing
 from jobrunner.errors import JobrunnerError
 from jobrunner.facts import JobFacts, NodeFacts
 from jobrunner.labels import Reach
+from jobrunner.masking import without_passwords
 from jobrunner.model import Problem, Run
 from jobrunner.pace import Pace, length, overdue, too_fast, too_long
 from jobrunner.settings import Settings, zonerules
@@ -47,17 +49,21 @@ def of_versions(zone: str) -> Iterator[Finding]:
     yield Finding("tzdata", "ok", f"rules of time zones of tzdata {zonerules.version(zone) or '(unknown)'}")
 
 
-def of_state(store: Store, folder: str) -> Iterator[Finding]:
+def of_state(store: Store) -> Iterator[Finding]:
     """Look at the state: is it whole, is there room to grow."""
     info = store.info()
-    kind = f"{info['library']}, schema {info['version']}, journal {info['journal_mode']}"
-    yield Finding("state", "ok", f"{info['path']}: {_size(info['bytes'])}, {kind}")
+    kind = f"{info['library']}, schema {info['version']}"
+    if info.get("journal_mode"):
+        kind += f", journal {info['journal_mode']}"
+    place = without_passwords(str(info["path"]))
+    yield Finding("state", "ok", f"{place}: {_size(info['bytes'])}, {kind}")
     said = store.healthy()
     if said == "ok":
         yield Finding("integrity", "ok", "the state is whole")
     else:
         yield Finding("integrity", "error", f"the state is damaged: {said}", "restore a copy")
-    yield _disk(folder)
+    if Path(place).is_file():  # a database has a disk of its own, elsewhere
+        yield _disk(str(Path(place).resolve().parent))
 
 
 def _disk(folder: str) -> Finding:

@@ -84,7 +84,7 @@ def _of_all(asked: Asked) -> Iterator[Finding]:
 def _of_state(settings: Settings, store: Store, now: Instant) -> Iterator[Finding]:
     registry = Registry.load(with_stored(settings, store))
     facts, here = store.jobs(), vitals.nodes_of(store, settings)
-    yield from checks.of_state(store, settings.state_folder)
+    yield from checks.of_state(store)
     yield from checks.of_nodes(here.everyone, here.dead, nodes.stopped(here.everyone, settings), now)
     yield from checks.of_definitions(drifting(store, here.living))
     yield from checks.of_labels(registry.summaries, here.reach)
