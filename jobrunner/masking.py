@@ -3,6 +3,7 @@
     secrets_of(environ, settings)   the values
     Masker(secrets)                 .text(str), .data(JSON), .stream() for bytes as they come
     masker_of(settings)             both in one, for this process
+    without_passwords(text)         those in URLs, for a message of our own
 
 A value is known again as it is written in the environment or the file, and percent-encoded as in a URL.
 Whoever takes it apart, reverses it or writes it in base64 gets past this: it prevents accidents, not intent.
@@ -24,10 +25,10 @@ WORDS = frozenset({
 _SECRET = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|KEY|CREDENTIALS|DSN)\Z", re.I)
 _ADDRESS = re.compile(r"(?:^|_)(?:URL|URI|DSN)\Z", re.I)
 # From the first colon to the last @ before the path; else, with slashes in it, to the first @, but a port
-# and a path with an @ are no password. Or a parameter, as PostgreSQL takes it.
+# and a path with an @ are no password. Or a parameter, as PostgreSQL and others take it.
 _IN_URL = re.compile(
     r"://[^\s/?#:@]*:(?:([^\s/?#]+)|(?!\d+[/?#])([^\s@]+))@"
-    r"|[?&]\w*(?:password|passwd|passphrase)=([^\s&#]+)",
+    r"|[?&][\w-]*(?:password|passwd|passphrase|pwd|token|secret|credentials|api_?key)=([^\s&#]+)",
     re.I,
 )
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -86,6 +87,16 @@ def _passwords(url: str) -> Iterator[str]:
         written = next(group for group in match.groups() if group)
         yield written
         yield _decoded(written)
+
+
+def without_passwords(text: str) -> str:
+    """Return a text in which each password of a URL is `***`: for messages, whatever URLs they quote."""
+    return _IN_URL.sub(_starred, text) if "://" in text else text
+
+
+def _starred(match: re.Match[str]) -> str:
+    start, end = next(match.span(number) for number in (1, 2, 3) if match[number])
+    return match[0][: start - match.start()] + HIDDEN + match[0][end - match.start() :]
 
 
 def _parts(value: object, path: str, named: frozenset[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from jobrunner.errors import StateError
 from jobrunner.events import Event, StoreRecovered, StoreTroubled
+from jobrunner.masking import without_passwords
 
 FIRST, LONGEST = 0.1, 5.0  # seconds between tries
 PASSING = {"busy", "away", "full", "in-doubt"}  # whoever has not joined yet waits for their end
@@ -27,7 +28,7 @@ class Patience:
         if error.code in HOPELESS:
             self.hopeless = error
         elif not self._wait:
-            self._emit(StoreTroubled(error.message))
+            self._emit(StoreTroubled(without_passwords(error.message)))
         self._wait = min(LONGEST, self._wait * 2 or FIRST)
         self.until = now + self._wait
 

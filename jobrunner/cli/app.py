@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -14,6 +14,7 @@ from jobrunner import __version__
 from jobrunner.cli import out
 from jobrunner.cli.asking import Verb, shared
 from jobrunner.errors import JobrunnerError
+from jobrunner.masking import without_passwords
 
 INTERRUPTED = 130
 INTERNAL = 1
@@ -148,14 +149,15 @@ def _failed(error: BaseException, args: Sequence[str]) -> int:
         out.talk(error.format_message())
         return error.exit_code
     if "--debug" in args or os.environ.get("JOBRUNNER_DEBUG", "") not in ("", "0", "false"):
-        sys.excepthook(type(error), error, error.__traceback__)
+        out.talk(without_passwords("".join(traceback.format_exception(error)).rstrip()))
     code, message, hint, exit_code = _described(error)
     say_error(code, message, hint, as_json="--json" in args)
     return exit_code
 
 
 def say_error(code: str, message: str, hint: str | None, *, as_json: bool) -> None:
-    """Write an error to stderr."""
+    """Write an error to stderr, without passwords of addresses in it, whoever wrote the sentence."""
+    message, hint = without_passwords(message), hint and without_passwords(hint)
     if as_json:
         out.talk(out.json_text({"error": {"code": code, "message": message, "hint": hint}}))
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from jobrunner.client.finding import Seen, by_name, fact, find, orphans, reach, real_name, seen
 from jobrunner.errors import ConfigError
 from jobrunner.registry import Registry
@@ -11,7 +9,7 @@ from jobrunner.settings import Settings
 
 __all__ = [
     "MISSING_HINT", "Seen", "by_name", "fact", "find", "load_all", "names", "orphans", "reach", "real_name",
-    "seen", "without_password", "words",
+    "seen", "words",
 ]  # fmt: skip
 
 
@@ -35,8 +33,3 @@ def names(settings: Settings) -> list[str]:
 def words(said: str, zone: str, settings: Settings) -> str:
     """Return a schedule's words, with its zone where that is not the project's."""
     return said if zone == settings.timezone or said == "on demand" else f"{said} ({zone})"
-
-
-def without_password(url: str) -> str:
-    """Return a state's address as it may be shown."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)

@@ -21,6 +21,7 @@ from jobrunner.definitions import Definitions, Filter, of_registry
 from jobrunner.errors import BadRequest, ConfigError
 from jobrunner.facts import CONTROL, JobFacts, Pause
 from jobrunner.log import Log, one_line, sentence
+from jobrunner.masking import without_passwords
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -227,7 +228,7 @@ class Banner:
     def say(self, jobs: Mapping[str, Job], store: Store, known: Registry | None) -> None:
         """Say who works on what, when each job is due, and what is wrong; `known` None: it only controls."""
         settings = self._settings
-        state = one_line(report.without_password(settings.state))
+        state = one_line(without_passwords(settings.state))
         if known is None:
             self._line(f"jobrunner {__version__}: role control, it runs no jobs")
             self._line(f"state {state}")

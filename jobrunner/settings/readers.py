@@ -8,6 +8,7 @@ Each raises ValueError with the second half of a sentence: `is not a whole numbe
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ FLAGS = {
     "0": False, "false": False, "no": False, "off": False,
 }  # fmt: skip
 
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)  # RFC 3986, 3.1
 
 ROLES = ("all", "worker", "control")
 
@@ -167,8 +170,7 @@ def mappings(value: object) -> dict[str, dict[str, Any]]:
 def state(value: object) -> str:
     """Return the address of a state, whose form only its store can judge in full."""
     address = text(value)
-    scheme, mark, _ = address.partition("://")
-    if mark and scheme.replace("+", "").isalnum():
+    if _SCHEME.match(address):
         return address
     raise ValueError("is not an address such as sqlite:////var/lib/app/state.db")
 
@@ -181,9 +183,18 @@ def log_format(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message quotes it: one line, at most 80 characters, nothing a terminal obeys."""
+    """Return a value as a message quotes it: one line, at most 80 characters, nothing a terminal obeys.
+
+    Passwords in URLs are left out.
+    """
+    from jobrunner.masking import without_passwords
+
     try:
-        quoted = f'"{value}"' if isinstance(value, str) and value.isprintable() else ascii(value)
+        quoted = (
+            f'"{without_passwords(value)}"'
+            if isinstance(value, str) and value.isprintable()
+            else ascii(value)
+        )
     except (ValueError, RecursionError):  # an integer of 5,000 digits, a list in itself
         quoted = f"a {type(value).__name__}"
     return quoted if len(quoted) <= 80 else quoted[:76] + " ..."

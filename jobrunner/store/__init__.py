@@ -1,21 +1,66 @@
-"""WHAT IS TRUE: the store, by URL. A database's library is imported only when one is opened."""
+"""WHAT IS TRUE: the store, by URL. A database's library is imported only when one is opened.
+
+open_store, find_store, exists   by URL, of whatever package has its scheme
+
+For those who write a store (docs/stores.md); loaded when asked for:
+
+Store           the protocol; beside it what its verbs take and give: Call, Claim, Document, Effects …
+SqlStore        all verbs in the SQL that SQLite and PostgreSQL share, over a
+Database        the protocol of a connection; Connection: most of one, its transactions among it
+fault           a StateError by its code
+steps_of        the schema as steps, and too_new for one that goes beyond ours
+"""
 
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from jobrunner.errors import StateError
+from jobrunner.errors import Refused, StateError
 from jobrunner.store.faults import fault
 
 if TYPE_CHECKING:
-    from jobrunner.store.base import Store
+    from jobrunner.store.base import Claim, Store
     from jobrunner.store.postgres import PostgresStore
+    from jobrunner.store.schema import Step, steps_of, too_new
+    from jobrunner.store.sql import SqlStore
+    from jobrunner.store.sql.connection import Connection
+    from jobrunner.store.sql.database import Bindings, Database, Row
+    from jobrunner.store.values import (
+        AddedJob,
+        Call,
+        Document,
+        Effects,
+        Figure,
+        Glance,
+        Hold,
+        Holding,
+        Keep,
+        LogChunk,
+        Registration,
+        RunFilter,
+        Write,
+    )
 
-PLUGINS = (
-    "jobrunner.stores"  # entry points: the scheme -> open_store(url, *, create, patience, allow_network_fs)
-)
+__all__ = [
+    "AddedJob", "Bindings", "Call", "Claim", "Connection", "Database", "Document", "Effects", "Figure",
+    "Glance", "Hold", "Holding", "Keep", "LogChunk", "Refused", "Registration", "Row", "RunFilter",
+    "SqlStore", "StateError", "Step", "Store", "Write", "exists", "fault", "find_store", "open_store",
+    "steps_of", "too_new",
+]  # fmt: skip
+
+_HOMES = {
+    "Bindings": "sql.database", "Claim": "base", "Connection": "sql.connection", "Database": "sql.database",
+    "Row": "sql.database", "SqlStore": "sql", "Step": "schema", "Store": "base", "steps_of": "schema",
+    "too_new": "schema",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'values')}"), name)
 
 
 def open_store(
@@ -32,7 +77,11 @@ def open_store(
     if scheme in ("postgresql", "postgres"):
         return _postgres().open(url, create=create, patience=patience)
     if scheme != "sqlite":
-        return _plugin(scheme)(url, create=create, patience=patience, allow_network_fs=allow_network_fs)
+        from jobrunner.store import plugins
+
+        return plugins.open_store(
+            scheme, url, create=create, patience=patience, allow_network_fs=allow_network_fs
+        )
     from jobrunner.store.sqlite import SqliteStore
 
     return SqliteStore.open(
@@ -108,20 +157,3 @@ def _postgres() -> type[PostgresStore]:
             hint="pip install 'jobrunner-cli[postgres]'",
         ) from error  # fmt: skip
     return PostgresStore
-
-
-def _plugin(scheme: str) -> Callable[..., Store]:
-    from importlib.metadata import entry_points
-
-    for found in entry_points(group=PLUGINS, name=scheme):
-        try:
-            opener: Callable[..., Store] = found.load()
-            return opener
-        except Exception as error:
-            raise fault("unsupported", f"the store {found.value} cannot be loaded ({error})") from error
-    known = ", ".join(sorted({"sqlite", "postgresql", *entry_points(group=PLUGINS).names}))
-    raise fault(
-        "unsupported",
-        f"no store for URLs that begin with {scheme!r}; supported: {known}",
-        hint="use sqlite:///absolute/path/state.db or postgresql://user@host/database",
-    )

@@ -228,10 +228,10 @@ def test_what_a_later_version_does_is_refused_not_ignored(house: House, option: 
 
 
 def test_a_password_in_the_address_of_the_state_is_not_shown() -> None:
-    from jobrunner.cli.report import without_password
+    from jobrunner.masking import without_passwords
 
-    assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
-    assert without_password("sqlite:////tmp/a:b@c/state.db") == "sqlite:////tmp/a:b@c/state.db"
+    assert without_passwords("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
+    assert without_passwords("sqlite:////tmp/a:b@c/state.db") == "sqlite:////tmp/a:b@c/state.db"
 
 
 def test_the_banner_says_that_a_new_job_with_run_on_start_starts_now(house: House) -> None:

@@ -15,6 +15,7 @@ import pytest
 from jobrunner.errors import StateError
 from jobrunner.store import exists, open_store
 from jobrunner.store.contract.things import at, make_job, make_node
+from jobrunner.store.sql import SqlStore
 from jobrunner.store.sqlite import SqliteStore, place
 
 pytestmark = pytest.mark.sqlite
@@ -112,19 +113,6 @@ def test_an_unknown_scheme_is_refused_with_what_there_is_and_without_its_passwor
     with pytest.raises(StateError, match=r"'oracle'.*sqlite") as found:
         open_store("oracle://scott:tiger@db/x")
     assert "tiger" not in str(found.value)
-
-
-def test_another_packages_store_is_opened_by_its_scheme(
-    monkeypatch: pytest.MonkeyPatch, store: SqliteStore
-) -> None:
-    class Found:
-        value = "theirs:open"
-
-        def load(self) -> Any:
-            return lambda url, **options: (url, options, store)[2]
-
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda **which: [Found()])
-    assert open_store("theirs://x") is store
 
 
 def test_a_database_library_is_imported_only_to_open_one() -> None:
@@ -244,7 +232,7 @@ def test_a_network_file_system_is_refused_unless_asked_for(
 
 def test_the_parts_of_the_store_share_no_names() -> None:
     homes: dict[str, list[str]] = {}
-    for part in SqliteStore.__mro__[:-1]:
+    for part in SqlStore.__mro__[:-1]:
         for name in vars(part):
             if not name.startswith("__") and name != "_db":
                 homes.setdefault(name, []).append(part.__name__)
