@@ -9,6 +9,7 @@ The titles are the promises. Nothing here imports pytest: any runner that knows 
 
 from __future__ import annotations
 
+from jobrunner.store.contract.accompanying import Accompanying
 from jobrunner.store.contract.calling import Calling
 from jobrunner.store.contract.claiming import Claiming
 from jobrunner.store.contract.committing import Committing
@@ -19,6 +20,7 @@ from jobrunner.store.contract.keeping import Keeping
 from jobrunner.store.contract.outdating import Outdating
 from jobrunner.store.contract.registering import Registering
 from jobrunner.store.contract.repeating import Repeating
+from jobrunner.store.contract.sparing import Sparing
 from jobrunner.store.contract.stepping import Stepping
 from jobrunner.store.contract.suspending import Suspending
 from jobrunner.store.contract.whole import Whole
@@ -27,6 +29,6 @@ from jobrunner.store.contract.yielding import Yielding
 
 class StoreContract(
     Registering, Consuming, Claiming, Calling, Repeating, Stepping, Outdating, Suspending, Yielding, Ending,
-    Committing, Controlling, Keeping, Whole,
+    Committing, Controlling, Keeping, Whole, Accompanying, Sparing,
 ):  # fmt: skip
     """All of it. Override `make_store`, and `again` where opening the URL once more is not enough."""
