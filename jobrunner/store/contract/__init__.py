@@ -10,7 +10,9 @@ The titles are the promises. Nothing here imports pytest: any runner that knows 
 from __future__ import annotations
 
 from jobrunner.store.contract.accompanying import Accompanying
+from jobrunner.store.contract.agreeing import Agreeing
 from jobrunner.store.contract.calling import Calling
+from jobrunner.store.contract.choosing import Choosing
 from jobrunner.store.contract.claiming import Claiming
 from jobrunner.store.contract.committing import Committing
 from jobrunner.store.contract.consuming import Consuming
@@ -20,6 +22,7 @@ from jobrunner.store.contract.keeping import Keeping
 from jobrunner.store.contract.outdating import Outdating
 from jobrunner.store.contract.registering import Registering
 from jobrunner.store.contract.repeating import Repeating
+from jobrunner.store.contract.scoping import Scoping
 from jobrunner.store.contract.sparing import Sparing
 from jobrunner.store.contract.stepping import Stepping
 from jobrunner.store.contract.suspending import Suspending
@@ -29,6 +32,6 @@ from jobrunner.store.contract.yielding import Yielding
 
 class StoreContract(
     Registering, Consuming, Claiming, Calling, Repeating, Stepping, Outdating, Suspending, Yielding, Ending,
-    Committing, Controlling, Keeping, Whole, Accompanying, Sparing,
+    Committing, Controlling, Keeping, Whole, Accompanying, Sparing, Scoping, Choosing, Agreeing,
 ):  # fmt: skip
     """All of it. Override `make_store`, and `again` where opening the URL once more is not enough."""
