@@ -6,6 +6,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+RAY := .venv-ray
 PYTHON ?=
 DEMO := --jobs examples/jobs
 # half as many again as cores: most tests wait for processes
@@ -52,13 +53,21 @@ needs-system:
 test-system: needs-system $(VENV)/installed-dev ## what needs root and packages of Debian's: poolers, networks, disks, clocks
 	$(BIN)/python -m pytest tests/system
 
+.PHONY: needs-ray
+needs-ray:
+	@echo "test-ray needs the package ray, some 300 MB in $(RAY), and starts clusters on this machine's 127.0.0.1"
+
+.PHONY: test-ray
+test-ray: needs-ray $(RAY)/installed ## runs on a Ray cluster, in a virtual environment of its own
+	$(RAY)/bin/python -m pytest -n 2 tests/ray
+
 .PHONY: bench
 bench: $(VENV)/installed-dev ## measure what a run and a turn cost on this machine
 	@for each in benchmarks/[!_]*.py; do $(BIN)/python -m benchmarks.$$(basename $$each .py) || exit 1; done
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RAY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf examples/output examples/.jobrunner
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -93,3 +102,9 @@ $(VENV)/installed-dev: $(VENV)/home pyproject.toml
 	@echo "Installing jobrunner and what its tests need"
 	@$(BIN)/python -m pip install -qq --editable '.[dev]'
 	@touch $@ $(VENV)/installed
+
+$(RAY)/installed: $(VENV)/home pyproject.toml
+	@echo "Installing jobrunner with Ray, and what its tests need"
+	@$(BIN)/python -m venv $(RAY)
+	@$(RAY)/bin/python -m pip install -qq --editable '.[ray,dev]'
+	@touch $@

@@ -35,12 +35,11 @@ def provide() -> None:
 provide()
 
 if __name__ == "__main__":
-    what = sys.argv.pop(1)
-    if what == "child":
+    if sys.argv.pop(1) == "child":
         from jobrunner import child
 
         child.main()
-    else:
+    elif os.fork() == 0:  # a zygote that is nobody's child: what kills its parent's children spares it
         from jobrunner.executor import zygote
 
         zygote.main()

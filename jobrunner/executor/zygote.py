@@ -114,8 +114,8 @@ class Zygote:
         if how["lock"]:
             self._lock = take_lock(how["lock"])
         processes.adopt_orphans()
-        # While a package is being imported nobody listens to the node: if it dies now, so must we.
-        processes.die_with(how["node"])
+        if how["node"]:  # while a package is imported nobody listens to it: if it dies now, so must we
+            processes.die_with(how["node"])
         for at, name in enumerate(how["preload"]):
             self._preload(name, "" if at < how["runtime"] else how["project"], how["packages"])
         processes.outlive_parent()

@@ -255,6 +255,47 @@ def test_no_package_can_take_the_place_of_the_process(
     assert place.chosen() == BY_PROCESS
 
 
+def test_without_ray_it_says_what_to_install(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobrunner.executor.ray_plugin.find_spec", lambda _: None)
+    place.job(executor="ray")
+    place.job("b")
+    found = place.problem()
+    assert found.message == 'executor is "ray", which needs the package ray, and that is not installed'
+    assert str(found.hint).startswith(
+        'pip install "jobrunner-cli[ray]"; installed are process and subprocess'
+    )
+    assert place.chosen("b") == BY_PROCESS
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"numCpus": -1}, "executor.numCpus is -1, which is not a number of at least 0"),
+        ({"num_gpus": "1"}, 'executor.numGpus is "1", which is not a number of at least 0'),
+        ({"resources": {"a": "x"}}, "executor.resources is {'a': 'x'}, which is not a mapping of resources"),
+        ({"resources": ["a"]}, "executor.resources is ['a'], which is not a mapping of resources"),
+        ({"runtimeEnv": []}, "executor.runtimeEnv is [], which is not a mapping of names to values"),
+        ({"runtimeEnv": {"x": "y" * 40_000}}, "which is longer than 32 KiB of JSON"),
+        ({"address": "local"}, 'executor.address is "local", which starts a cluster'),
+    ],
+)
+def test_what_ray_is_told_is_looked_at_before(
+    place: Place, monkeypatch: pytest.MonkeyPatch, options: Any, said: str
+) -> None:
+    monkeypatch.setattr("jobrunner.executor.ray_plugin.find_spec", lambda _: True)
+    place.job(executor={"name": "ray", **options})
+    assert said in place.problem().message
+
+
+def test_all_that_ray_is_told_may_be_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobrunner.executor.ray_plugin.find_spec", lambda _: True)
+    place.say("executors:\n  ray:\n    address: auto\n    num_cpus: 0.5\n")
+    own = {"num_cpus": 2, "numGpus": 0, "resources": {"special": 1}, "runtime_env": {"env_vars": {"A": "b"}}}
+    place.job(executor={"name": "ray", **own})
+    found = {"numCpus": 2, "numGpus": 0, "resources": {"special": 1}, "runtimeEnv": {"env_vars": {"A": "b"}}}
+    assert place.chosen() == Chosen("ray", {"address": "auto", **found})
+
+
 def test_what_was_remembered_is_read_anew_when_a_plug_in_comes_or_goes(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
