@@ -61,14 +61,16 @@ class Node:
         again: Callable[[], Settings] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`again` reads the settings anew, for a change of jobrunner.yaml; it may raise ConfigError."""
+        """`again` reads the settings anew, for a change of jobrunner.yaml; it may raise ConfigError.
+
+        `clock` is the store's, where somebody has asked it already.
+        """
         settings = definitions.settings
         self._definitions = definitions
         self._store = store
         self._emit = emit
         self._options = options
-        local = clock or SystemClock()
-        self._clock = clock or store.clock(local)
+        self._clock = clock or store.clock(SystemClock())
         self.me = who_am_i(
             settings, self._clock, role=settings.role, exclusive=options.exclusive, leased=store.leased
         )
@@ -89,7 +91,7 @@ class Node:
             definitions, self.place, again or (lambda: settings), emit, watch=options.watch
         )
         self._new: Definitions | None = None  # what was read, and does not hold yet
-        self._clocks = Clocks(self._clock, local, self._scheduler, store, self.me, emit)
+        self._clocks = Clocks(self._clock, SystemClock(), self._scheduler, store, self.me, emit)
         self._dead: list[NodeFacts] = []
         self._looked_at = self._clock.monotonic() - LOOK_EVERY
         self._started_at = self._clock.monotonic()
