@@ -5,6 +5,10 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+# the library refuses to sleep until a moment of the monotonic clock (0.9.10), which is what Python asks for
+MENDED = (
+    "import select\nimport time\n\ntime.sleep = lambda seconds: select.select([], [], [], seconds) and None\n"
+)
 PLACES = ("usr/lib/*/faketime/libfaketime.so.1", "usr/lib*/faketime/libfaketime.so.1")
 
 
@@ -16,6 +20,9 @@ class WallClock:
 
     def __init__(self, folder: Path, offset: float = 0.0) -> None:
         self._file = folder / "faketime"
+        self._mends = folder / "mends"
+        self._mends.mkdir()
+        (self._mends / "sitecustomize.py").write_text(MENDED, "ascii")
         self.set(offset)
 
     def set(self, offset: float) -> None:
@@ -32,6 +39,7 @@ class WallClock:
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",  # else it looks into the file every ten seconds
             "DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": str(self._mends),
         }
 
 

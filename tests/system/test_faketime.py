@@ -30,3 +30,8 @@ def test_a_process_has_a_wall_clock_of_its_own_and_others_have_not(wall_clock: W
         print(file=child.stdin, flush=True)
         assert float(child.stdout.readline().split()[0]) < time.time() - DAY / 2
         child.stdin.close()
+
+
+def test_a_process_with_a_wall_clock_of_its_own_can_sleep(wall_clock: WallClock) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(0.01)"]
+    subprocess.run(command, env={**os.environ, **wall_clock.environment}, check=True)
