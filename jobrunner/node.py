@@ -25,7 +25,7 @@ from jobrunner.masking import masker_of
 from jobrunner.model import Job
 from jobrunner.patience import PASSING, Patience
 from jobrunner.plugins import PROCESS
-from jobrunner.recovery import deaths
+from jobrunner.recovery import deaths, given_up
 from jobrunner.reloading import Reloading
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
@@ -221,6 +221,8 @@ class Node:
             self._dispatcher.heed()
         changed = self._changed = self._store.definitions_changed() or self.place.rung or self._changed
         if changed:
+            if self.me.lease and not self._store.knows(self.me.owner):  # what it held went with its recovery
+                raise given_up(self.me)
             events += self._scheduler.load(self._clock.now()) + self._check_pause()
             stored, added = self._store.overrides(), self._store.added_jobs()
             held = self._definitions.settings

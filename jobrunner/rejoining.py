@@ -9,6 +9,7 @@ from jobrunner.definitions import Definitions
 from jobrunner.errors import StateError
 from jobrunner.events import Event, Rejoining
 from jobrunner.node import Node, Options
+from jobrunner.patience import PASSING
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 
@@ -22,12 +23,17 @@ def work(
     Returns the exit code and the last one. Raises StateError.
     """
     clock = store.clock(SystemClock())  # the store may be away when another needs one
+    before: Node | None = None
     while True:
         node = Node(definitions, store, emit, options, again=again, clock=clock)
         try:
             return node.run(), node
         except StateError as error:
-            if error.code != "given-up" or not node.me.lease or node.place.signals:
+            taken_for_dead = error.code == "given-up" and bool(node.me.lease)
+            if not taken_for_dead and (before is None or error.code not in PASSING):
                 raise
+            if node.place.signals:  # it was to end anyway, and nothing of it is left
+                return (0 if node.place.signals == 1 else 130), node
             definitions, options = node.state_of_things()
             emit(Rejoining())
+            before = node

@@ -10,7 +10,8 @@ from jobrunner.store.faults import fault
 # Everything that a statement was seen to raise.
 CAUGHT = (psycopg.Error, OSError, ValueError, OverflowError)
 
-_AGAIN = "it is tried again by itself"
+_AGAIN = "try again; if it lasts, see who holds its locks (pg_stat_activity)"
+_REACH = "see whether the server runs, and whether it can be reached from here"
 
 # By the beginning of what the server calls it (SQLSTATE); the longer come before the shorter.
 _SAID: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
@@ -23,7 +24,7 @@ _SAID: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
     (("3D000",), "state-missing", "there is no database at {name}", "create it: createdb NAME"),
     (("3F000", "42P01"), "state-missing", "there is no state at {name}",
      "run `jobrunner start` once, it makes one"),
-    (("08", "57P", "58", "XX"), "away", "{name} cannot be reached ({error})", _AGAIN),
+    (("08", "57P", "58", "XX"), "away", "{name} cannot be reached ({error})", _REACH),
     (("23",), "rule", "{name} refuses a row by a rule of its own ({error})", "please report this"),
     (("22", "54"), "unstorable", "{name} cannot hold a value ({error})", "shorten or change what is stored"),
 )  # fmt: skip
@@ -37,7 +38,7 @@ def translate(error: Exception, name: str) -> StateError:
         if state.startswith(states):
             return fault(code, message.format(name=name, error=said), hint=hint)
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError) and not state:
-        return fault("away", f"{name} cannot be reached ({said})", hint=_AGAIN)
+        return fault("away", f"{name} cannot be reached ({said})", hint=_REACH)
     if isinstance(error, psycopg.DataError | UnicodeEncodeError | OverflowError):
         return fault("unstorable", f"{name} cannot hold a value ({said})", hint="shorten or change it")
     if isinstance(error, ValueError):
