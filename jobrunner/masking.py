@@ -22,8 +22,11 @@ WORDS = frozenset({
     "true", "false", "yes", "no", "on", "off", "none", "null", "enabled", "disabled", "auto", "default",
 })  # fmt: skip
 
-_SECRET = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|KEY|CREDENTIALS|DSN)\Z", re.I)
+_SECRET = re.compile(
+    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|KEY|CREDENTIALS|DSN|PGPASSWORD)\Z", re.I
+)
 _ADDRESS = re.compile(r"(?:^|_)(?:URL|URI|DSN)\Z", re.I)
+_MISTYPED = re.compile(r":[^\s@]+@")  # of an address whose :// is not one
 # From the first colon to the last @ before the path; else, with slashes in it, to the first @, but a port
 # and a path with an @ are no password. Or a parameter, as PostgreSQL and others take it.
 _IN_URL = re.compile(
@@ -58,7 +61,7 @@ def secrets_of(environ: Mapping[str, str], settings: Settings) -> tuple[str, ...
     """Return the secret values, longest first, each once, without blanks around it.
 
     Those are: the values of variables whose names end in `_TOKEN`, `_SECRET`, `_PASSWORD`, `_PASSWD`,
-    `_PASSPHRASE`, `_KEY`, `_CREDENTIALS` or `_DSN`, or are one of these words; what `settings.secrets`
+    `_PASSPHRASE`, `_KEY`, `_CREDENTIALS` or `_DSN`, or are one of these words or `PGPASSWORD`; what `settings.secrets`
     names, a variable or a part of `settings` with all its texts; the passwords in the URLs of variables
     ending in `_URL`, `_URI` or `_DSN` and in the state's address, as written and decoded. Names are
     compared ignoring case.
@@ -91,7 +94,7 @@ def _passwords(url: str) -> Iterator[str]:
 
 def without_passwords(text: str) -> str:
     """Return a text in which each password of a URL is `***`: for messages, whatever URLs they quote."""
-    return _IN_URL.sub(_starred, text) if "://" in text else text
+    return _IN_URL.sub(_starred, text) if "://" in text else _MISTYPED.sub(f":{HIDDEN}@", text)
 
 
 def _starred(match: re.Match[str]) -> str:

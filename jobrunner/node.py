@@ -328,7 +328,9 @@ class Node:
             return True
         monotonic = self._clock.monotonic()
         if self._dispatcher.running or (self._dispatcher.busy and self._stop.hooks_may_go_on(monotonic)):
-            return False
+            # whoever takes over records as lost what nobody could record in all that time
+            in_vain = self._patience.troubled and not self.place.pool.running
+            return in_vain and self._stop.is_over(monotonic)
         if self._stop.stage is not Stage.WORKING:
             return True
         return self._goal_reached and not self._rest.is_open(self._definitions.jobs, self._clock.now())

@@ -39,6 +39,11 @@ class Patience:
             self._well_since = now
             self._emit(StoreRecovered())
 
+    @property
+    def troubled(self) -> bool:
+        """Whether the state cannot be used at present."""
+        return self._wait > 0
+
     def is_calm(self, now: float) -> bool:
         """Say whether the state could be used for so long that whoever lives must have written, too.
 

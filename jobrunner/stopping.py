@@ -57,6 +57,11 @@ class Stop:
             return monotonic - self._ended_at < LAST_HOOKS
         return self.stage is not Stage.KILLING
 
+    def is_over(self, monotonic: float) -> bool:
+        """Say whether all has been asked for, and waited for long enough."""
+        late = self.stage is Stage.STOPPING and monotonic - self._ended_at >= LAST_HOOKS
+        return late or self.stage is Stage.KILLING
+
     def _end_runs(self, stage: Stage, monotonic: float) -> None:
         self.stage, self.until, self._ended_at = stage, None, monotonic
         self._dispatcher.hooks.drop()

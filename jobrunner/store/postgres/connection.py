@@ -62,6 +62,7 @@ class Database:
         self._doomed = False
         self._closed = False
         self._xid = ""
+        self._state_id = ""
         self.doubt: str | None = None
         self.pooled = False
         self.changes: int | None = None  # as of our last transaction, or the last look
@@ -308,10 +309,16 @@ class Database:
 
     def changed(self) -> bool:
         """Say whether another connection committed since the last call, and check the version if so."""
-        found = self.row("SELECT changes, min_reader, version FROM meta")
+        found = self.row("SELECT changes, min_reader, version, state_id FROM meta")
         if found is None:
-            raise fault("state-missing", f"there is no state at {self.name}")
-        changes, min_reader, version = found
+            raise fault(
+                "corrupt", f"{self.name} is not whole: its table meta is empty", hint="restore a backup"
+            )
+        changes, min_reader, version, state_id = found
+        self._state_id = self._state_id or state_id
+        if state_id != self._state_id:
+            hint = "stop all jobrunner processes, and start them again if that is meant"
+            raise fault("replaced", f"{self.name} was replaced by another state while in use", hint=hint)
         strange, self.strange = self.strange or changes != self.changes, False
         self.changes = changes
         if strange:

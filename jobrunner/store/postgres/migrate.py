@@ -27,6 +27,7 @@ FOUND = """
            (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = $1 AND c.relkind = 'r')"""
 LOCK = "SELECT pg_advisory_xact_lock(CAST($1 AS integer), CAST($2 AS integer))"
+MAY_CREATE = "SELECT has_schema_privilege($1, 'CREATE')"
 OURS = 0x6A6F6272  # "jobr"
 PATIENCE = 2000  # milliseconds that we wait for a lock: as long as that the nodes wait for us
 TRIES = 5
@@ -124,6 +125,9 @@ def _apply(cursor: psycopg.RawCursor[Any], address: Address, step: Step) -> None
     schemas, *_ = cursor.execute(FOUND, [address.schema]).fetchone() or (0,)
     if not schemas:
         cursor.execute(f'CREATE SCHEMA "{address.schema}"')
+    elif not (cursor.execute(MAY_CREATE, [address.schema]).fetchone() or (True,))[0]:
+        hint = "grant CREATE and USAGE on it to the user, or name another with ?schema="
+        raise fault("forbidden", f"{address.name}: the schema is somebody else's", hint=hint)
     cursor.execute(f'SET LOCAL search_path TO "{address.schema}"')
     cursor.execute(step.sql)
     if version is None:
