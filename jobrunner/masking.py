@@ -62,9 +62,9 @@ def secrets_of(environ: Mapping[str, str], settings: Settings) -> tuple[str, ...
 
     Those are: the values of variables whose names end in `_TOKEN`, `_SECRET`, `_PASSWORD`, `_PASSWD`,
     `_PASSPHRASE`, `_KEY`, `_CREDENTIALS` or `_DSN`, or are one of these words, or `PGPASSWORD`; what
-    `settings.secrets` names, a variable or a part of `settings` with all its texts; the passwords in the URLs of variables
-    ending in `_URL`, `_URI` or `_DSN` and in the state's address, as written and decoded. Names are
-    compared ignoring case.
+    `settings.secrets` names, a variable or a part of `settings` with all its texts; the passwords in the
+    URLs of variables ending in `_URL`, `_URI` or `_DSN` and in the state's address, as written and decoded.
+    Names are compared ignoring case.
 
     Left out are values shorter than 4 characters and words such as true, none or default: to hide each
     "1" would leave nothing of a log to read.
