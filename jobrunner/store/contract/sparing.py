@@ -23,6 +23,7 @@ class Sparing(Waits):
 
     def test_what_a_run_says_is_said_of_no_other(self) -> None:
         mine = self._beside()
+        twin = self._mine_running(mine).run
         with self._spared():
             run = self._mine_running(mine).run
             self.store.begun(run.id, "a", 7, at(11))
@@ -35,9 +36,11 @@ class Sparing(Waits):
             self.store.record(run, "key", "mine", at(13))
             again = self.store.repeat(run, at(14))
             self._are_mine(again)
+        assert (self.found(twin.id), self.store.read_log(twin.id)) == (twin, [])
 
     def test_who_ends_ends_alone(self) -> None:
         mine = self._beside()
+        twin = self._mine_running(mine).run
         with self._spared():
             first, second = self._mine_running(mine).run, self._mine_running(mine).run
             assert self.store.finish(first, Outcome(state="failed", error=ERROR, cursor=[1]), 0, at(15))
@@ -45,6 +48,7 @@ class Sparing(Waits):
             assert self.store.again(first, at(16), at(16)) is not None
             assert self.end(Claim(second, False, None, None), 17, result=1)
             self.store.set_enabled(second.job_id, None, None, at(18))
+        assert self.found(twin.id) == twin
 
     def test_steps_are_their_chains_own(self) -> None:
         mine = self._beside()
