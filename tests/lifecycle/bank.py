@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sqlite3
 import sys
 import tempfile
 from collections import Counter
@@ -72,11 +71,10 @@ class Verdict:
 
 
 def bank(
-    root: Path, *, nodes: int, seconds: float, kill_every: float, seed: int, delivery: str = "exactly-once",
-    each_second: int = 20,
+    project: Project, *, nodes: int, seconds: float, kill_every: float, seed: int,
+    delivery: str = "exactly-once", each_second: int = 20,
 ) -> Verdict:  # fmt: skip
     """Let nodes move money and die for `seconds`, let what was called finish, then count."""
-    project = Project(root)
     size = {"accounts": ACCOUNTS, "opening": OPENING, "each_second": each_second}
     _job(project, "open", OPEN.format(**size), schedule=None)
     _job(project, "teller", TELLER.format(**size), delivery="exactly-once")
@@ -91,8 +89,7 @@ def bank(
         project.stop()
     finally:
         project.end()
-    with project.state() as state:
-        _count(state, verdict)
+    _count(project, verdict)
     return verdict
 
 
@@ -112,21 +109,18 @@ def _work(
 
 
 def _quiet(project: Project) -> bool:
-    with project.state() as state:
-        (open_,) = state.execute(
-            "SELECT count(*) FROM runs WHERE state IN ('pending', 'running', 'waiting')"
-        ).fetchone()
-    return bool(open_ == 0)
+    waiting = "SELECT count(*) FROM {schema}.runs WHERE state IN ('pending', 'running', 'waiting')"
+    return project.ask(waiting) == [(0,)]
 
 
 def _ended(project: Project) -> int:
-    with project.state() as state:
-        (count,) = state.execute("SELECT count(*) FROM documents WHERE key LIKE 'transfer/%'").fetchone()
+    ((count,),) = project.ask("SELECT count(*) FROM {schema}.documents WHERE key LIKE 'transfer/%'")
     return int(count)
 
 
-def _count(state: sqlite3.Connection, verdict: Verdict) -> None:
-    found = {key: json.loads(value) for key, value in state.execute("SELECT key, value FROM documents")}
+def _count(project: Project, verdict: Verdict) -> None:
+    rows = project.ask("SELECT key, value FROM {schema}.documents")
+    found = {key: json.loads(value) for key, value in rows}
     balances = [found[f"account/{each}"] for each in range(ACCOUNTS)]
     if sum(balances) != ACCOUNTS * OPENING:
         verdict.wrong.append(f"the sum is {sum(balances)} instead of {ACCOUNTS * OPENING}")
@@ -143,15 +137,15 @@ def _count(state: sqlite3.Connection, verdict: Verdict) -> None:
         expected[target] += amount
     if balances != expected:
         verdict.wrong.append(f"the balances are {balances} instead of {expected}")
-    _count_runs(state, verdict, set(applied))
+    _count_runs(project, verdict, set(applied))
 
 
-def _count_runs(state: sqlite3.Connection, verdict: Verdict, applied: set[int]) -> None:
-    rows = state.execute(
-        "SELECT json_extract(r.params, '$.number'), r.state, r.conflicts FROM runs r JOIN jobs j"
+def _count_runs(project: Project, verdict: Verdict, applied: set[int]) -> None:
+    rows = project.ask(
+        "SELECT r.params, r.state, r.conflicts FROM {schema}.runs r JOIN {schema}.jobs j"
         " ON j.id = r.job_id WHERE j.name = 'transfer' ORDER BY r.attempt"
-    ).fetchall()
-    last = {number: what for number, what, _ in rows}
+    )
+    last = {json.loads(params)["number"]: what for params, what, _ in rows}
     verdict.attempts, verdict.conflicts = len(rows), sum(row[2] for row in rows)
     verdict.states = Counter(last.values())
     succeeded = {number for number, what in last.items() if what == "succeeded"}
@@ -171,7 +165,7 @@ def main() -> int:
     parser.add_argument("--delivery", default="exactly-once")
     asked = vars(parser.parse_args())
     with tempfile.TemporaryDirectory() as folder:
-        verdict = bank(Path(folder) / "bank", **asked)
+        verdict = bank(Project(Path(folder) / "bank"), **asked)
     print(verdict)
     for sentence in verdict.wrong[:20]:
         print(" ", sentence)

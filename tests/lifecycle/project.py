@@ -31,10 +31,13 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
 
 
 class Project:
-    """A folder with jobs/, and the command line."""
+    """A folder with jobs/, and the command line; its state is in a file."""
+
+    lease = 0.0  # seconds that others wait until they take a silent node for dead
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.url = f"sqlite:///{root}/.jobrunner/state.db"
         self.jobs = root / "jobs"
         self.jobs.mkdir(parents=True)
         self.out = root / "out.txt"
@@ -121,9 +124,24 @@ class Project:
             yield connection
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement, in which `{schema}` stands before the names of tables."""
+        """Return the rows of a statement, in which `{schema}` stands before the names of tables.
+
+        Before there is a state there are none.
+        """
+        if not (self.root / ".jobrunner" / "state.db").exists():
+            return []
         with self.state() as connection:
             return connection.execute(sql.format(schema="main")).fetchall()
+
+    def content(self) -> bytes:
+        """Return all that is in the state and beside it."""
+        files = (self.root / ".jobrunner").rglob("*")
+        return b"".join(path.read_bytes() for path in files if path.is_file())
+
+    def joined(self, number: int) -> None:
+        """Wait until so many nodes work."""
+        asked = "SELECT count(*) FROM {schema}.nodes"
+        wait_until(lambda: self.ask(asked) == [(number,)], f"{number} nodes")
 
     def stop(self) -> None:
         """Ask all nodes to end that have not ended yet, and wait for it."""

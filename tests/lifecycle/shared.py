@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobrunner.store import open_store
+from jobrunner.store.postgres.dialect import TABLES
 from tests.lifecycle.project import Project, wait_until
 from tests.postgres.server import Server
 
@@ -14,12 +15,17 @@ from tests.postgres.server import Server
 class Shared(Project):
     """Its leases are short. Nodes find the database at `url`, perhaps a proxy's; tests ask the server."""
 
-    def __init__(self, root: Path, server: Server, schema: str, url: str | None = None) -> None:
+    lease = 2.0
+
+    def __init__(
+        self, root: Path, server: Server, schema: str, url: str | None = None, *, grace: str = "200ms"
+    ) -> None:
         super().__init__(root)
+        self.url = url or server.url(schema)
         self.environment |= {
-            "JOBRUNNER_STATE": url or server.url(schema),
-            "JOBRUNNER_LEASE": "2s",
-            "JOBRUNNER_GRACE": "200ms",
+            "JOBRUNNER_STATE": self.url,
+            "JOBRUNNER_LEASE": f"{self.lease:g}s",
+            "JOBRUNNER_GRACE": grace,
         }
         self._server, self._schema = server, schema
         open_store(server.url(schema), create=True).close()
@@ -41,6 +47,11 @@ class Shared(Project):
             f" WHERE j.name = '{job}' ORDER BY r.id"
         )
         return [row[0] for row in rows]
+
+    def content(self) -> bytes:
+        """Return all that is in the state."""
+        rows = [row for table in TABLES for row in self.ask(f"SELECT * FROM {{schema}}.{table}")]
+        return repr(rows).encode()
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a statement, in which `{schema}` stands before the names of tables."""

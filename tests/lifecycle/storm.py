@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import sqlite3
 import sys
 import tempfile
 import time
@@ -45,9 +44,10 @@ class Verdict:
         )
 
 
-def storm(root: Path, *, nodes: int, jobs: int, seconds: float, kill_every: float, seed: int) -> Verdict:
+def storm(
+    project: Project, *, nodes: int, jobs: int, seconds: float, kill_every: float, seed: int
+) -> Verdict:
     """Let nodes work and die for `seconds`, let the limited jobs finish, then compare."""
-    project = Project(root)
     for number in range(jobs):
         limit = {"numberOfExecutions": LIMIT} if number % 2 == 0 else {}
         project.job(f"job-{number}", "note(f'{ctx.job} {ctx.scheduled_for.timestamp():.0f}')", **limit)
@@ -75,43 +75,37 @@ def _work(
 
 
 def _finished(project: Project, limited: list[str]) -> bool:
-    with project.state() as state:
-        done = state.execute(
-            "SELECT j.name FROM cursors c JOIN jobs j ON j.id = c.job_id WHERE c.executions >= ?", (LIMIT,)
-        )
-        return set(limited) <= {name for (name,) in done}
+    done = project.ask(
+        "SELECT j.name FROM {schema}.cursors c JOIN {schema}.jobs j ON j.id = c.job_id"
+        f" WHERE c.executions >= {LIMIT}"
+    )
+    return set(limited) <= {name for (name,) in done}
 
 
 def _compare(project: Project, verdict: Verdict, first: float, last: float) -> None:
     begun = Counter(project.notes())
     verdict.bodies = sum(begun.values())
     verdict.wrong += [f"body began {count} times: {what}" for what, count in begun.items() if count > 1]
-    with project.state() as state:
-        for name, job_id in state.execute(
-            "SELECT name, id FROM jobs WHERE name != 'jobrunner.prune'"
-        ).fetchall():
-            _compare_job(state, name, job_id, begun, verdict)
-        # the store's own idea of what was due is checked against the clock on the wall
-        late = state.execute(
-            "SELECT j.name FROM cursors c JOIN jobs j ON j.id = c.job_id"
-            " WHERE j.name != 'jobrunner.prune'"
-            " AND (c.anchor > ?1 OR (c.consumed < ?2 AND c.executions < ?3))",
-            (first * SECOND, last * SECOND, LIMIT),
-        )
-        verdict.wrong += [f"{name}: its schedule began late or stopped early" for (name,) in late.fetchall()]
+    for name, job_id in project.ask("SELECT name, id FROM {schema}.jobs WHERE name != 'jobrunner.prune'"):
+        _compare_job(project, name, job_id, begun, verdict)
+    # the store's own idea of what was due is checked against the clock on the wall
+    late = project.ask(
+        "SELECT j.name FROM {schema}.cursors c JOIN {schema}.jobs j ON j.id = c.job_id"
+        " WHERE j.name != 'jobrunner.prune'"
+        f" AND (c.anchor > {round(first * SECOND)}"
+        f" OR (c.consumed < {round(last * SECOND)} AND c.executions < {LIMIT}))"
+    )
+    verdict.wrong += [f"{name}: its schedule began late or stopped early" for (name,) in late]
 
 
-def _compare_job(
-    state: sqlite3.Connection, name: str, job_id: int, begun: Counter[str], verdict: Verdict
-) -> None:
-    anchor, consumed, executions = state.execute(
-        "SELECT anchor, consumed, executions FROM cursors WHERE job_id = ?", (job_id,)
-    ).fetchone()
-    rows = state.execute(
-        "SELECT scheduled_for, coalesce(last_for, scheduled_for), count, state FROM runs"
-        " WHERE job_id = ? AND trigger = 'schedule' AND attempt = 1",
-        (job_id,),
-    ).fetchall()
+def _compare_job(project: Project, name: str, job_id: int, begun: Counter[str], verdict: Verdict) -> None:
+    ((anchor, consumed, executions),) = project.ask(
+        f"SELECT anchor, consumed, executions FROM {{schema}}.cursors WHERE job_id = {job_id}"
+    )
+    rows = project.ask(
+        "SELECT scheduled_for, coalesce(last_for, scheduled_for), count, state FROM {schema}.runs"
+        f" WHERE job_id = {job_id} AND trigger = 'schedule' AND attempt = 1"
+    )
     due = Counter(range(anchor // SECOND + 1, consumed // SECOND + 1))
     recorded: Counter[int] = Counter()
     for first, last, count, what in rows:
@@ -148,7 +142,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         verdict = storm(
-            Path(folder) / "storm", nodes=args.nodes, jobs=args.jobs, seconds=args.seconds,
+            Project(Path(folder) / "storm"), nodes=args.nodes, jobs=args.jobs, seconds=args.seconds,
             kill_every=args.kill_every, seed=args.seed,
         )  # fmt: skip
     print(f"seed {args.seed}: {verdict}")

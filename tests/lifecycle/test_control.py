@@ -8,6 +8,8 @@ import subprocess
 import time
 from typing import Any
 
+import pytest
+
 from jobrunner.clock import SECOND, from_iso
 from tests.lifecycle.desk import Desk
 from tests.lifecycle.project import Project, stop, wait_until
@@ -16,21 +18,9 @@ SECONDLY, YEARLY = "* * * * * *", "0 0 1 1 *"
 LOOK = 1.0  # seconds: every node looks around that often
 
 
-def up(project: Project, number: int) -> None:
-    """Wait until so many nodes work."""
-
-    def joined() -> bool:
-        if not (project.root / ".jobrunner" / "state.db").exists():
-            return False
-        with project.state() as state:
-            return bool(state.execute("SELECT count(*) FROM nodes").fetchone()[0] == number)
-
-    wait_until(joined, f"{number} nodes")
-
-
 def two(project: Project) -> list[Any]:
     nodes = [project.start(), project.start()]
-    up(project, 2)
+    project.joined(2)
     return nodes
 
 
@@ -148,8 +138,7 @@ def test_a_job_can_be_forgotten_once_no_node_holds_it(project: Project) -> None:
     path.unlink()
     wait_until(lambda: "gone: old" in project.words(), "the node to let go of it")
     wait_until(lambda: desk.forget("old") == 0, "no run of it to be left")
-    with project.state() as state:
-        assert state.execute("SELECT name FROM jobs WHERE name = 'old'").fetchall() == []
+    assert project.ask("SELECT name FROM {schema}.jobs WHERE name = 'old'") == []
     count = len(project.notes())
     wait_until(lambda: len(project.notes()) > count, "the other job to go on")
     assert stop(node) == 0
@@ -233,6 +222,7 @@ def test_a_broken_edit_keeps_the_job_and_its_old_code_until_it_is_mended(project
     accounted_for(project, "edited")
 
 
+@pytest.mark.sqlite
 def test_an_edit_that_comes_while_the_state_is_locked_holds_once_it_can_be_written(project: Project) -> None:
     path = project.job("gone", "note('gone')")
     project.job("edited", "note('old')")
@@ -330,7 +320,7 @@ def test_edits_of_what_a_computed_config_comes_from_are_live(project: Project) -
     path.write_text(text.replace("'schedule': '* * * * * *'", "'schedule': common.WHEN"))
     assert "common.WHEN" in path.read_text()
     node = project.start("--watch")
-    up(project, 1)
+    project.joined(1)
     assert project.ls("computed")["schedule"] == YEARLY
     (project.root / "common.py").write_text(f"WHEN = {SECONDLY!r}\n")
     wait_until(project.notes, "a run by the new schedule")
@@ -402,7 +392,7 @@ def test_the_hooks_of_a_lost_run_are_called_by_the_node_that_recovers_it(project
     wait_until(project.notes, "the body")
     wait_until(lambda: "start lost running 1" in told(project), "the first hook")
     witness = project.start()
-    up(project, 2)
+    project.joined(2)
     victim.kill()
     victim.wait()
     wait_until(lambda: len(told(project)) >= 3, "the hooks")
@@ -479,7 +469,6 @@ def test_a_secret_that_a_job_prints_and_raises_is_nowhere_to_be_read(project: Pr
     assert "with *** inside\n***\n" in log
     assert "hook on_failure failed" in log
     assert secret not in project.words() + log + str(project.history())
-    folder = project.root / ".jobrunner"
-    held = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    held = project.content()
     assert b"refused: ***" in held
     assert secret.encode() not in held

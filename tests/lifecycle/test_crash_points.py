@@ -147,8 +147,7 @@ def _ledger(project: Project, expected: list[Row]) -> list[Row]:
 
 
 def _begun_is_stored(project: Project) -> bool:
-    with project.state() as state:
-        return bool(state.execute("SELECT count(*) FROM runs WHERE began_at IS NOT NULL").fetchone()[0])
+    return project.ask("SELECT count(*) FROM {schema}.runs WHERE began_at IS NOT NULL") == [(1,)]
 
 
 def _nothing_is_left(project: Project) -> None:

@@ -90,11 +90,10 @@ def _after_the_kill(project: Project, node: subprocess.Popen[bytes]) -> list[dic
 def _over(project: Project) -> bool:
     if not project.nodes or not project.words(0).count("flow #"):
         return False  # it has not started, and there may be no state yet
-    with project.state() as state:
-        open_, all_ = state.execute(
-            "SELECT sum(state IN ('pending', 'running', 'waiting')), count(*) FROM runs"
-            " WHERE job_id = (SELECT id FROM jobs WHERE name = 'flow')"
-        ).fetchone()
+    ((open_, all_),) = project.ask(
+        "SELECT count(*) FILTER (WHERE state IN ('pending', 'running', 'waiting')), count(*)"
+        " FROM {schema}.runs WHERE job_id = (SELECT id FROM {schema}.jobs WHERE name = 'flow')"
+    )
     return bool(all_ and not open_)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from jobrunner.clock import SECOND, from_iso
 from tests.lifecycle.project import Project, stop, wait_until
+from tests.place import Place
 
 
 def nodes(project: Project) -> dict[str, dict[str, Any]]:
@@ -105,22 +106,15 @@ def test_a_dead_node_is_shown_as_dead_until_somebody_has_recorded_it(project: Pr
     assert stop(control) == 0
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def state(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/shared/state.db"
-
-
 @pytest.fixture
-def deploy(tmp_path: Path, state: str) -> Iterator[Callable[[str], Project]]:
+def deploy(tmp_path: Path, unmade: Place) -> Iterator[Callable[[str], Project]]:
     """Make a folder with files of its own, over one state."""
     made: list[Project] = []
 
     def make(name: str) -> Project:
         project = Project(tmp_path / name)
         project.environment = {
-            "JOBRUNNER_STATE": state, "JOBRUNNER_NODE": name, "JOBRUNNER_LEASE": "2s",
+            "JOBRUNNER_STATE": unmade.url, "JOBRUNNER_NODE": name, "JOBRUNNER_LEASE": "2s",
         }  # fmt: skip
         made.append(project)
         return project

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +21,7 @@ finally:
 
 
 def newest(project: Project, name: str) -> dict[str, Any]:
-    rows = project.history(name) if (project.root / ".jobrunner" / "state.db").exists() else []
+    rows = project.history(name)
     return rows[-1] if rows else {"state": "none"}
 
 
@@ -33,7 +31,7 @@ def ends(project: Project, name: str, state: str) -> dict[str, Any]:
 
 
 def complete(project: Project, run: int, path: str, result: Any) -> None:
-    store = open_store(f"sqlite:///{Path(project.root) / '.jobrunner' / 'state.db'}")
+    store = open_store(project.url)
     store.complete(run, path, result=result, error=None, now=SystemClock().now())
     store.close()
 
@@ -130,8 +128,7 @@ def test_what_a_finished_step_wrote_is_committed_once_by_the_attempt_that_succee
     project.start()
     run = ends(project, "count", "succeeded")
     assert (run["attempt"], run["result"]) == (2, [1, 2])
-    with project.state() as state:
-        assert json.loads(state.execute("SELECT value FROM documents").fetchone()[0]) == 2
+    assert project.ask("SELECT value FROM {schema}.documents") == [("2",)]
 
 
 @pytest.mark.parametrize("reads", ['n = state.get("n", 0)', 'n = ctx.step("read", state.get, "n", 0)'])
@@ -147,7 +144,6 @@ def test_a_step_that_writes_by_what_was_read_before_it_loses_no_update(project: 
         project.run("trigger", "count", check=0)
     project.start("--slots", "4")
     wait_until(lambda: [row["state"] for row in project.history("count")] == ["succeeded"] * 12, "all runs")
-    with project.state() as state:
-        (value,) = state.execute("SELECT value FROM documents WHERE key = 'n'").fetchone()
-        (conflicts,) = state.execute("SELECT sum(conflicts) FROM runs").fetchone()
-    assert (value, conflicts > 0) == ("12", True)
+    assert project.ask("SELECT value FROM {schema}.documents WHERE key = 'n'") == [("12",)]
+    ((conflicts,),) = project.ask("SELECT sum(conflicts) FROM {schema}.runs")
+    assert conflicts > 0
