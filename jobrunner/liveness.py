@@ -132,3 +132,12 @@ class Tenure:
     def deadline(self) -> float | None:
         """By when all that runs is to be dead, whatever becomes of us: seconds of boot time."""
         return self._confirmed_at + self._length * 3 / 4 if self._length else None
+
+
+def renew(store: Store, me: NodeFacts, tenure: Tenure) -> None:
+    """Renew a lease alone, which changes a row in its place: all else may find no room on the disk."""
+    if me.lease:
+        tenure.ask()
+        with suppress(StateError):
+            if store.seen(me.owner, me.seen_at):
+                tenure.renewed()

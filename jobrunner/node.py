@@ -20,7 +20,7 @@ from jobrunner.events import Event, FileBroken, LeaseLapsed, Looked, SchedulesPa
 from jobrunner.facts import NodeFacts
 from jobrunner.goal import Rest, progress
 from jobrunner.joining import Joining, differences, restored
-from jobrunner.liveness import liveness_of
+from jobrunner.liveness import liveness_of, renew
 from jobrunner.masking import masker_of
 from jobrunner.model import Job
 from jobrunner.patience import PASSING, Patience
@@ -279,6 +279,8 @@ class Node:
             self._dispatcher.turn(self._dead)
         except StateError as error:
             self._trouble(error)
+            if error.code == "full":
+                renew(self._store, self.me, self.place.tenure)
             return
         for node in self._dead:
             self.place.presence.forget(node.owner)

@@ -41,6 +41,7 @@ class Project:
         self.jobs = root / "jobs"
         self.jobs.mkdir(parents=True)
         self.out = root / "out.txt"
+        self.file = root / ".jobrunner" / "state.db"
         self.nodes: list[subprocess.Popen[bytes]] = []
         self.environment: dict[str, str] = {}
 
@@ -119,8 +120,7 @@ class Project:
     @contextmanager
     def state(self) -> Iterator[sqlite3.Connection]:
         """Read the state file with another library than ours."""
-        path = self.root / ".jobrunner" / "state.db"
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True)) as connection:
             yield connection
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.lifecycle.project import wait_until
@@ -22,6 +22,19 @@ def disk(megabytes: int) -> Iterator[Path]:
         yield folder
     finally:
         wait_until(lambda: _unmounted(folder), "the disk's last user to end")
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """Leave no page of a disk free."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (2**20, 4096):
+            with suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass
+    yield
+    ballast.unlink()
 
 
 def _unmounted(folder: Path) -> bool:
