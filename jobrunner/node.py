@@ -52,15 +52,9 @@ class Node:
     """One `jobrunner start` that holds these definitions."""
 
     def __init__(
-        self,
-        definitions: Definitions,
-        store: Store,
-        emit: Callable[[Event], None],
-        options: Options,
-        *,
-        again: Callable[[], Settings] | None = None,
-        clock: Clock | None = None,
-    ) -> None:
+        self, definitions: Definitions, store: Store, emit: Callable[[Event], None], options: Options, *,
+        again: Callable[[], Settings] | None = None, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
         """`again` reads the settings anew, for a change of jobrunner.yaml; it may raise ConfigError.
 
         `clock` is the store's, where somebody has asked it already.
