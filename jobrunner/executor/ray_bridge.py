@@ -26,7 +26,7 @@ from typing import Any
 from jobrunner.executor import ray_host
 from jobrunner.executor.ray_cluster import Broken, Cluster
 from jobrunner.executor.zygote import BOOT, take_lock
-from jobrunner.wire import Decoder, Frame, encode
+from jobrunner.wire import LAPSED, Decoder, Frame, encode
 
 PATIENCE = 5.0  # seconds that a question for news may wait for some
 INSIST_AFTER = 2.0  # seconds from a KILL to the end of the worker, if the run has not ended
@@ -59,19 +59,25 @@ class Crossing:
         told: Frame = {"exit": self._number, "code": None}
         await asyncio.wait([self._task])
         if self._task.cancelled():
-            told["code"] = -signal.SIGKILL
+            told |= {"code": -signal.SIGKILL, "problem": LAPSED if self._bridge.lapsed else None}
             await self._bury()
         elif (error := self._task.exception()) is not None:
             told["problem"] = self._bridge.cluster.why(error)
         else:
-            told["code"] = self._task.result()
+            told |= self._explained(self._task.result())
         if self._host is not None:
             self._bridge.cluster.kill(self._host)
         self._wire.close()
         os.close(self._output)
         self._bridge.over(self._number, told)
 
-    async def _see_through(self) -> int | None:
+    def _explained(self, end: Frame) -> Frame:
+        """Return how the child ended; one that was killed far away since nobody reached it is told apart."""
+        if end["problem"] == LAPSED and not self._bridge.lapsed:
+            end["problem"] = f"it was out of reach for {self._bridge.leash:g} s, and killed there"
+        return end
+
+    async def _see_through(self) -> Frame:
         self._host = await self._bridge.cluster.host(self._options)
         pid = await self._host.start.remote(self._bridge.leash)
         self._there = True
@@ -82,16 +88,16 @@ class Crossing:
         finally:
             passing.cancel()
 
-    async def _listen(self) -> int | None:
+    async def _listen(self) -> Frame:
         """Bring what the child says to the node; returns how it ended."""
-        number, over, code = 0, False, None
-        while not over:
+        number, end = 0, None
+        while end is None:
             number += 1
-            words, output, over, code = await self._news(number)
+            words, output, end = await self._news(number)
             await self._write(output)
             with contextlib.suppress(OSError):  # the node listens no more
                 await asyncio.get_running_loop().sock_sendall(self._wire, words)
-        return code
+        return end
 
     async def _news(self, number: int) -> ray_host.Taken:
         """Return what the actor has heard. Raises Broken once the child must be dead by its leash."""
@@ -162,6 +168,7 @@ class Bridge:
         self._until: float | None = None  # seconds of boot time
         self._watching: asyncio.Future[None] | None = None
         self.leash = 0.0  # seconds
+        self.lapsed = False  # the node has not told us in time that runs may live on
         self._node_gone = asyncio.Event()
         self.cluster = Cluster()
 
@@ -247,13 +254,15 @@ class Bridge:
             left = self.leash
             if self._until is not None:
                 left = min(left, self._until - time.clock_gettime(BOOT))
+            self.lapsed = left <= 0
             for run in list(self._runs.values()):
-                if left > 0:
-                    run.live_for(left)
-                else:
+                if self.lapsed:
                     run.signal(signal.SIGKILL)
-            self._until = self._until if left > 0 else None
-            await asyncio.sleep(min(WATCH_EVERY, left / 6) if self._until is not None else self.leash / 6)
+                else:
+                    run.live_for(left)
+            await asyncio.sleep(
+                min(WATCH_EVERY, abs(left) / 6 + 0.01) if self._until is not None else self.leash / 6
+            )
 
 
 async def _writable(descriptor: int) -> None:

@@ -32,7 +32,9 @@ BIRTH = 60.0  # seconds that a zygote may take to have a child
 MOST = 64 * SOME  # bytes of each kind that are taken after the end
 _LENGTH = 4  # bytes of a frame's length
 _BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-Taken = tuple[bytes, bytes, bool, "int | None"]  # words, output, whether that is all, how the child ended
+Taken = tuple[
+    bytes, bytes, "dict[str, Any] | None"
+]  # words, output; with the last of it, how the child ended
 
 
 class Host:
@@ -47,11 +49,11 @@ class Host:
         self._heard = bytearray()  # of the zygote, and no whole frame yet
         self._gone = False  # the child is
         self._over = False  # and all that it said is kept
-        self._code: int | None = None
+        self._end: dict[str, Any] = {"code": None, "problem": None}
         self._started = False
         self._pid = 0
         self._fed = self._taken = 0
-        self._last: Taken = b"", b"", False, None
+        self._last: Taken = b"", b"", None
 
     def start(self, seconds: float) -> int:
         """Have a child that lives for so long, unless told again; returns its pid, 0 where it cannot be."""
@@ -109,7 +111,7 @@ class Host:
             words, output = bytes(self._words), bytes(self._output)
             self._words.clear()
             self._output.clear()
-            self._taken, self._last = number, (words, output, self._over, self._code)
+            self._taken, self._last = number, (words, output, self._end if self._over else None)
             self._news.notify_all()
         return self._last
 
@@ -183,7 +185,8 @@ class Host:
             frame = json.loads(self._heard[_LENGTH:end])
             del self._heard[:end]
             if "exit" in frame:
-                self._gone, self._code = True, frame["code"]
+                self._gone = True
+                self._end = {"code": frame["code"], "problem": frame.get("problem")}
             with self._news:
                 self._pid = frame.get("pid", self._pid)
                 self._news.notify_all()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,11 @@ class Far:
         self.frames: list[wire.Frame] = []
         self.log = b""
         self.fed = self.taken = 0
-        self.over = False
-        self.code: int | None = None
+        self.ended: dict[str, Any] | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.ended is not None
 
     def run(self, body: str) -> None:
         (self.root / "jobs" / "job.py").write_text(body)
@@ -46,7 +50,7 @@ class Far:
     def take(self) -> bool:
         """Take what there is; returns whether that was all."""
         self.taken += 1
-        words, output, self.over, self.code = self.host.take(self.taken, 0.1)
+        words, output, self.ended = self.host.take(self.taken, 0.1)
         self.frames += self._decoder.feed(words)
         self.log += output
         return self.over
@@ -75,7 +79,7 @@ def test_words_and_output_go_both_ways_until_the_child_has_ended(far: Far) -> No
     far.run("import os\ndef default(ctx):\n    print('hello')\n    return os.getpid()")
     far.end()
     assert far.until("reply")["reply"]["result"] == far.pid
-    assert (far.log, far.code) == (b"hello\n", 0)
+    assert (far.log, far.ended) == (b"hello\n", {"code": 0, "problem": None})
 
 
 def test_a_repeated_call_does_nothing_twice(far: Far) -> None:
@@ -91,7 +95,7 @@ def test_a_repeated_call_does_nothing_twice(far: Far) -> None:
 
 def test_a_question_waits_for_news_no_longer_than_its_patience(far: Far) -> None:
     far.until("ready")
-    assert far.host.take(far.taken + 1, 0.0)[:3] == (b"", b"", False)
+    assert far.host.take(far.taken + 1, 0.0) == (b"", b"", None)
 
 
 def test_output_that_nobody_takes_makes_the_child_wait(far: Far) -> None:
@@ -110,7 +114,7 @@ def test_it_lives_no_longer_than_somebody_lets_it(far: Far) -> None:
     far.host.live_for(0.2)
     wait_for(lambda: not alive(far.pid))
     far.end()
-    assert far.code == -signal.SIGKILL
+    assert far.ended == {"code": -signal.SIGKILL, "problem": wire.LAPSED}
 
 
 def test_who_lets_it_live_again_and_again_keeps_it(far: Far) -> None:
@@ -129,7 +133,7 @@ def test_an_end_of_the_nodes_words_is_one_for_the_child(far: Far) -> None:
     far.until("ready")
     far.host.feed(far.fed + 1, b"")
     far.end()
-    assert far.code == 0
+    assert far.ended == {"code": 0, "problem": None}
 
 
 def test_a_word_to_a_child_that_does_not_listen_holds_up_nobody_else(far: Far) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -85,10 +86,18 @@ def test_output_is_heard_while_it_runs(house: Abroad) -> None:
     assert house.log(run_id).startswith(b"up\noh\n") and b"done" in house.log(run_id)
 
 
-def test_much_output_arrives_whole(house: Abroad) -> None:
-    run_id = house.start(house.write("def default(ctx):\n    for n in range(30_000): print(f'{n:0100}')"))
+def test_much_output_arrives_whole_though_nobody_takes_it_for_a_while(house: Abroad) -> None:
+    body = """
+        def default(ctx):
+            print("up", flush=True)
+            for n in range(60_000):
+                print(f"{n:0100}")
+                if n == 20_000: open("half", "w").close()
+    """
+    run_id = up(house, body)
+    wait_for(lambda: (house.root / "half").exists(), PATIENCE)  # our loop stands still meanwhile
     assert over(house, run_id)["state"] == "succeeded"
-    assert house.log(run_id).split() == [f"{n:0100}".encode() for n in range(30_000)]
+    assert house.log(run_id).split()[1:] == [f"{n:0100}".encode() for n in range(60_000)]
 
 
 def test_progress_and_state_are_asked_of_the_node(house: Abroad) -> None:
@@ -211,6 +220,10 @@ def test_a_run_waits_for_the_resources_that_it_asks_for_and_can_be_canceled_then
     house.executor = Chosen("ray", special)
     first = up(house, STAYS)
     second = house.start()
+    beside = Chosen("ray", {**special, "resources": {}})
+    (house.root / "jobs" / "job.py").rename(house.root / "jobs" / "stays.py")
+    assert run(house, "def default(): return 1", executor=beside)["result"] == 1
+    (house.root / "jobs" / "stays.py").rename(house.root / "jobs" / "job.py")
     third = house.start(timeout=300_000)
     assert over(house, third)["message"] == "had not begun within its time-out of 0.3 s"
     assert not house.began(second)
@@ -297,6 +310,29 @@ def test_a_worker_beyond_reach_ends_its_run_by_itself_before_the_node_gives_it_u
     found = over(own_house, 1)
     assert str(found["message"]).startswith("its Ray worker has not been heard of for ")
     assert not any(map(alive, pids))
+
+
+def test_a_run_that_its_bridge_could_not_reach_for_a_while_is_told_apart(
+    house: Abroad, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BridgeLauncher, "LEASH", 3.0)
+    run_id, bridge = up(house, STAYS), house.launcher().pid
+    pid = next(one.pid for one in house.events if isinstance(one, Began))
+    os.kill(bridge, signal.SIGSTOP)
+    wait_for(lambda: not alive(pid))  # our loop stands still, too, or it would have another bridge
+    os.kill(bridge, signal.SIGCONT)
+    found = over(house, run_id)
+    assert (found["state"], found["message"]) == (
+        "failed", "it was out of reach for 3 s, and killed there"
+    )  # fmt: skip
+
+
+def test_a_run_ends_with_the_lease_of_its_node_though_the_node_stands_still(house: Abroad) -> None:
+    run_id = up(house, STAYS)
+    pid = next(one.pid for one in house.events if isinstance(one, Began))
+    house.pool.live_until(time.clock_gettime(time.CLOCK_BOOTTIME) + 0.5)
+    wait_for(lambda: not alive(pid))
+    assert over(house, run_id)["state"] == "lost"
 
 
 def test_a_cluster_that_is_not_there_fails_the_run_in_a_sentence(house: Abroad) -> None:
