@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from jobrunner.errors import Refused, StateError
+from jobrunner.masking import without_passwords
 from jobrunner.settings import Settings
 from jobrunner.store import schema, version_of
 from jobrunner.store.base import Store
@@ -94,7 +95,7 @@ def refuse_older(url: str) -> None:
 
 def name_of(store: Store) -> str:
     """Return how sentences call a state, without a password."""
-    return str(store.info().get("path", store.url))
+    return without_passwords(str(store.info().get("path", store.url)))
 
 
 def _refuse_company(origin: Store, settings: Settings, source: Reading) -> None:

@@ -22,7 +22,6 @@ from jobrunner.goal import Rest, progress
 from jobrunner.joining import Joining, differences, restored
 from jobrunner.liveness import liveness_of, renew
 from jobrunner.masking import masker_of
-from jobrunner.model import Job
 from jobrunner.patience import PASSING, Patience
 from jobrunner.plugins import PROCESS
 from jobrunner.recovery import deaths, given_up
@@ -78,7 +77,8 @@ class Node:
             store, self.place.pool, self._scheduler, self.me, settings, self._clock, emit,
             masker=masker_of(settings), hooks=hooks_of(settings, emit),
             restore=lambda name: restored(store, self._definitions.settings, name),
-            source=self._source_of, tenure=self.place.tenure,
+            source=lambda job: self._definitions.text_of(job),  # noqa: PLW0108  (they are replaced)
+            tenure=self.place.tenure,
         )  # fmt: skip
         self._dispatcher.claiming = self.me.works
         self._reloading = Reloading(
@@ -253,9 +253,6 @@ class Node:
             self.place.pool.renew(preload(new))
         for event in (*differences(before, new, adopted), *adopted.events):
             self._emit(event)
-
-    def _source_of(self, job: Job) -> str | None:
-        return self._definitions.text_of(job)
 
     def _check_pause(self) -> list[Event]:
         before, self._paused = self._paused, self._store.paused() is not None

@@ -49,7 +49,7 @@ def info(asked: Asked, as_json: bool) -> None:
     from jobrunner import vitals
 
     with _opened(asked) as store:
-        known, counts = dict(store.info()), _counts(store)
+        known, counts = _known(store), _counts(store)
         nodes = vitals.nodes_of(store, asked.settings())
     if as_json:
         out.json_document({**_whole(known), "nodes": _nodes(nodes), "tables": counts})
@@ -58,6 +58,12 @@ def info(asked: Asked, as_json: bool) -> None:
     if counts is not None:
         out.line("")
         table(("TABLE", "ROWS"), [(name, str(number)) for name, number in counts.items()])
+
+
+def _known(store: Store) -> dict[str, Any]:
+    from jobrunner.moving import name_of
+
+    return {**store.info(), "path": name_of(store)}
 
 
 def _counts(store: Store) -> dict[str, int] | None:
@@ -217,7 +223,7 @@ def migrate(asked: Asked, as_json: bool) -> None:
 
     before = version_of(asked.settings().state)
     with _opened(asked) as store:
-        known = store.info()
+        known = _known(store)
     after = known["version"]
     if as_json:
         out.json_document({"from": before, "to": after})

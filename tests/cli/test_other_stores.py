@@ -24,7 +24,9 @@ class Theirs:
 
     def process(self, *args: str) -> Done:
         state = f"theirs://me:{PASSWORD}@{self._house.root}/theirs.db"
-        done = self._house.process(*args, env={"PYTHONPATH": str(self._site), "JOBRUNNER_STATE": state})
+        done = self._house.process(
+            *args, env={"PYTHONPATH": str(self._site), "JOBRUNNER_STATE": state, "THEIR_URL": state}
+        )
         assert PASSWORD not in done.out + done.err
         return done
 
@@ -36,9 +38,7 @@ def theirs(house: House, tmp_path_factory: pytest.TempPathFactory) -> Theirs:
 
 def test_jobs_run_over_it_and_nothing_shows_its_password(house: House, theirs: Theirs) -> None:
     theirs.have(BORROWED)
-    house.job(
-        "tick", "import os; print(os.environ['JOBRUNNER_STATE'])", schedule="every 1s", numberOfExecutions=1
-    )
+    house.job("tick", "import os; print(os.environ['THEIR_URL'])", schedule="every 1s", numberOfExecutions=1)
     started = theirs.process("start", "--until-done", "--no-watch")
     assert (started.code, f"theirs://me:***@{house.root}/theirs.db" in started.err) == (0, True)
     assert "theirs://me:***@" in theirs.process("run", "tick").err
@@ -86,6 +86,10 @@ def test_doctor_names_the_state_and_leaves_out_what_it_has_not(house: House, the
     assert said.split("Theirs 9, ")[1].split()[0] == "schema"
     assert "journal" not in said
     assert "are free for the state" not in theirs.process("doctor").out
+    for command in ("info", "check", "migrate"):
+        assert theirs.process("state", command).code == 0
+    refused = theirs.process("state", "backup", str(house.root / "copy.db"))
+    assert (refused.code, "theirs://me:***@" in refused.err) == (4, True)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ class Agreeing(Waits):
         self._full()
         found = {each.job: each.elsewhere for each in self.store.standings("a", "m")}
         assert found == {"loose": False, "each": False, "solo": True}
+        self.register(make_job("solo", hash="newest"), owner="y")
+        (y,) = [each for each in self.store.standings("y", "n") if each.job == "solo"]
+        assert not y.elsewhere, "others hold older ones"
 
     def test_the_facts_of_a_job_are_what_the_rows_say(self) -> None:
         self._full()
@@ -199,8 +202,8 @@ class Agreeing(Waits):
         for owner, machine in (("a", "m"), ("y", "n")):
             (standing,) = [each for each in self.store.standings(owner, machine) if each.job == job.name]
             node = replace(make_node(owner), machine=machine)
-            due = [run_at(second) for second in (1, 2)]
-            assert self.store.consume(standing, at(2), due, job=job, supersede=None, node=node, now=at(2))
+            due, now = [run_at(second) for second in (1, 2)], at(2 if machine == "m" else 40)
+            assert self.store.consume(standing, at(2), due, job=job, supersede=None, node=node, now=now)
             first = next(run for run in self._all() if run.scope == machine)
             self.store.start(first.id, node, 8, at(18))
         self.called(job, 50)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from jobrunner.errors import Refused
 from jobrunner.model import Outcome, Run
 from jobrunner.store.base import AddedJob, LogChunk
-from jobrunner.store.contract.things import at, make_job, make_node, raises
+from jobrunner.store.contract.things import at, make_job, make_node, raises, run_at
 from jobrunner.store.contract.waits import Waits
 
 ERROR = {"type": "E", "message": "m", "traceback": "", "phase": "body"}
@@ -50,6 +50,34 @@ class Choosing(Waits):
         ]
         assert self.store.start(self.called(current).id, self.node, 3, at(9)) is not None
 
+    def test_of_chains_that_go_on_the_older_goes_first_though_it_is_due_later(self) -> None:
+        older, newer = self.called(self.tick), self.called(self.tick)
+        for run, due in ((older, 500), (newer, 100)):
+            claim = self._started(run)
+            self.store.finish(claim, Outcome(state="failed"), 0, at(30))
+            self.store.again(claim, at(due), at(30))
+        assert self.claim(9, seconds=499) == []
+        (claim_of_older,) = self.claim(9, seconds=500)
+        assert claim_of_older.run.root_id == older.id
+        self.end(claim_of_older)
+        assert [claim.run.root_id for claim in self.claim(9, seconds=500)] == [newer.id]
+
+    def test_a_start_by_its_number_minds_only_what_excludes_it(self) -> None:
+        other, mine = make_job("other"), self.tick
+        self.register(other, mine)
+        self._started(self.called(other))
+        forced = self.store.run_here(
+            self.called(mine).job_id, mine, self.node, 7, {}, identity="x", force=True, now=at(10)
+        )
+        run = self.rows(job=mine.name, states=("pending",))[0]
+        assert self.store.start(run.id, self.node, 8, at(20)) is not None
+        assert self.states(forced.run) == ["running"]
+
+    def test_a_call_that_is_started_by_its_number_takes_the_machines_scope(self) -> None:
+        job = make_job(run_per_machine=True)
+        self.store.register("a", [job], "m", at(0))
+        assert self._started(self.called(job)).scope == "m"
+
     def test_nothing_that_has_ended_is_pending_later(self) -> None:
         self.called(self.loose, 500)
         run = self.called(self.loose, 400)
@@ -87,6 +115,24 @@ class Choosing(Waits):
         self.store.cancel(parent.id, at(60))
         assert self.states(theirs, queued) == ["pending", "pending"]
 
+    def test_only_what_a_schedule_asked_for_is_given_up(self) -> None:
+        job = self.loose
+        call = self.called(job)
+        manual = self.store.trigger(call.job_id, job, {}, identity="x", force=False, queue=True, now=at(5))
+        for run_id in (call.id, manual):
+            assert not self.store.give_up(run_id, "missed", self.node, at(6))
+            assert self.found(run_id).state == "pending"
+
+    def test_what_made_way_for_another_asks_nothing_of_that(self) -> None:
+        job = self.loose
+        self.consume(job, run_at(1), run_at(2))
+        (claim,) = self.claim(1)
+        self.store.replace(self.standing(), at(10))
+        assert self.store.asked_to_end("a") == [(claim.run.id, "replaced")]
+        self.end(claim)
+        assert len(self.claim(9)) == 1
+        assert self.store.asked_to_end("a") == []
+
     # -- to wait -------------------------------------------------------------------------------------
 
     def test_a_run_that_waits_for_nothing_goes_on_though_others_wait(self) -> None:
@@ -107,6 +153,14 @@ class Choosing(Waits):
         assert self.store.suspend(other, 0, at(52))
         assert self.states(other) == ["pending"]
 
+    def test_a_later_attempt_waits_and_goes_on_like_the_first(self) -> None:
+        again = self._failed_once(self.called(self.loose))
+        run = self._started(again)
+        self.store.wait_step(run, "approval", None, at(41))
+        assert self.store.suspend(run, 0, at(42))
+        assert self._complete(run, "approval").id == again.id
+        assert self.states(again) == ["pending"]
+
     def test_steps_are_counted_in_each_chain(self) -> None:
         self._waiting(self.loose, "a", "b")
         run = self._waiting(self.loose, "c", "d").run
@@ -124,8 +178,8 @@ class Choosing(Waits):
     # -- to be kept ----------------------------------------------------------------------------------
 
     def test_a_number_is_reserved_whatever_else_is_numbered(self) -> None:
-        first = self.store.reserve(2)
         self.store.note("ana", "said", None, "", at(1))
+        first = self.store.reserve(2)
         self.store.add_job(AddedJob("x", "m:f", {}), at(1))
         assert self.store.reserve(1) == first + 2
         assert self.called(self.loose).id == first + 3
@@ -136,6 +190,30 @@ class Choosing(Waits):
         for run_id in (ended.run.id, waits.id):
             self.store.append_log(run_id, "a", [LogChunk(0, b"late")])
             assert self.store.read_log(run_id) == []
+
+    def test_machines_are_told_apart_only_while_each_runs_it_for_itself(self) -> None:
+        each = self.on_two_machines()
+        standing = next(found for found in self.store.standings("x", "m") if found.job == each.name)
+        assert dict(self.store.executions_by_machine(standing.job_id)) == {"m": 2, "n": 1}
+        for owner, machine in (("x", "m"), ("y", "n")):
+            self.store.register(owner, [make_job("each", hash="for all", every=2)], machine, at(50))
+        assert self.store.executions_by_machine(standing.job_id) == {}
+        assert self.store.machine_counts() == {}
+        for owner, machine in (("x", "m"), ("y", "n")):
+            self.store.register(owner, [make_job("each", run_per_machine=True)], machine, at(60))
+        assert dict(self.store.executions_by_machine(standing.job_id)) == {"m": 2, "n": 1}
+
+    def test_while_one_job_was_finished_nothing_of_it_was_due_and_others_go_on(self) -> None:
+        jobs = [make_job(name, number_of_executions=1) for name in ("more", "reset", "still")]
+        self.register(*jobs)
+        for job in jobs:
+            self.enqueue(job, 1)
+        assert len(self.claim(9)) == 3
+        more = make_job("more", number_of_executions=5)
+        self.register(more, *jobs[1:], now=at(100))
+        self.store.reset(self.standing("reset").job_id, at(200))
+        found = {each.job: each.consumed for each in self.store.standings("a", "")}
+        assert found == {"more": at(100), "reset": at(200), "still": at(1)}
 
     def test_of_two_definitions_that_go_on_the_one_somebody_holds_is_kept(self) -> None:
         for owner in ("b", "c"):
@@ -167,16 +245,19 @@ class Choosing(Waits):
     def _current(self) -> dict[str, str]:
         return {each.name: each.hash for each in self.store.definitions()}
 
-    def _failed_once(self, run: Run) -> Run:
+    def _started(self, run: Run) -> Run:
         claim = self.store.start(run.id, self.node, 7, at(20))
         assert claim is not None
-        self.store.finish(claim.run, Outcome(state="failed", error=ERROR), 0, at(21))
-        return self.found(self.store.again(claim.run, at(22), at(21)))
+        return claim.run
+
+    def _failed_once(self, run: Run) -> Run:
+        running = self._started(run)
+        self.store.finish(running, Outcome(state="failed", error=ERROR), 0, at(21))
+        return self.found(self.store.again(running, at(22), at(21)))
 
     def _goes(self, run: Run) -> None:
         """Let it begin, wait, and be about to go on."""
-        claim = self.store.start(run.id, self.node, 7, at(20))
-        assert claim is not None
-        self.store.wait_step(claim.run, "approval", None, at(21))
-        self.store.suspend(claim.run, 0, at(22))
+        running = self._started(run)
+        self.store.wait_step(running, "approval", None, at(21))
+        self.store.suspend(running, 0, at(22))
         self._complete(run, "approval")

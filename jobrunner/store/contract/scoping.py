@@ -24,8 +24,16 @@ class Scoping(Waits):
         job = self._on_both()
         with self._other_machine_spared():
             assert self._move(job, self._on_m(), 301, run_at(301))
+
+    def test_a_schedule_is_set_back_on_one_machine_without_the_other(self) -> None:
+        job = self._on_both()
+        with self._other_machine_spared():
             assert self.store.rewind(self._on_m(), at(150), job)
             assert self._on_m().consumed == at(150)
+
+    def test_a_schedule_becomes_another_on_one_machine_without_the_other(self) -> None:
+        self._on_both()
+        with self._other_machine_spared():
             assert self.store.rekey(self._on_m(), "another", at(160))
             assert self._on_m().anchor == at(160)
 
@@ -49,7 +57,7 @@ class Scoping(Waits):
         self.store.replace(self._on_m(), at(321))
         with self._other_machine_spared():
             (claim,) = self.store.claim(self._node_of("x", "m"), [9], at(330))
-            assert (claim.run.scope, claim.run.scheduled_for) == ("m", at(4))
+            assert (claim.run.scope, claim.run.scheduled_for) == ("m", at(300))
 
     def test_what_was_planned_for_all_machines_is_nobodys_own_later(self) -> None:
         job = make_job("each")
@@ -108,6 +116,12 @@ class Scoping(Waits):
         assert self.store.rewind(self.standing(), at(100), self.loose)
         assert [(run.count, run.last_for) for run in self.rows()] == [(50, at(50)), (41, at(100))]
 
+    def test_a_row_for_many_is_shortened_by_a_reset_too(self) -> None:
+        self.consume(self.loose, skips(1, 50))
+        self.consume(self.loose, skips(60, 200, "paused"))
+        self.store.reset(self.standing().job_id, at(100), schedule=True)
+        assert [(run.count, run.last_for) for run in self.rows()] == [(50, at(50)), (41, at(100))]
+
     def _in_the_future(self) -> list[Run]:
         """Return what of the moments after second 100 has begun, or has ended; beside what has not."""
         self.consume(self.loose, *(run_at(second) for second in (200, 201, 202, 203)), until=300)
@@ -139,8 +153,8 @@ class Scoping(Waits):
             self.store.register(owner, [job], machine, at(0))
             beside = replace(job, concurrency="allow")
             (standing,) = self.store.standings(owner, machine)
-            due = [*(run_at(second) for second in (1, 2, 3)), skips(5, 300)]
-            assert self._move(beside, standing, 300, *due, node=node)
+            due = [*(run_at(second) for second in (1, 2, 3)), skips(5, 290)]
+            assert self._move(beside, standing, 290, *due, node=node)
             one, two, three = self.rows(states=("pending",))[-3:]
             self._begun_on(node, one)
             failed = self._begun_on(node, two)
@@ -151,7 +165,7 @@ class Scoping(Waits):
             self.store.suspend(waits, 0, at(304))
         for owner, machine in (("x", "m"), ("y", "n")):
             (standing,) = self.store.standings(owner, machine)
-            assert self._move(job, standing, 300, run_at(4), node=self._node_of(owner, machine))
+            assert self._move(job, standing, 300, run_at(300), node=self._node_of(owner, machine))
         return job
 
     def _begun_on(self, node: NodeFacts, run: Run) -> Run:

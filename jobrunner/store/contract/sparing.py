@@ -24,6 +24,7 @@ class Sparing(Waits):
     def test_what_a_run_says_is_said_of_no_other(self) -> None:
         mine = self._beside()
         twin = self._mine_running(mine).run
+        self.store.append_log(twin.id, "a", [LogChunk(0, b"x")])
         with self._spared():
             run = self._mine_running(mine).run
             self.store.begun(run.id, "a", 7, at(11))
@@ -36,7 +37,7 @@ class Sparing(Waits):
             self.store.record(run, "key", "mine", at(13))
             again = self.store.repeat(run, at(14))
             self._are_mine(again)
-        assert (self.found(twin.id), self.store.read_log(twin.id)) == (twin, [])
+        assert (self.found(twin.id), self.store.read_log(twin.id)) == (twin, [LogChunk(0, b"x")])
 
     def test_who_ends_ends_alone(self) -> None:
         mine = self._beside()
@@ -86,6 +87,17 @@ class Sparing(Waits):
             )
             self._are_mine(here.run)
 
+    def test_a_limit_that_is_reached_skips_nobody_else(self) -> None:
+        self._beside()
+        mine = make_job("mine", number_of_executions=1)
+        self.register(mine, now=at(1))
+        self.consume(mine, run_at(2), run_at(3))
+        with self._spared():
+            (claim,) = self.claim(9)
+            assert claim.is_last
+            assert self.end(claim)
+            assert self.claim(9) == []
+
     def test_who_is_asked_to_end_is_asked_alone(self) -> None:
         mine = self._beside()
         with self._spared():
@@ -104,7 +116,7 @@ class Sparing(Waits):
         mine = self._beside()
         with self._spared():
             self.consume(mine, run_at(1), skip_at(2), run_at(5))
-            self.consume(mine, skips(6, 300), until=301, supersede="missed")
+            self.consume(mine, skips(6, 300), until=700, supersede="missed")
             job_id, standing = self.standing(mine.name).job_id, self.standing(mine.name)
             first, second = self.store.waiting_runs([job_id])[0], self.store.waiting_runs([job_id])[-1]
             self._are_mine(first, second)
@@ -229,9 +241,9 @@ class Sparing(Waits):
     def _by_its_schedule(self, job: Job) -> None:
         """One occurrence was claimed, one waits, and many were skipped."""
         (standing,) = self.store.standings("b", "")
-        due = [run_at(1), run_at(2), skips(3, 250, "paused")]
+        due = [run_at(1), skips(3, 250, "paused"), run_at(700)]
         assert self.store.consume(
-            standing, at(251), due, job=job, supersede=None, node=self._there, now=at(251)
+            standing, at(700), due, job=job, supersede=None, node=self._there, now=at(251)
         )
         assert len(self.store.claim(self._there, [8], at(252))) == 1
         self.store.note("ana", "said", NEIGHBOUR, "much", at(253))
