@@ -88,8 +88,7 @@ def test_doctor_names_the_state_and_leaves_out_what_it_has_not(house: House, the
     assert "are free for the state" not in theirs.process("doctor").out
     for command in ("info", "check", "migrate"):
         assert theirs.process("state", command).code == 0
-    refused = theirs.process("state", "backup", str(house.root / "copy.db"))
-    assert (refused.code, "theirs://me:***@" in refused.err) == (4, True)
+    assert theirs.process("state", "backup", str(house.root / "copy.db")).code == 0
 
 
 @pytest.mark.parametrize(
