@@ -26,7 +26,7 @@ _SECRET = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|KEY|CREDENTIALS|DSN|PGPASSWORD)\Z", re.I
 )
 _ADDRESS = re.compile(r"(?:^|_)(?:URL|URI|DSN)\Z", re.I)
-_MISTYPED = re.compile(r":[^\s@]+@")  # of an address whose :// is not one
+_MISTYPED = re.compile(r"\A(postgres\w*:?/*[^\s:@/]*):[^\s@]+@")  # an address whose :// is not one
 # From the first colon to the last @ before the path; else, with slashes in it, to the first @, but a port
 # and a path with an @ are no password. Or a parameter, as PostgreSQL and others take it.
 _IN_URL = re.compile(
@@ -94,7 +94,7 @@ def _passwords(url: str) -> Iterator[str]:
 
 def without_passwords(text: str) -> str:
     """Return a text in which each password of a URL is `***`: for messages, whatever URLs they quote."""
-    return _IN_URL.sub(_starred, text) if "://" in text else _MISTYPED.sub(f":{HIDDEN}@", text)
+    return _IN_URL.sub(_starred, text) if "://" in text else _MISTYPED.sub(rf"\1:{HIDDEN}@", text)
 
 
 def _starred(match: re.Match[str]) -> str:

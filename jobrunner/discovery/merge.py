@@ -21,7 +21,7 @@ class _Claim(NamedTuple):
 
     @property
     def where(self) -> str:
-        return f"{self.job['row'][9]}:{self.line}"
+        return f"{self.job['row'][10]}:{self.line}"
 
     @property
     def line(self) -> int:
@@ -68,7 +68,7 @@ def _duplicates(found: Sequence[_Claim]) -> list[ProblemRow]:
 def _duplicate(claim: _Claim, others: Sequence[_Claim]) -> ProblemRow:
     said = f'the name "{claim.name}" is also used at {", ".join(each.where for each in others)}'
     hint = "give each job a name of its own (upper and lower case count as the same)"
-    return claim.job["row"][9], claim.line, said, hint, claim.job["row"][0], claim.entry["path"]
+    return claim.job["row"][10], claim.line, said, hint, claim.job["row"][0], claim.entry["path"]
 
 
 def _unknown(entries: Sequence[Entry], settings: Settings, names: set[str]) -> list[ProblemRow]:
