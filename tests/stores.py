@@ -157,7 +157,7 @@ def unmade(store_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> P
 
 
 def _file(folder: Path | str) -> str:
-    return f"sqlite://{folder}/s/state.db"
+    return f"sqlite:///{folder}/s/state.db"
 
 
 # -- how many ---------------------------------------------------------------------------------------

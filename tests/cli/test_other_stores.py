@@ -90,7 +90,9 @@ def test_doctor_names_the_state_and_leaves_out_what_it_has_not(house: House, the
     assert "are free for the state" not in theirs.process("doctor").out
     for command in ("info", "check", "migrate"):
         assert theirs.process("state", command).code == 0
-    assert theirs.process("state", "backup", str(house.root / "copy.db")).code == 0
+    done = theirs.process("state", "backup", str(house.root / "copy.db"))
+    assert done.code == 4
+    assert f"the store of theirs://me:***@{house.root}/theirs.db does not offer" in done.err
 
 
 @pytest.mark.parametrize(

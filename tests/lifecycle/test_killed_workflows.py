@@ -88,8 +88,6 @@ def _after_the_kill(project: Project, node: subprocess.Popen[bytes]) -> list[dic
 
 
 def _over(project: Project) -> bool:
-    if not project.nodes or not project.words(0).count("flow #"):
-        return False  # it has not started, and there may be no state yet
     ((open_, all_),) = project.ask(
         "SELECT count(*) FILTER (WHERE state IN ('pending', 'running', 'waiting')), count(*)"
         " FROM {schema}.runs WHERE job_id = (SELECT id FROM {schema}.jobs WHERE name = 'flow')"
@@ -160,6 +158,7 @@ def test_a_compensation_killed_at_any_line_goes_on_where_it_was(project: Project
 
 def test_a_workflow_that_fails_shows_what_was_taken_back(project: Project) -> None:
     node = _start(project, "at-most-once", "nowhere", end="raise ValueError('no')")
+    wait_until(lambda: "flow #" in project.words(), "its start")
     wait_until(lambda: _over(project), "the chain to be over")
     rows = project.history("flow")
     shown = project.run("show", str(rows[-1]["id"]), check=0).stdout
