@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 RAY := .venv-ray
 PYTHON ?=
 DEMO := --jobs examples/jobs
-# half as many again as cores: most tests wait for processes
-WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) * 3 / 2)))
+# more than there are cores: most tests wait for processes
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) * 5 / 2)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1

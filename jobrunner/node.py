@@ -109,13 +109,10 @@ class Node:
         try:
             self._join_in_time()
             try:
+                self._go_round()
                 while not self._over():
-                    self._hold()
-                    if not self._dispatcher.in_doubt:
-                        self._look_around()
-                        self._reload()
-                    self._turn()
                     self.place.wait(self._timeout())
+                    self._go_round()
             finally:
                 self._leave()
         finally:
@@ -176,6 +173,13 @@ class Node:
 
     # -- the loop ------------------------------------------------------------------------------------
 
+    def _go_round(self) -> None:
+        self._hold()
+        if not self._dispatcher.in_doubt:
+            self._look_around()
+            self._reload()
+        self._turn()
+
     def _hold(self) -> None:
         """Before anything else: see that we may still act, for we may have been stopped for long."""
         held, self._held = self._held, self.place.hold()
@@ -187,10 +191,10 @@ class Node:
         monotonic = self._clock.monotonic()
         stepped = self._clocks.look()
         self._outage = self._outage or (stepped or 0) > 0
+        self._check_time(monotonic)
         if monotonic - self._looked_at < LOOK_EVERY and not self.place.rung and stepped is None:
             return
         self._looked_at = monotonic
-        self._check_time(monotonic)
         self._dispatcher.check_stalls()
         self._reloading.look(monotonic)
         if self._options.live:
@@ -268,6 +272,8 @@ class Node:
             return
         try:
             self._dispatcher.turn(self._dead)
+            if not self._dispatcher.running:
+                self._check_goal()
         except StateError as error:
             self._trouble(error)
             if error.code == "full":
@@ -295,17 +301,16 @@ class Node:
             waits += [(moment - now) / SECOND for moment in moments if moment is not None]
         waits += [moment - monotonic for moment in (self._stop.until,) if moment is not None]
         waits += [wait for wait in (self._reloading.due(monotonic),) if wait is not None]
+        if self._options.run_for is not None and not self.place.signals:
+            waits.append(self._started_at + self._options.run_for / SECOND - monotonic)
         return min(waits)
 
     # -- the end -------------------------------------------------------------------------------------
 
     def _check_time(self, monotonic: float) -> None:
         run_for = self._options.run_for
-        if (
-            run_for is not None
-            and monotonic - self._started_at >= run_for / SECOND
-            and not self.place.signals
-        ):
+        late = run_for is not None and monotonic - self._started_at >= run_for / SECOND
+        if late and not self.place.signals:
             self._timed_out, self.place.signals = True, 1
 
     def _check_goal(self) -> None:

@@ -6,7 +6,8 @@
     unmade      a place whose state is not there yet
 
 The environment variable JOBRUNNER_TEST_STORES=sqlite,postgres chooses. A test that is about the file of a
-state is marked `sqlite`, one about a database `postgres`. At the end of a session it is told how many tests
+state is marked `sqlite`, one about a database `postgres`; so are parameters that cost more on one of them than
+they prove. At the end of a session it is told how many tests
 ran on each.
 """
 
@@ -166,13 +167,19 @@ def _file(folder: Path | str) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Note the store of each test, for the reports to carry; leave out those of others than were chosen."""
     kinds = {item: _kind(item) for item in items}
-    others = [item for item in items if kinds[item] not in (None, *chosen())]
+    others = [item for item in items if kinds[item] not in (None, *chosen()) or _is_spared(item, kinds[item])]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in set(others)]
     for item in items:
         if kinds[item] is not None:
             item.user_properties.append(("store", kinds[item]))
+
+
+def _is_spared(item: pytest.Item, kind: str | None) -> bool:
+    """Say whether one of a test's parameters is marked for another store."""
+    marked = [each for each in KINDS if item.get_closest_marker(each) is not None]
+    return kind is not None and bool(marked) and kind not in marked
 
 
 def _kind(item: pytest.Item) -> str | None:

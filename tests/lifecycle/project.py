@@ -22,11 +22,13 @@ PATIENCE = 60.0  # seconds until a condition that should hold soon is given up
 def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
     """Wait for a condition to hold and return its value; fail, naming it, when it never does."""
     end = time.monotonic() + patience
-    while time.monotonic() < end:
+    while (asked := time.monotonic()) < end:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(
+            max(0.02, time.monotonic() - asked)
+        )  # a question that is a command leaves room for the rest
     raise AssertionError(f"waited {patience:g} s in vain for {what}")
 
 

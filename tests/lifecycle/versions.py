@@ -68,7 +68,8 @@ def _sources(commit: str, folder: Path) -> Path:
         )
     packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # 3.11.4
+        archive.extractall(folder)
     return folder
 
 
