@@ -6,9 +6,8 @@
     unmade      a place whose state is not there yet
 
 The environment variable JOBRUNNER_TEST_STORES=sqlite,postgres chooses. A test that is about the file of a
-state is marked `sqlite`, one about a database `postgres`; so are parameters that cost more on one of them than
-they prove. At the end of a session it is told how many tests
-ran on each.
+state is marked `sqlite`, one about a database `postgres`; so are parameters that cost more on one of them
+than they prove. At the end of a session it is told how many tests ran on each.
 """
 
 from __future__ import annotations
