@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import subprocess
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -464,9 +465,8 @@ def test_others_can_write_while_a_command_reads_a_file_that_takes_its_time(
     ) as asked:
         try:
             wait_until((house.root / "reading").exists, "the file to be read", patience=20)
-            other = open_store(house.state, patience=0.0)
-            other.note("somebody", "wrote", None, "", SystemClock().now())
-            other.close()
+            with closing(open_store(house.state)) as other:  # which has less patience than it takes to read
+                other.note("somebody", "wrote", None, "", SystemClock().now())
         finally:
             (house.root / "go-on").touch()
             asked.communicate(timeout=60)
