@@ -26,9 +26,8 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
         value = condition()
         if value:
             return value
-        time.sleep(
-            max(0.02, time.monotonic() - asked)
-        )  # a question that is a command leaves room for the rest
+        took = time.monotonic() - asked
+        time.sleep(max(0.02, took))  # where the question is a command, the others need the machine, too
     raise AssertionError(f"waited {patience:g} s in vain for {what}")
 
 
@@ -130,7 +129,7 @@ class Project:
 
         Before there is a state there are none.
         """
-        if not (self.root / ".jobrunner" / "state.db").exists():
+        if not self.file.exists():
             return []
         with self.state() as connection:
             return connection.execute(sql.format(schema="main")).fetchall()
