@@ -12,7 +12,6 @@ import keyword
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.machinery import ModuleSpec, PathFinder
@@ -193,7 +192,7 @@ def _build(
         services_look=overrides.services_look, executors=overrides.executors,
     )  # fmt: skip
     job, errors = configs.read(written, place, settings.timezone, over)
-    return None if job is None else replace(job, file="", line=0, target=added.target), errors
+    return None if job is None else job._replace(file="", line=0, target=added.target), errors
 
 
 # -- where a module is, and what a function of it takes ------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from jobrunner import compensation
 from jobrunner.clock import Instant
@@ -35,7 +34,7 @@ class Aftermath:
         if follows is not None:
             return [follows]
         failures = self._store.conclude(run, outcome, now)
-        events: list[Event] = [ChainEnded(replace(run, finished_at=now), outcome)]
+        events: list[Event] = [ChainEnded(run._replace(finished_at=now), outcome)]
         if job is not None and outcome.state in FAILED and 0 < job.stop_on_error <= failures:
             events.append(self._disable(run, failures, now))
         return events

@@ -5,8 +5,6 @@ That attempt is a row like any other: claimed, fenced, logged, and given to anot
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobrunner.clock import Instant
 from jobrunner.events import Compensating, Event
 from jobrunner.model import Job, Outcome, Run
@@ -37,7 +35,7 @@ def again(store: Store, run: Run, outcome: Outcome, job: Job | None, now: Instan
         return None
     if sum(each.undo > 0 and each.state == "lost" for each in store.chain(run.root_id)) >= MOST_LOST:
         return None
-    at = now if cut or job is None else now + delay(job.retries, replace(run, attempt=run.undo))
+    at = now if cut or job is None else now + delay(job.retries, run._replace(attempt=run.undo))
     if store.again(run, at, now, undo=run.undo + (not cut)) is None:
         return None
     return Compensating(run.id, run.job, run.attempt + 1)
@@ -49,6 +47,6 @@ def verdict(store: Store, run: Run, outcome: Outcome) -> Outcome:
         return outcome
     bodies = [each for each in store.chain(run.root_id) if not each.undo]
     if not bodies:
-        return replace(outcome, state="failed", reason="compensated")
+        return outcome._replace(state="failed", reason="compensated")
     last = bodies[-1]
     return Outcome(state=last.state, reason="compensated", error=last.error, file_hash=outcome.file_hash)

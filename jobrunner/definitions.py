@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import tokenize
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobrunner import config as configs
 from jobrunner.added import is_added, place
@@ -31,8 +30,7 @@ from jobrunner.settings import Settings
 Filter = Callable[[Job], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definitions:
+class Definitions(NamedTuple):
     """The jobs by name, sorted, and why other files are none.
 
     `sources` are texts by content hash: to be run instead of the files that jobs were once read from.
@@ -43,11 +41,11 @@ class Definitions:
 
     jobs: Mapping[str, Job]
     problems: Sequence[Problem]
-    sources: Mapping[str, str] = field(default_factory=dict)
+    settings: Settings
+    sources: Mapping[str, str] = {}
     kept: tuple[str, ...] = ()
     imported: tuple[str, ...] = ()
-    lost: Mapping[str, str] = field(default_factory=dict)
-    settings: Settings
+    lost: Mapping[str, str] = {}
     only: Filter | None = None
     texts: Mapping[str, str] | None = None  # of all job files, by content hash; None: not asked for
 
@@ -124,8 +122,7 @@ class _Reload:
         late = {name for name, job in new.items() if self._is_late(job, texts)}
         held = self._held(late)
         jobs = {**{name: job for name, job in new.items() if name not in late}, **held}
-        return replace(
-            before,
+        return before._replace(
             jobs={**dict(sorted(jobs.items(), key=lambda pair: pair[0].casefold())), **_own(self._registry)},
             problems=self._problems,
             sources=_of(held.values(), before.texts or {}),
@@ -254,4 +251,4 @@ def restore(name: str, config: Mapping[str, Any], file: str, hash_: str, setting
         job, _ = configs.read(written, configs.Place("", "", ""), settings.timezone)
     except Exception:  # another version may have stored anything
         return None
-    return None if job is None else replace(job, hash=hash_)
+    return None if job is None else job._replace(hash=hash_)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobrunner.clock import Instant
 from jobrunner.model import Parameter
@@ -12,8 +11,7 @@ from jobrunner.model import Parameter
 CONTROL = "control"  # the role of a node that neither plans nor claims; `readers.ROLES` has them all
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFacts:
+class JobFacts(NamedTuple):
     """What the store knows of a job, definition or none.
 
     `pending` counts what its schedule has due and no node has started yet; `durations` are those of its last
@@ -45,13 +43,12 @@ class JobFacts:
     last_error: Mapping[str, Any] | None = None
     cursor: Any = None
     durations: tuple[int, ...] = ()
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = {}
     progress: Mapping[str, Any] | None = None
     running_since: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFacts:
+class NodeFacts(NamedTuple):
     """One `start` (or `run`) process as it told the store.
 
     `lease` is how long (microseconds) after `seen_at` it is taken for dead, by the store's own clock, and
@@ -81,8 +78,7 @@ class NodeFacts:
         return self.role in ("all", "worker")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class Definition(NamedTuple):
     """A job's current definition as the store keeps it; `config` has canonical keys.
 
     `parameters` is what its function takes; None: anything, or nobody can tell.
@@ -96,8 +92,7 @@ class Definition:
     parameters: tuple[Parameter, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Pause(NamedTuple):
     """Since when, by whom and why all schedules stand still."""
 
     at: Instant
@@ -105,8 +100,7 @@ class Pause:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(NamedTuple):
     """A line of the audit trail: who did what, when; `job` None concerns all."""
 
     id: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import BadRequest, StateError
@@ -17,8 +18,7 @@ from jobrunner.store.base import Store
 SHUT_HERE = {"environment": "not in this environment", "labels": "no node has the labels in its runsOn"}
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far it is: `reached` when no limited job can start again by its schedule; `stuck` names those
     that have not finished and never will, each with the reason."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from jobrunner.executor import Happening
@@ -105,7 +104,7 @@ def _wire_steps(run: Run, steps: Sequence[Step]) -> list[WireStep]:
     """Return what a child is told of its chain's steps: who takes them back needs no more than that takes."""
     if not run.undo:
         return [_wire_step(step) for step in steps]
-    return [_wire_step(replace(step, effects=None)) for step in steps if step.undo is not None]
+    return [_wire_step(step._replace(effects=None)) for step in steps if step.undo is not None]
 
 
 def _wire_step(step: Step) -> WireStep:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
@@ -85,8 +85,8 @@ class Hooks:
         """A chain has come to its final outcome; of a job that nobody defines any more nobody is told."""
         if job is None:
             return
-        told = replace(
-            run, state=outcome.state, reason=outcome.reason, result=outcome.result, error=outcome.error
+        told = run._replace(
+            state=outcome.state, reason=outcome.reason, result=outcome.result, error=outcome.error
         )
         for hook in AT_THE_END[outcome.state]:
             self._call(hook, told, job)

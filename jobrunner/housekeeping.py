@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +52,7 @@ def prune_job(settings: Settings) -> Job:
     if job.executor.name != "process":
         said = f"the executor of {PRUNE} cannot be another: it works on the state, beside the node"
         raise ConfigError(said, hint="remove it", file=over[0].file, line=over[0].line, key="executor")
-    return replace(job, name=PRUNE, file="", target=TARGET, config={**job.config, "name": PRUNE})
+    return job._replace(name=PRUNE, file="", target=TARGET, config={**job.config, "name": PRUNE})
 
 
 def exec_job(file: str, settings: Settings) -> Job:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -93,7 +93,7 @@ class Runner(AbstractContextManager["Runner"]):
         self._open = ExitStack()
         folder = self._open.enter_context(TemporaryDirectory(prefix="jobrunner-"))
         asked = None if project is None else os.fspath(project)
-        self._settings = replace(load({"project": asked}, os.environ), state=f"sqlite:///{folder}/state.db")
+        self._settings = load({"project": asked}, os.environ)._replace(state=f"sqlite:///{folder}/state.db")
         self._store = open_store(self._settings.state, create=True, durable=False)
         self._open.callback(self._store.close)
         self._bodies = StandIns(self.clock, 1)
@@ -184,7 +184,7 @@ class Runner(AbstractContextManager["Runner"]):
         if here:
             return here[0]
         bare = housekeeping.exec_job(str(path), self._settings)
-        return replace(bare, name=path.stem, config={"name": path.stem, "schedule": None})
+        return bare._replace(name=path.stem, config={"name": path.stem, "schedule": None})
 
     def _registry(self) -> Registry:
         return Registry.load(self._settings)
@@ -276,7 +276,7 @@ def _calls(made: Iterable[Run]) -> Iterable[Call]:
 
 def _as_scheduled(claim: Claim, when: When, settings: Settings) -> Claim:
     at = instant(when, "scheduled_for", settings.timezone)
-    return replace(claim, run=replace(claim.run, trigger="schedule", scheduled_for=at))
+    return claim._replace(run=claim.run._replace(trigger="schedule", scheduled_for=at))
 
 
 def _raised(run: InlineRun, *, raises: bool) -> InlineRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from jobrunner.clock import SECOND, Instant
 from jobrunner.definitions import Definitions, restore
@@ -33,8 +33,7 @@ from jobrunner.store.base import Registration, Store
 CALLS_EVERY = 10 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(NamedTuple):
     """What became of new definitions."""
 
     found: Registration
@@ -87,7 +86,7 @@ class Joining:
 
     def _hold(self, definitions: Definitions, now: Instant) -> Registration:
         if not self._me.works:  # deployed first, it must not make its definitions current
-            definitions = replace(definitions, jobs={}, problems=())
+            definitions = definitions._replace(jobs={}, problems=())
         broken = broken_jobs(self._store, definitions)
         self._scheduler.adopt(definitions.jobs, definitions.settings, broken)
         me, gates = self._me, self._scheduler.gates
@@ -241,7 +240,7 @@ def restored(store: Store, settings: Settings, name: str) -> Job | None:
     for each in store.definitions():
         if each.name.casefold() == name.casefold():
             job = restore(each.name, each.config, each.file, each.hash, settings)
-            return None if job is None else replace(job, parameters=each.parameters)
+            return None if job is None else job._replace(parameters=each.parameters)
     return None
 
 

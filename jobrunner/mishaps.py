@@ -20,12 +20,12 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """Base of all."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NodeDied(Event):
     """Another node's locks could be taken: it is gone."""
 
@@ -33,21 +33,21 @@ class NodeDied(Event):
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClockJumped(Event):
     """The wall clock moved by `micros` against the elapsed time; positive is forward."""
 
     micros: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClockNotSet(Event):
     """The wall clock stands before this version was written: nothing is planned until it is set."""
 
     now: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClockApart(Event):
     """This machine's wall clock is that far ahead of the database's; 0: they agree again.
 
@@ -58,7 +58,7 @@ class ClockApart(Event):
     astray: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Slept(Event):
     """The machine was suspended for about `micros`, somewhere between `since` and `until`."""
 
@@ -67,25 +67,25 @@ class Slept(Event):
     until: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeaseLapsed(Event):
     """This node could not renew its lease: others may soon take it for dead, so it killed its runs."""
 
     runs: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rejoining(Event):
     """This node was taken for dead while it was not heard of; it starts again as another."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoreTroubled(Event):
     """The state could not be written; the node goes on and tries again."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoreRecovered(Event):
     """The state can be written again."""

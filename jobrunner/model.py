@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jobrunner.clock import HOUR, SECOND, Instant
 
@@ -24,8 +23,7 @@ OPEN: frozenset[str] = frozenset({"pending", "running", "waiting"})
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "timed_out", "canceled", "skipped", "lost"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
+class Retries(NamedTuple):
     """How often a failed run is tried again, and when: durations in microseconds.
 
     `jitter` is the most that is added to a delay; True means half of the delay.
@@ -38,19 +36,17 @@ class Retries:
     jitter: int | bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """Which executor runs bodies, and its options as they are meant, those of the settings included."""
 
     name: str = "process"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = {}
 
 
 BY_PROCESS = Chosen()
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """Something that a job's function takes, as its file says it. It may be a param, or a service.
 
     `kind` is the name of the annotated type, "" for any or several, with ? behind it where None is allowed:
@@ -66,8 +62,7 @@ class Parameter:
     default: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(NamedTuple):
     """A definition: what one config says, with every default filled in.
 
     `file` is the path as shown to people (relative to the project root where it lies below it),
@@ -93,7 +88,7 @@ class Job:
     enabled: bool = True
     environments: tuple[str, ...] | None = None
     runs_on: tuple[str, ...] = ()  # labels, all of which a node must have
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = {}
     timeout: int | None = None
     retries: Retries = Retries()
     concurrency: str = "forbid"
@@ -110,7 +105,7 @@ class Job:
     former_names: tuple[str, ...] = ()
     cancellable: bool = True
     stall_after: int | None = None
-    hooks: Mapping[str, str] = field(default_factory=dict)  # on_failure … -> "module:function" or ":function"
+    hooks: Mapping[str, str] = {}  # on_failure … -> "module:function" or ":function"
     hidden: bool = False
     runs_per_process: int = 1
     executor: Chosen = BY_PROCESS
@@ -135,8 +130,7 @@ class Job:
         return machine if self.run_per_machine else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Why a file, or one of its configs, cannot be used: where, what, and what to do."""
 
     file: str
@@ -147,8 +141,7 @@ class Problem:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a job stands in one scope: how far its schedule is consumed, and what occupies it.
 
     The cursor (`consumed`) lives apart from the runs, so that pruning forgets nothing. `open` counts
@@ -177,8 +170,7 @@ class Standing:
     paused: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class Due(NamedTuple):
     """One row to write for one or many due occurrences.
 
     `skip` None: it shall run, one after another with its like if `serial`. Otherwise the reason why not;
@@ -189,14 +181,13 @@ class Due:
     scheduled_for: Instant
     effective_at: Instant
     skip: Reason | None = None
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # it hides a method of tuples
     last_for: Instant | None = None
     blocked_by: int | None = None
     serial: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(NamedTuple):
     """One attempt, as the store keeps it. `fence` grows with every claim of the whole store."""
 
     id: int
@@ -209,9 +200,9 @@ class Run:
     state: State
     attempt: int
     root_id: int
+    created_at: Instant
     parent_id: int | None = None
     reason: str | None = None
-    created_at: Instant
     began_at: Instant | None = None
     started_at: Instant | None = None
     finished_at: Instant | None = None
@@ -220,7 +211,7 @@ class Run:
     machine: str | None = None
     pid: int | None = None
     fence: int = 0
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = {}
     result: Any = None
     truncated: bool = False
     error: Mapping[str, Any] | None = None
@@ -228,7 +219,7 @@ class Run:
     identity: str = "system"
     file_hash: str = ""
     delivery: str = "at-most-once"
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # as above
     last_for: Instant | None = None
     log_bytes: int = 0
     group: str | None = None
@@ -247,8 +238,7 @@ class Run:
 StepState = Literal["running", "waiting", "done", "failed", "outdated"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """A step of a chain. `path` is its name below those of the steps around it, as in `ship/label`.
 
     One that is outdated was done, and rests on what was read and has changed since: it is to be taken back,
@@ -264,8 +254,8 @@ class Step:
     position: int
     run_id: int
     state: StepState
-    tries: int = 0
     started_at: Instant
+    tries: int = 0
     finished_at: Instant | None = None
     deadline: Instant | None = None
     result: Any = None
@@ -277,8 +267,7 @@ class Step:
     undo_error: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A run that is now ours and running. `is_last`: no scheduled start follows (numberOfExecutions).
 
     `last` is the outcome of the chain before ({"state", "result", "error", "finishedAt"}), or None;
@@ -292,8 +281,7 @@ class Claim:
     steps: tuple[Step, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a run ended, as a value: a crash, a time-out and a return are the same kind of thing.
 
     State waiting is no end: the body has gone until an event comes from outside. `cursor` is what the body

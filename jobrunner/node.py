@@ -8,7 +8,7 @@ wait            for a child, the doorbell, a signal, or the next due moment
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from jobrunner.clock import SECOND, Clock, SystemClock
 from jobrunner.clockwatch import Clocks
@@ -36,8 +36,7 @@ UPCOMING = 5
 LOOK_EVERY = 1.0  # seconds; the longest that anything goes unnoticed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(NamedTuple):
     """What one `start` asks for, beyond the settings. Durations in microseconds."""
 
     until_done: bool = False
@@ -130,7 +129,7 @@ class Node:
         run_for = self._options.run_for
         if run_for is not None:
             run_for = max(0, run_for - round((self._clock.monotonic() - self._started_at) * SECOND))
-        return self._definitions, replace(self._options, run_for=run_for)
+        return self._definitions, self._options._replace(run_for=run_for)
 
     # -- joining and leaving -------------------------------------------------------------------------
 

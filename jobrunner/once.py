@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.aftermath import Aftermath
@@ -46,7 +45,7 @@ class Once:
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings
-        self._job = replace(job, timeout=timeout if timeout is not None else job.timeout)
+        self._job = job._replace(timeout=timeout if timeout is not None else job.timeout)
         self._store = store
         self._clock = clock or store.clock(SystemClock())
         self.me = who_am_i(settings, self._clock, role="run", leased=store.leased)

@@ -6,7 +6,7 @@ Every verdict is the part of a sentence that follows the job's name, or None whe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from jobrunner.clock import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instant
 
@@ -17,8 +17,7 @@ OVERDUE = 60 * SECOND  # a living node takes what is due within seconds
 UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """How long the last succeeded runs of a job took, in microseconds, oldest first.
 
     Only the last `LAST` of them count.

@@ -12,8 +12,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from jobrunner.clock import SECOND, Instant
 from jobrunner.model import Due, Job, Reason, Standing
@@ -25,8 +24,7 @@ CATCH_UP = 100  # missed occurrences that misfire "all" runs at most
 Span = tuple[Instant, Instant]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What one look at a job's schedule comes to: the new cursor, and the rows to write.
 
     `supersede`: why the run that is still pending is skipped, or None: it stays. `replace`: the runs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from jobrunner import compensation
 from jobrunner.aftermath import Aftermath
@@ -98,13 +97,13 @@ class Recorder:
         if not self._store.finish(run, outcome, live.log.total, live.ended_at):
             return [ClaimLost(run.id, run.job)]
         if said.state == "succeeded":  # what it has read was looked at before, in this transaction
-            self._store.commit_effects(run, replace(effects, reads={}, prefixes={}), live.ended_at)
+            self._store.commit_effects(run, effects._replace(reads={}, prefixes={}), live.ended_at)
         if live.stopped and outcome.state == "canceled":
             self._store.cancel(run.id, live.ended_at)  # the calls, too, that it has made since it was asked
         took = live.ended_at - (run.started_at or live.ended_at)
         ended: Event = Finished(run.id, run.job, outcome, took)
         last = live.stopped or not self._repeats
-        whole = replace(run, log_bytes=live.log.total)
+        whole = run._replace(log_bytes=live.log.total)
         return [ended, *self._aftermath.settle(whole, outcome, live.ended_at, last=last)]
 
     def _suspend(self, live: Live) -> list[Event]:
@@ -125,7 +124,7 @@ class Recorder:
         outcome = Outcome(state="canceled")
         events: list[Event] = [Finished(live.claim.run.id, live.claim.run.job, outcome, 0)]
         if not any(row.state in OPEN for row in rows):
-            events.append(ChainEnded(replace(live.claim.run, finished_at=live.ended_at), outcome))
+            events.append(ChainEnded(live.claim.run._replace(finished_at=live.ended_at), outcome))
         return events
 
     def _conflict(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.definitions import Definitions, renew
@@ -76,7 +75,7 @@ class Reloading:
 
         `now` is monotonic seconds.
         """
-        self._settings = replace(self._settings, stored=stored, added=added)
+        self._settings = self._settings._replace(stored=stored, added=added)
         self._quiet.note(now)
 
     def look(self, now: float) -> None:
@@ -126,7 +125,7 @@ class Reloading:
             self._told = later
             if later:
                 self._emit(AtNextStart(tuple(later)))
-        return replace(new, **{name: getattr(old, name) for name in FIXED})
+        return new._replace(**{name: getattr(old, name) for name in FIXED})
 
     def _stop_reading(self) -> None:
         if self._warmer is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 from jobrunner import compensation
@@ -101,7 +100,7 @@ class Scheduler:
             current = self._rekeyed(standing, job, now)
             warnings, consumed = self._check_ahead(current, job, now)
             events += warnings
-            self._arm(replace(current, consumed=consumed, anchor=min(current.anchor, consumed)), now)
+            self._arm(current._replace(consumed=consumed, anchor=min(current.anchor, consumed)), now)
             ours.add(standing.job.casefold())
             if job.misfire_grace is not None or self._gate(job, standing)[0] is not None:
                 self._watched.add(standing.job_id)
@@ -275,7 +274,7 @@ class Scheduler:
         key = job.schedule_key
         if standing.schedule_key == key or not self._store.rekey(standing, key, now):
             return standing
-        return replace(standing, schedule_key=key, consumed=now, anchor=now)
+        return standing._replace(schedule_key=key, consumed=now, anchor=now)
 
     def _check_ahead(self, standing: Standing, job: Job, now: Instant) -> tuple[list[Event], Instant]:
         """A cursor in the future means that a clock was wrong. A day is waited for, more is set back."""
@@ -324,8 +323,7 @@ def moved(standing: Standing, todo: Plan) -> Standing:
     """Return where the job stands after a plan was written."""
     runs = sum(1 for due in todo.due if due.skip is None)
     superseded = 1 if todo.supersede else 0
-    return replace(
-        standing,
+    return standing._replace(
         consumed=todo.until,
         open=standing.open + runs - superseded,
         pending=standing.pending + runs - superseded,

@@ -8,7 +8,6 @@ alone and no state of a job; the pause that `jobrunner pause` stores is.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jobrunner import labels
@@ -311,5 +310,5 @@ def next_at(job: Job, fact: Known | None, now: Instant) -> Instant | None:
     from jobrunner.plan import next_due
 
     where = standing(job, fact, now)
-    nominal = next_due(job, replace(where, consumed=max(where.consumed, now - job.offset)))
+    nominal = next_due(job, where._replace(consumed=max(where.consumed, now - job.offset)))
     return None if nominal is None else nominal + job.offset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from jobrunner.clock import SECOND, Instant
@@ -61,7 +61,7 @@ class Live:
     def end(self, outcome: Outcome, masker: Masker, now: Instant) -> bytes:
         """Note how it ended; returns the last of its output that may be shown."""
         kept = {name: masker.data(getattr(outcome, name)) for name in ("result", "error", "cursor")}
-        self.outcome = replace(outcome, **kept)
+        self.outcome = outcome._replace(**kept)
         self.ended_at = now
         rest = self.stream.end()
         self.log.feed(rest)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jobrunner.clock import SECOND, Instant
 from jobrunner.discovery.summary import Summary
@@ -22,8 +22,7 @@ SILENT = 70 * SECOND  # nodes write at least each 60 s
 FEW = 5  # nodes that a sentence names
 
 
-@dataclass(frozen=True, slots=True)
-class Overdue:
+class Overdue(NamedTuple):
     """An occurrence that is due and that no node has taken; `due` is when it took effect.
 
     `planned`: it has a row; else the schedule has not even been looked at.
@@ -34,8 +33,7 @@ class Overdue:
     planned: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Sight(NamedTuple):
     """A node, how it is, and what it does: `state` is alive, silent (stopped, or not heard of) or dead.
 
     `held` is how many definitions it holds, `fingerprint` what tells them from others ("" of none), and
@@ -50,8 +48,7 @@ class Sight:
     outdated: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Nodes:
+class Nodes(NamedTuple):
     """`everyone` who joined and has not left; `dead` are the owners among them that are proven dead."""
 
     everyone: Sequence[NodeFacts]

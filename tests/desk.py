@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -67,7 +66,7 @@ class Desk(SimulatedNode):
         """Let bodies end that were asked to, and those that began `takes` ago."""
         for run_id, state, reason in self.executor.stopped:
             if run_id in self.executor.specs:
-                self.executor.end(run_id, replace(GOOD, state=state, reason=reason))  # type: ignore[arg-type]
+                self.executor.end(run_id, GOOD._replace(state=state, reason=reason))  # type: ignore[arg-type]
         for run_id, spec in list(self.executor.specs.items()):
             if self.clock.now() - spec["startedAt"] >= takes:
                 self.executor.end(run_id, ends(spec))

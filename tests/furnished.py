@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, Instant
@@ -35,8 +34,8 @@ class Furnished:
         self.jobs = jobs
         self.now = now
         self.began = now - 2 * DAY
-        self.me = replace(make_node("anna", now=self.began), node="nöde")
-        self.other = replace(make_node("otto", now=self.began), machine="n")
+        self.me = make_node("anna", now=self.began)._replace(node="nöde")
+        self.other = make_node("otto", now=self.began)._replace(machine="n")
         with closing(open_store(url, create=True)) as store:
             self.store: Store = store
             self._fill()
@@ -129,8 +128,8 @@ class Furnished:
 
     def _skips(self) -> None:
         first, last = self.minute(30), self.minute(30 + 499)
-        self.due("quiet", replace(first, skip="missed", count=500, last_for=last.scheduled_for))
-        self.due("quiet", replace(self.minute(530), skip="overlap", blocked_by=1))
+        self.due("quiet", first._replace(skip="missed", count=500, last_for=last.scheduled_for))
+        self.due("quiet", self.minute(530)._replace(skip="overlap", blocked_by=1))
 
     def _flow(self) -> None:
         """A chain that waits, steps and all, and what it has called."""

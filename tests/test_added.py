@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -181,7 +180,7 @@ def test_modules_of_folders_without_init_and_those_of_python_are_found(tmp_path:
 
 def load(project: Project, *jobs: AddedJob, **more: Any) -> Registry:
     found = settings.load({"project": str(project.root), "timezone": "UTC"}, {})
-    return Registry.load(replace(found, added=jobs, **more))
+    return Registry.load(found._replace(added=jobs, **more))
 
 
 JOB = AddedJob("a", "tasks:work", {"schedule": YEARLY})
@@ -484,7 +483,7 @@ def test_a_wrong_override_leaves_the_job_that_a_node_holds_as_it_was(project: Pr
     before = definitions.of_registry(load(project, JOB))
     (project.root / "jobrunner.yaml").write_text("jobs:\n  a:\n    timezone: Nowhere\n")
     again = settings.load({"project": str(project.root), "timezone": "UTC"}, {})
-    after = definitions.reload(before, replace(again, added=[JOB]))
+    after = definitions.reload(before, again._replace(added=[JOB]))
     assert (after.jobs["a"], after.kept) == (before.jobs["a"], ("a",))
     removed = definitions.reload(after, again)
     assert "a" not in removed.jobs
@@ -501,7 +500,7 @@ def test_while_a_file_is_unread_that_had_its_name_the_added_job_does_not_take_it
     assert before.jobs["a"].file == "jobs/a.py"
     with (project.jobs / "a.py").open("a") as file:
         file.write("# edited\n")
-    unhurried = replace(before.settings, import_limit=0)
+    unhurried = before.settings._replace(import_limit=0)
     catalog = Catalog(unhurried, SystemClock())
     after = definitions.renew(before, Gathered(before.settings, catalog.entries(), catalog.around))
     assert after.jobs["a"].file == "jobs/a.py"

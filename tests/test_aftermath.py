@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ def ended(desk: Desk, outcome: Outcome, job: Job | None, *, last: bool = False) 
 
 def closed(run: Run) -> Run:
     """Return a run as hooks hear of it: `running` makes time stand still at its start."""
-    return replace(run, finished_at=run.started_at)
+    return run._replace(finished_at=run.started_at)
 
 
 def running(house: House, **fields: Any) -> tuple[Desk, Job, Run]:
@@ -48,8 +47,8 @@ def test_a_failure_that_may_be_tried_again_is_no_end_of_its_chain(house: House) 
 
 def test_what_was_asked_to_end_is_not_tried_again(house: House) -> None:
     desk, job, run = running(house, retries=Retries(max=1), delivery="at-least-once")
-    assert ended(desk, replace(BAD, state="lost"), job, last=True) == [
-        ChainEnded(closed(run), replace(BAD, state="lost"))
+    assert ended(desk, BAD._replace(state="lost"), job, last=True) == [
+        ChainEnded(closed(run), BAD._replace(state="lost"))
     ]
     assert desk.ledger() == ["1 lost"]
 
@@ -69,7 +68,7 @@ def test_a_job_that_nobody_knows_any_more_is_neither_repeated_nor_disabled(house
 @pytest.mark.parametrize("state", ["failed", "timed_out", "lost"])
 def test_one_failure_too_many_disables_the_job_and_is_in_the_audit_trail(house: House, state: Any) -> None:
     desk, job, run = running(house, stop_on_error=1)
-    outcome = replace(BAD, state=state)
+    outcome = BAD._replace(state=state)
     assert ended(desk, outcome, job) == [
         ChainEnded(closed(run), outcome),
         JobDisabled("job", "after a failure"),
@@ -88,7 +87,7 @@ def test_what_is_no_failure_disables_nothing_whatever_came_before(house: House, 
     ended(desk, BAD, job)
     desk.dispatcher._live.clear()
     live(desk, MINUTE, takes=MINUTE)
-    assert [type(event) for event in ended(desk, outcome, replace(job, stop_on_error=1))] == [ChainEnded]
+    assert [type(event) for event in ended(desk, outcome, job._replace(stop_on_error=1))] == [ChainEnded]
     assert desk.facts().enabled_override is None
 
 

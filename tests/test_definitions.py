@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +202,7 @@ def test_without_sources_a_broken_edit_takes_its_job_and_a_bad_override_does_not
         project.plain(name)
     held = Held(project, keep_sources=False)
     project.write("a.py", "broken(")
-    after = held.reload(replace(project.settings(), stored={"b": {"timezone": "Nowhere"}}))
+    after = held.reload(project.settings()._replace(stored={"b": {"timezone": "Nowhere"}}))
     assert (list(after.listed), after.kept, after.sources) == (["b"], ("b",), {})
     assert [each.file for each in after.problems] == ["jobs/a.py", "set b timezone"]
 
@@ -213,7 +212,7 @@ def test_the_job_that_comes_along_stays_at_a_reload_and_one_that_was_left_out_st
 ) -> None:
     project.plain("a")
     held, without = Held(project), Held(project)
-    without.reload(replace(project.settings(), exclude=Names([PRUNE])))
+    without.reload(project.settings()._replace(exclude=Names([PRUNE])))
     for _ in range(2):
         assert list(held.reload().jobs) == ["a", PRUNE]
         assert list(without.reload(without.now.settings).jobs) == ["a"]
@@ -239,7 +238,7 @@ def test_a_changed_override_is_seen_at_a_reload(project: Project) -> None:
     held = Held(project)
     write(project.root / "jobrunner.yaml", "jobs: {a: {params: {x: 1}}}\n")
     assert held.reload().jobs["a"].params == {"x": 1}
-    after = held.reload(replace(project.settings(), stored={"A": {"params": {"y": 2}}}))
+    after = held.reload(project.settings()._replace(stored={"A": {"params": {"y": 2}}}))
     assert after.jobs["a"].params == {"x": 1, "y": 2}
     assert after.jobs["a"].overridden == ("params",)
 

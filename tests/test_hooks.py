@@ -135,7 +135,7 @@ def test_where_its_row_is_gone_already_a_hook_hears_what_the_event_says(house: H
 
 def known(job: Job) -> Job:
     """Return the job with a config from which it can be restored, its hooks included."""
-    return replace(job, config={**job.config, "hooks": dict(job.hooks)})
+    return job._replace(config={**job.config, "hooks": dict(job.hooks)})
 
 
 # -- when the state cannot be read -----------------------------------------------------------------------
@@ -163,6 +163,6 @@ def test_an_end_is_told_though_the_definition_with_its_hooks_cannot_be_read(
 ) -> None:
     desk = house.open(a_job())
     monkeypatch.setattr(desk.store, "definitions", unreadable)
-    ended = ChainEnded(replace(a_run(1), job="another"), Outcome(state="failed"))
+    ended = ChainEnded(a_run(1)._replace(job="another"), Outcome(state="failed"))
     desk.dispatcher.tell(ended)
     assert desk.said(ChainEnded) == [ended]

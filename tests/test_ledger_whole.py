@@ -7,7 +7,7 @@ again from each edit on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +24,7 @@ from tests.place import NewPlace
 EXAMPLES = {"sqlite": 25, "postgres": 6}
 STEP = 5 * SECOND
 SCHEDULES = ["* * * * *", "*/20 * * * * *", "*/3 * * * *", "every 45s", "every 2m", "*/2 * * * * *"]
-OUTCOMES = [GOOD, BAD, CRASH, replace(BAD, state="timed_out"), Outcome(state="skipped", reason="body")]
+OUTCOMES = [GOOD, BAD, CRASH, BAD._replace(state="timed_out"), Outcome(state="skipped", reason="body")]
 MOST_BACK = 20 * HOUR  # a cursor that is a day ahead is set back, which is another story
 
 jobs = st.fixed_dictionaries({
@@ -164,7 +164,7 @@ class World:
     def edit(self, schedule: str) -> None:
         self.edits += 1
         new = a_job(schedule=schedule)
-        self.job = replace(self.job, schedule=new.schedule, config=new.config, hash=f"edit {self.edits}")
+        self.job = self.job._replace(schedule=new.schedule, config=new.config, hash=f"edit {self.edits}")
         for desk in self.house.desks:
             self._see(desk.me.machine)
             desk.adopt(self.job)

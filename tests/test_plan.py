@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -145,7 +144,7 @@ def test_an_interval_after_the_end_waits_for_the_end_of_the_run() -> None:
     job = a_job(schedule="every 10m after end")
     running = standing(job, consumed=NOON + 10 * MINUTE, anchor=NOON, open=1)
     assert plan(job, running, NOON + 30 * MINUTE) is None
-    ended = replace(running, open=0, ended_at=NOON + 14 * MINUTE)
+    ended = running._replace(open=0, ended_at=NOON + 14 * MINUTE)
     assert next_due(job, ended) == NOON + 24 * MINUTE
     assert decided(plan(job, ended, NOON + 50 * MINUTE)) == [(24 * MINUTE, None)]
 
@@ -174,7 +173,7 @@ def test_every_due_occurrence_is_decided_exactly_once_however_time_advances(
             last = due.last_for or due.scheduled_for
             decided_count += due.count
             assert due.count == 1 or due.count > SINGLES
-        where = replace(where, consumed=todo.until)
+        where = where._replace(consumed=todo.until)
     assert job.schedule is not None
     assert decided_count == job.schedule.count(NOON, now, NOON)
 
@@ -298,7 +297,7 @@ def test_before_the_end_that_a_schedule_counts_from_nothing_is_due_and_nothing_s
 
 def test_no_row_for_many_reaches_over_a_clock_change_that_has_its_own() -> None:
     start, gap = from_iso("2027-03-20T12:00:00Z"), from_iso("2027-03-28T01:00:00Z")
-    job = replace(a_job(timezone="Europe/Berlin"), schedule=parse("30 0-23 * * *", "Europe/Berlin", "skip"))
+    job = a_job(timezone="Europe/Berlin")._replace(schedule=parse("30 0-23 * * *", "Europe/Berlin", "skip"))
     todo = plan(job, standing(job, start), start + 30 * DAY)
     assert todo is not None
     assert [(due.skip, due.count > 1) for due in todo.due] == [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -259,7 +258,7 @@ def test_of_several_pending_from_before_an_outage_the_newest_makes_up_for_all(ho
 
 # --- retries ------------------------------------------------------------------------------------
 
-PERMANENT = replace(BAD, error={**ERROR, "permanent": True})
+PERMANENT = BAD._replace(error={**ERROR, "permanent": True})
 SHUTDOWN = Outcome(state="canceled", reason="shutdown")
 ONCE, REPEATED = "at-most-once", "at-least-once"
 
@@ -269,7 +268,7 @@ ONCE, REPEATED = "at-most-once", "at-least-once"
     [
         (GOOD, ONCE, 3, 1), (GOOD, REPEATED, 3, 1),
         (BAD, ONCE, 0, 1), (BAD, ONCE, 2, 3), (BAD, REPEATED, 0, 1), (BAD, REPEATED, 2, 3),
-        (replace(BAD, state="timed_out"), ONCE, 2, 3), (replace(BAD, state="timed_out"), REPEATED, 2, 3),
+        (BAD._replace(state="timed_out"), ONCE, 2, 3), (BAD._replace(state="timed_out"), REPEATED, 2, 3),
         (PERMANENT, ONCE, 2, 1), (PERMANENT, REPEATED, 2, 1),
         (Outcome(state="skipped", reason="body"), ONCE, 2, 1),
         (Outcome(state="skipped", reason="body"), REPEATED, 2, 1),
@@ -516,7 +515,7 @@ def test_a_run_of_a_group_that_its_job_has_left_starts(house: House) -> None:
     grouped = a_job(group="db", group_limit=1, retries=Retries(max=1, delay=30 * SECOND))
     desk = house.open(grouped)
     live(desk, 70 * SECOND, ends=lambda _: BAD)
-    desk.adopt(replace(grouped, group=None, group_limit=None, hash="without"))
+    desk.adopt(grouped._replace(group=None, group_limit=None, hash="without"))
     live(desk, 40 * SECOND)
     assert desk.ledger() == ["1 failed", "1 succeeded #2"]
 
@@ -744,7 +743,7 @@ def test_a_node_that_has_a_run_of_the_old_name_records_its_end(house: House) -> 
     old = a_job("old", hash="old", retries=Retries(max=1))
     first = house.open(old)
     live(first, MINUTE, takes=HOUR)
-    second = house.open(replace(old, name="new", hash="new", former_names=("old",)))
+    second = house.open(old._replace(name="new", hash="new", former_names=("old",)))
     live([first, second], 10 * SECOND, ends=lambda spec: BAD if spec["attempt"] == 1 else GOOD)
     assert second.ledger("new") == ["1 failed", "1 succeeded #2"]
 
@@ -752,7 +751,7 @@ def test_a_node_that_has_a_run_of_the_old_name_records_its_end(house: House) -> 
 def test_when_the_renaming_node_goes_the_old_name_is_back(house: House) -> None:
     old = a_job("old", hash="old")
     first = house.open(old)
-    second = house.open(replace(old, name="new", hash="new", former_names=("old",)))
+    second = house.open(old._replace(name="new", hash="new", former_names=("old",)))
     live([first, second], MINUTE)
     second.leave()
     live(first, MINUTE)
@@ -931,7 +930,7 @@ def test_a_whole_day_that_a_zone_leaves_out_is_recorded(house: House) -> None:
 def _in_gap(schedule: str, gap: str) -> Any:
     from jobrunner.schedule import parse
 
-    return replace(a_job(**BERLIN), schedule=parse(schedule, "Europe/Berlin", gap))
+    return a_job(**BERLIN)._replace(schedule=parse(schedule, "Europe/Berlin", gap))
 
 
 def test_a_desk_left_alone_has_an_empty_ledger(house: House) -> None:

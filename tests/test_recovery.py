@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from jobrunner.clock import HOUR, MINUTE, SECOND
@@ -43,7 +41,7 @@ def test_a_lost_run_that_somebody_had_asked_to_end_is_not_repeated(house: House,
 
 
 def test_a_run_by_hand_whose_process_died_is_not_repeated(house: House, job: Job) -> None:
-    dead = replace(house.kill(running(house, job)), role="run")
+    dead = house.kill(running(house, job))._replace(role="run")
     desk = house.open(job, dead=[dead])
     live(desk, 10 * SECOND)
     assert desk.ledger() == ["60 lost"]

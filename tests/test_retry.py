@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -39,7 +38,7 @@ def last_attempt(retries: int, outcome: Outcome, delivery: str = "at-most-once")
 
 
 @pytest.mark.parametrize("delivery", ["at-most-once", *TWICE])
-@pytest.mark.parametrize("outcome", [BAD, replace(BAD, state="timed_out")])
+@pytest.mark.parametrize("outcome", [BAD, BAD._replace(state="timed_out")])
 def test_failures_and_time_outs_are_tried_again_as_often_as_asked_for(
     delivery: str, outcome: Outcome
 ) -> None:
@@ -63,7 +62,7 @@ def test_what_may_start_twice_is_repeated_as_asked_for_or_three_times(
 @pytest.mark.parametrize(
     "outcome",
     [GOOD, Outcome(state="canceled"), Outcome(state="canceled", reason="replaced"),
-     Outcome(state="skipped", reason="body"), replace(BAD, error={**ERROR, "permanent": True})],
+     Outcome(state="skipped", reason="body"), BAD._replace(error={**ERROR, "permanent": True})],
 )  # fmt: skip
 def test_what_has_succeeded_or_wants_no_more_is_never_repeated(delivery: str, outcome: Outcome) -> None:
     assert last_attempt(5, outcome, delivery) == 1
@@ -75,7 +74,7 @@ def test_the_delivery_that_counts_is_the_runs_and_not_that_of_an_edited_file() -
 
 
 def test_an_exception_of_the_bodys_own_that_is_called_crashed_is_a_failure() -> None:
-    raised = replace(BAD, error={**ERROR, "type": "Crashed"})
+    raised = BAD._replace(error={**ERROR, "type": "Crashed"})
     assert last_attempt(2, raised) == 3
     assert last_attempt(0, raised, "at-least-once") == 1
 
@@ -121,7 +120,7 @@ def test_a_delay_can_be_asked_for_twice_is_bounded_and_never_shrinks_without_jit
     retries = Retries(delay=base, backoff=backoff, max_delay=cap, jitter=jitter)
     run = a_run(attempt, root)
     found = delay(retries, run)
-    assert found == delay(retries, replace(run, id=5, node="another"))
+    assert found == delay(retries, run._replace(id=5, node="another"))
     assert 0 <= found <= cap + (cap // 2 if jitter is True else int(jitter))
-    calm = delays(replace(retries, jitter=False))
+    calm = delays(retries._replace(jitter=False))
     assert all(before <= after for before, after in pairwise(calm))

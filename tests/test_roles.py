@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobrunner.clock import HOUR, MINUTE, SECOND
 from jobrunner.store.base import Call
 from tests.desk import House, live
@@ -91,7 +89,7 @@ def test_a_control_node_without_job_files_lets_calls_wait(house: House) -> None:
     worker.leave()
     house.desks.remove(worker)
     definitions = control._definitions((), ())
-    control.scheduler.settings = replace(definitions.settings, folders=(f"{house.place.folder}/nowhere",))
+    control.scheduler.settings = definitions.settings._replace(folders=(f"{house.place.folder}/nowhere",))
     control.joining.look(definitions, (), house.clock.now() + MINUTE, changed=False)
     assert [run.state for run in control.runs()] == ["pending"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -88,7 +87,7 @@ class Tale:
     def ask(self, when: str | None = None, *, now: str = "10:30", **facts: Any) -> Answer:
         moment = None if when is None else at(when)
         seen = gather(self.store, "report", moment or at(now))
-        nodes = [replace(node, seen_at=at(now)) for node in seen.pop("nodes")]
+        nodes = [node._replace(seen_at=at(now)) for node in seen.pop("nodes")]
         known: dict[str, Any] = {
             "job": self.job, "problem": self.problem, "settings": self.settings, "now": at(now),
             "nodes": nodes, "dead": self.dead, **seen, **facts,
@@ -254,7 +253,7 @@ def test_one_scheduled_run_and_one_slot_are_told_in_the_singular(tale: Tale) -> 
     tale.register(concurrency="allow")
     tale.start("11:00")
     tale.consume(Due(scheduled_for=at("12:00"), effective_at=at("12:00")))
-    found = tale.ask("12:00", now="12:30", nodes=[replace(tale.node, slots=1)])
+    found = tale.ask("12:00", now="12:30", nodes=[tale.node._replace(slots=1)])
     assert found.sentence.endswith("the one slot is taken")
 
 
@@ -309,7 +308,7 @@ def test_what_was_missed_says_when_no_node_was_running(tale: Tale) -> None:
     tale.store.note("here", "node-start", None, "pid 7", at("00:00", 19))
     tale.store.note("here", "node-died", None, f"{to_iso(at('02:10'))} pid 7", at("06:03"))
     tale.store.note("here", "node-start", None, "pid 8", at("06:03"))
-    tale.node = replace(tale.node, owner="b", started_at=at("06:03"))
+    tale.node = tale.node._replace(owner="b", started_at=at("06:03"))
     tale.store.leave("a")
     tale.store.join(tale.node)
     tale.job = tale.make()
@@ -383,7 +382,7 @@ def test_a_pending_run_says_what_it_waits_for(tale: Tale) -> None:
 def test_a_pending_run_without_a_node_or_a_slot_says_so(tale: Tale) -> None:
     tale.register()
     tale.consume(Due(scheduled_for=at("10:00"), effective_at=at("10:00")))
-    found = tale.ask("10:00", nodes=[replace(tale.node, slots=0)])
+    found = tale.ask("10:00", nodes=[tale.node._replace(slots=0)])
     assert (found.evidence["waitsFor"], found.code) == ("slots", "pending")
     tale.dead = frozenset({"a"})
     assert "no node is running" in tale.ask("10:00").sentence

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -130,7 +129,7 @@ def run(
         if dry_run:
             from jobrunner.cli.dryrun import show
 
-            job = replace(job, timeout=timeout if timeout is not None else job.timeout)
+            job = job._replace(timeout=timeout if timeout is not None else job.timeout)
             return show(job, given, settings, seen, force=force, as_json=as_json)
     params.refuse_missing(job, given, settings)
     return perform(
@@ -180,7 +179,7 @@ def _say_what_lacks(job: Job, given: Mapping[str, Any], ended: Run) -> None:
 def patient(settings: Settings, grace: str | None) -> Settings:
     """Return the settings with the grace of a run by hand, where nobody has set another."""
     said = grace or os.environ.get("JOBRUNNER_GRACE", "").strip() or ("grace",) in settings.lines
-    return settings if said else replace(settings, grace=USUAL_GRACE)
+    return settings if said else settings._replace(grace=USUAL_GRACE)
 
 
 def _say_if_resting(reason: str | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -91,7 +90,7 @@ def cancel(
         ended = orders.cancel(settings, store, user, willing)
         if wait:
             ended = [each._replace(state=_wait(store, settings, each.run)) for each in ended]
-        deaf = nodes.forsaken(store, settings, [replace(each.run, state=each.state) for each in ended])
+        deaf = nodes.forsaken(store, settings, [each.run._replace(state=each.state) for each in ended])
     finally:
         store.close()
     _tell(ended, deaf, as_json=as_json)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,7 +72,7 @@ def _look(
         if error.file is None:
             raise
         return {}, [Problem(error.file, error.line, error.message, error.hint)], []
-    known = Registry.load(replace(settings, import_limit=0) if static else settings)
+    known = Registry.load(settings._replace(import_limit=0) if static else settings)
     jobs, problems = _of(name, known, lambda: asked.state(settings))
     unread = [one for one in problems if one.message == NOT_READ]
     problems = [one for one in problems if one.message != NOT_READ]

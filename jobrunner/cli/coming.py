@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import groupby, islice, takewhile
 
 import click
@@ -145,16 +144,16 @@ def _of_job(job: Job, facts: Mapping[str, Known], start: Instant | None, now: In
     fact = facts.get(job.name.casefold())
     standing = status.standing(job, fact, min(now, start or now))
     if start is not None and start < now:  # what was due is a question to the schedule, not to the state
-        job, standing = replace(job, number_of_executions=None), replace(standing, consumed=start - 1)
+        job, standing = job._replace(number_of_executions=None), standing._replace(consumed=start - 1)
     elif start is None and status.starts_at_once(job, fact):
         yield now, job.name
-        standing = replace(standing, executions=1)
-    standing = replace(standing, consumed=max(standing.consumed, (start or now) - 1))
+        standing = standing._replace(executions=1)
+    standing = standing._replace(consumed=max(standing.consumed, (start or now) - 1))
     while (instant := next_due(job, standing)) is not None:
         yield instant, job.name
         if job.schedule is None or job.schedule.after_end:  # what follows depends on when that run ends
             return
-        standing = replace(standing, consumed=instant, executions=standing.executions + 1)
+        standing = standing._replace(consumed=instant, executions=standing.executions + 1)
 
 
 def _object(one: Coming, zone: str) -> Object:

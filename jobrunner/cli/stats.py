@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -112,7 +111,7 @@ def _stats(fact: JobFacts, rows: Sequence[Figure], summary: Summary | None, sett
     if summary is None:
         return statistics.stats(fact, rows, limit=None, enabled=is_ours(fact.name))
     enabled, _ = status.enablement(summary, fact, settings)
-    now = replace(fact, name=summary.name)
+    now = fact._replace(name=summary.name)
     return statistics.stats(now, rows, limit=summary.number_of_executions, enabled=enabled)
 
 

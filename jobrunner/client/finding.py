@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -172,7 +171,7 @@ def _restored(held: Iterable[Definition], store: Store, settings: Settings) -> l
     jobs = []
     for each in held:
         _, _, zone = keys.get(each.job_id, "").partition("|")
-        there = replace(settings, timezone=zone.partition("|")[0] or settings.timezone)
+        there = settings._replace(timezone=zone.partition("|")[0] or settings.timezone)
         job = restore(each.name, each.config, each.file, each.hash, there)
-        jobs += [] if job is None else [replace(job, parameters=each.parameters)]
+        jobs += [] if job is None else [job._replace(parameters=each.parameters)]
     return jobs

@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -53,7 +52,7 @@ def connect(url: str | None = None, *, project: str | os.PathLike[str] | None = 
         project = _around(url)
     options = {"state": url, "project": None if project is None else os.fspath(project)}
     try:
-        return Client(replace(load(options, os.environ), import_limit=0))
+        return Client(load(options, os.environ)._replace(import_limit=0))
     except ConfigError as error:
         error.message = error.message.replace("--state", "url").replace("--project", "project")
         raise

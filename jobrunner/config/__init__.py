@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobrunner import schedule as schedules
 from jobrunner.config.executors import Executors
@@ -30,18 +29,16 @@ EXAMPLES = {
 SET = "set"  # stands for the file of what `jobrunner set` has stored
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """Keys and values as somebody wrote them: in which file, from which line on, each key on which line."""
 
     config: Mapping[str, Any]
     file: str
     line: int | None = None
-    lines: Mapping[str, int] = field(default_factory=dict)
+    lines: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The job file around a config; fields as in `Job`. `doc` is its docstring's first line.
 
     `services_look`: the project's services may look at params, and so take what the function does not name.

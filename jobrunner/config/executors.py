@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobrunner import plugins
 from jobrunner.errors import ConfigError
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 VARIABLE = "JOBRUNNER_EXECUTOR"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where something is written: `said` is how a sentence names it; `key` is that of the config."""
 
     file: str | None

@@ -6,15 +6,13 @@ refused as not yet supported, never ignored. To support a key, take its `has` aw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobrunner.config import values as v
 from jobrunner.model import Chosen, Retries
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """How a value is read, what holds without one, and what this version can do."""
 
     read: v.Reader

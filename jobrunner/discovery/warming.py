@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import replace
 from threading import Thread
 from typing import IO, Any
 
@@ -200,7 +199,7 @@ def _write(descriptor: int, frame: wire.Frame) -> None:
 
 def _answers(settings: Settings) -> Iterator[wire.Frame]:
     clock = SystemClock()
-    catalog = Catalog(replace(settings, import_limit=0), clock)
+    catalog = Catalog(settings._replace(import_limit=0), clock)
     at_hand = catalog.entries()
     for some in _batches(at_hand):
         yield {"entries": some}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from jobrunner.clock import SECOND
 from jobrunner.executor.happened import Asked as Request
@@ -25,8 +24,7 @@ _LONGEST_REQUEST = 16 * 1024  # characters of JSON of those: a few numbers and a
 _HEX = frozenset("0123456789abcdef")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """That a run was asked to end: what it will be if it does, and why."""
 
     state: StopState | Literal["failed"]

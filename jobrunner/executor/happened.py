@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobrunner.model import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Began:
+class Began(NamedTuple):
     """The next thing that the child does is the user's code; `pid` is the process that does it."""
 
     run_id: int
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """A piece of what the run wrote to stdout or stderr."""
 
     run_id: int
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The run asks for something (`progress`, `heartbeat`); `Pool.answer` with its number answers."""
 
     run_id: int
@@ -35,8 +31,7 @@ class Asked:
     payload: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """The run is over and its process gone, or ready for another run. `log_bytes` is all it wrote."""
 
     run_id: int
@@ -44,16 +39,14 @@ class Ended:
     log_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class HookOutput:
+class HookOutput(NamedTuple):
     """A piece of what a hook wrote; `number` is the one given to `Pool.run_hook`."""
 
     number: int
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class HookEnded:
+class HookEnded(NamedTuple):
     """A hook is over, and its process gone."""
 
     number: int

@@ -22,14 +22,13 @@ class Subprocess(Plugin):
 
     def launcher(self, family: Family, around: Around) -> Launcher:
         """Return what executes interpreters."""
-        from dataclasses import replace
 
         from jobrunner.executor.commands import CommandLauncher, child
 
         environ = {name: value for name, value in around.environ.items() if name not in OURS}
         return CommandLauncher(
             family,
-            replace(around, environ=environ),
+            around._replace(environ=environ),
             lambda options: child(interpreter(options, around.project)),
         )
 

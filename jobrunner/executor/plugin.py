@@ -11,8 +11,7 @@ from __future__ import annotations
 import selectors
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Options = Mapping[str, Any]
 Read = Callable[[Any], Any]  # a value as written -> as meant; ValueError("is not ...") where it cannot be
@@ -73,8 +72,7 @@ class Launcher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
+class Around(NamedTuple):
     """What a launcher finds.
 
     `selector` is the node's loop: whatever is registered has a function for its data, which is called with

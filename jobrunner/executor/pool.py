@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
 from jobrunner.clock import SECOND, Clock, SystemClock
@@ -129,7 +128,7 @@ class Pool(Crew):
         """
         self._preload = preload
         if environ is not None:
-            self._around = replace(self._around, environ=dict(environ))
+            self._around = self._around._replace(environ=dict(environ))
         self._zygotes.renew()
         self._back_off.lift()
         for member in self._members.values():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from jobrunner import plugins
@@ -119,7 +118,7 @@ class Pools:
     def renew(self, preload: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         """Have new spares: settings, installed packages or environment have changed."""
         if environ is not None:
-            self._around = replace(self._around, environ=dict(environ))
+            self._around = self._around._replace(environ=dict(environ))
         self._processes.renew(preload, environ)
 
     def stop(self, run_id: int, state: StopState, reason: str | None, *, now: bool = False) -> None:

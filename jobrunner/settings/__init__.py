@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobrunner.clock import DAY, SECOND
 from jobrunner.errors import ConfigError
@@ -24,8 +23,7 @@ LOCAL, ZONES = (
 )  # the system's zone; what its name follows in the path it links to
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """What a project and this machine say. Durations are microseconds, sizes bytes, paths absolute.
 
     The field's name in capitals behind `JOBRUNNER_` is its environment variable; in jobrunner.yaml it
@@ -64,16 +62,14 @@ class Settings:
     strict: bool = False
     until_done: bool = False
     run_for: int | None = None  # how long `start` works
-    services: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)  # the project's own
-    executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # options, by executor
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # job name -> its keys
-    stored: Mapping[str, Mapping[str, Any]] = field(
-        default_factory=dict
-    )  # the same, by `set`: from the state
+    services: Mapping[str, Any] = {}
+    settings: Mapping[str, Any] = {}  # the project's own
+    executors: Mapping[str, Mapping[str, Any]] = {}  # options, by executor
+    overrides: Mapping[str, Mapping[str, Any]] = {}  # job name -> its keys
+    stored: Mapping[str, Mapping[str, Any]] = {}  # the same, by `set`: from the state
     added: Sequence[AddedJob] = ()  # jobs without a file: from the state, too
     file: str | None = None  # jobrunner.yaml, where there is one
-    lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)  # path of keys in it -> line
+    lines: Mapping[tuple[str, ...], int] = {}  # path of keys in it -> line
     explicit: bool = False  # whether `folders` was asked for, or is the default
 
     @property

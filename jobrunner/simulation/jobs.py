@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def of_project(settings: Settings, names: Collection[str] = ()) -> Subject:
     store = find_store(settings.state, allow_network_fs=settings.allow_network_fs)
     if store is not None:
         try:
-            settings = replace(settings, stored=store.overrides())
+            settings = settings._replace(stored=store.overrides())
             paused = store.paused() is not None
             facts = {fact.name.casefold(): fact for fact in store.jobs()}
         finally:
@@ -104,7 +104,7 @@ def of_project(settings: Settings, names: Collection[str] = ()) -> Subject:
 def _able(settings: Settings, jobs: Iterable[Job]) -> Settings:
     """Return the settings of a node that has whatever labels the jobs ask for: some node has, it is taken."""
     wanted = {label for job in jobs for label in job.runs_on}
-    return replace(settings, labels=tuple(sorted({*settings.labels, *wanted})))
+    return settings._replace(labels=tuple(sorted({*settings.labels, *wanted})))
 
 
 def as_it_stands(job: Job, fact: JobFacts | None) -> Job:
@@ -113,8 +113,7 @@ def as_it_stands(job: Job, fact: JobFacts | None) -> Job:
         return job
     enabled = job.enabled if fact.enabled_override is None else fact.enabled_override
     limit = job.number_of_executions
-    return replace(
-        job,
+    return job._replace(
         enabled=enabled,
         run_on_start=job.run_on_start and is_new(fact),
         number_of_executions=None if limit is None else max(0, limit - fact.executions - fact.pending),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from jobrunner.clock import Instant
 from jobrunner.model import Job, Standing
@@ -54,12 +53,11 @@ class _Planned:
         job, standing = self._job, self._standing
         if job.run_on_start:
             yield self._entry(standing.anchor)
-            standing = replace(standing, executions=1, ended_at=standing.anchor + took)
+            standing = standing._replace(executions=1, ended_at=standing.anchor + took)
         while (at := next_due(job, standing)) is not None and at + job.offset < self._end:
             entry = self._entry(at)
             ran = entry.state == "pending"
-            standing = replace(
-                standing, consumed=at, executions=standing.executions + ran,
+            standing = standing._replace(consumed=at, executions=standing.executions + ran,
                 ended_at=at + job.offset + took if ran else standing.ended_at,
             )  # fmt: skip
             yield entry

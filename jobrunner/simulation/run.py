@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jobrunner import durations
 from jobrunner.clock import Instant
@@ -117,8 +117,7 @@ class Lengths:
         return found[0] if found is not None else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
+class Script(NamedTuple):
     """What is to happen, but for the jobs themselves."""
 
     lengths: Lengths
@@ -225,7 +224,7 @@ def scratch(about: Subject) -> Iterator[tuple[Store, Subject]]:
         url = f"sqlite:///{folder}/state.db"
         store = open_store(url, create=True, durable=False)
         try:
-            yield store, replace(about, settings=replace(about.settings, state=url))
+            yield store, dataclasses.replace(about, settings=about.settings._replace(state=url))
         finally:
             store.close()
 

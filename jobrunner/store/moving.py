@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from jobrunner.clock import Instant
@@ -46,8 +45,7 @@ class Marks(NamedTuple):
         return self.fence, self.run_id, self.revision
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """One kind of rows, in the order of its key."""
 
     name: str

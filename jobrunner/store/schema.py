@@ -9,9 +9,9 @@ untouched.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from jobrunner.errors import StateError
 from jobrunner.store.faults import fault
@@ -20,8 +20,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 MIN_READER = "SELECT min_reader, version FROM meta"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One file of a folder."""
 
     version: int

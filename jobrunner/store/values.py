@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from jobrunner.clock import Instant
 from jobrunner.model import Job
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(NamedTuple):
     """What `register` found new: names of jobs added, updated (definition), rescheduled (also updated)."""
 
     added: tuple[str, ...]
@@ -19,8 +17,7 @@ class Registration:
     rescheduled: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A JSON value by its key; `version` is the number of the write that made it."""
 
     key: str
@@ -36,27 +33,25 @@ class Write(NamedTuple):
     deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """One run that code asks for. `id` was reserved before, or None; `parent_id` is the calling chain's."""
 
     at: Instant
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = {}
     identity: str = "system"
     id: int | None = None
     parent_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
+class Effects(NamedTuple):
     """What a run would have its commit apply, and what it has read before.
 
     `reads` are versions by key (0: it was not there), `prefixes` digests (`fingerprint.of_versions`) of
     keys and versions; `calls` go with the definition that they are of; `cancels` are ids of runs.
     """
 
-    reads: Mapping[str, int] = field(default_factory=dict)
-    prefixes: Mapping[str, str] = field(default_factory=dict)
+    reads: Mapping[str, int] = {}
+    prefixes: Mapping[str, str] = {}
     writes: Sequence[Write] = ()
     calls: Sequence[tuple[Job, Call]] = ()
     cancels: Sequence[int] = ()
@@ -67,8 +62,7 @@ class Effects:
         return bool(self.writes or self.calls or self.cancels)
 
 
-@dataclass(frozen=True, slots=True)
-class AddedJob:
+class AddedJob(NamedTuple):
     """A job without a file: `target` is "package.module:function", `config` has canonical keys."""
 
     name: str
@@ -103,16 +97,14 @@ class Glance(NamedTuple):
     durations: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LogChunk:
+class LogChunk(NamedTuple):
     """A piece of a run's output, `offset` bytes from its beginning. A gap before it was cut."""
 
     offset: int
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
+class RunFilter(NamedTuple):
     """Which runs to list; None means any. `limit` counts rows, newest first."""
 
     job: str | None = None
@@ -122,8 +114,7 @@ class RunFilter:
     limit: int = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class Keep(NamedTuple):
     """What pruning leaves: rows that ended after `ended_since` (failed ones: `failed_since`), and of each
     job the newest `rows`."""
 
@@ -133,8 +124,7 @@ class Keep:
     calls_since: Instant = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """A node, by its owner id, that holds a job's current definition; `gate`: why it may not run there."""
 
     owner: str
@@ -151,8 +141,7 @@ class Holding(NamedTuple):
     gate: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(NamedTuple):
     """What statistics need of a row: how long the run took and how late it started, in microseconds.
 
     `count` is how many occurrences a row of skips stands for. What did not start took no time: None; nor did
@@ -162,7 +151,7 @@ class Figure:
 
     job_id: int
     state: str
-    count: int
+    count: int  # type: ignore[assignment]  # it hides a method of tuples
     trigger: str
     attempt: int
     took: int | None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobrunner.clock import DAY, Instant
 from jobrunner.facts import CONTROL, JobFacts, NodeFacts, Note, Pause
@@ -22,8 +22,7 @@ BEFORE = 30 * DAY  # how long before a moment a node may have started that lived
 Evidence = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One sentence, the data that it rests on (JSON; times ISO-8601), and a stable word for programs.
 
     `run` is the row that it is about, where there is one.
@@ -35,8 +34,7 @@ class Answer:
     run: Run | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(NamedTuple):
     """All that is known of one job at one moment.
 
     `job` is None while no file defines it; then `problem` says so if its file is broken. `nodes` have
@@ -122,7 +120,7 @@ class Facts:
         """Return the first nominal instant after `after` and after what is consumed, or None."""
         if self.job is None or self.standing is None:
             return None
-        where = replace(self.standing, consumed=max(self.standing.consumed, after))
+        where = self.standing._replace(consumed=max(self.standing.consumed, after))
         return next_due(self.job, where)
 
     @property

@@ -455,7 +455,7 @@ def at_work(keep: Keep) -> int:
         now = SystemClock().now()
         idle = a_node(boot_id=boot_id(), pid=os.getpid())
         store.join(idle)
-        store.register(idle.owner, [replace(jobs["careful"], hash="an older one")], idle.machine, now)
+        store.register(idle.owner, [jobs["careful"]._replace(hash="an older one")], idle.machine, now)
         store.register(node.owner, list(jobs.values()), node.machine, now)
         hand = a_node(role="run", boot_id=boot_id(), pid=os.getpid())
         store.join(hand)

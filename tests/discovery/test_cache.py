@@ -11,7 +11,6 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,7 +123,7 @@ def test_every_other_change_is_seen_too(cached: Project, how: str) -> None:
     elif how == "overridden":
         (cached.root / "jobrunner.yaml").write_text("jobs: {b: {description: other}}\n")
     stored = {"B": {"schedule": "@daily"}} if how == "stored" else {}
-    registry = Registry.load(replace(cached.settings(**options), stored=stored))
+    registry = Registry.load(cached.settings(**options)._replace(stored=stored))
     jobs = registry.jobs
     expected = {"replaced": ["a", "c"], "removed": ["a"], "added": ["a", "b", "c"]}
     assert list(jobs) == expected.get(how, ["a", "b"])
@@ -136,7 +135,7 @@ def test_every_other_change_is_seen_too(cached: Project, how: str) -> None:
 @pytest.mark.parametrize("load", ["first", "second"])
 def test_a_list_shows_what_is_overridden(cached: Project, load: str) -> None:
     (cached.root / "jobrunner.yaml").write_text("jobs: {b: {description: other}}\n")
-    given = replace(cached.settings(), stored={"b": {"schedule": "@daily"}})
+    given = cached.settings()._replace(stored={"b": {"schedule": "@daily"}})
     for _ in range(1 if load == "first" else 3):
         registry = Registry.load(given)
     found = registry.summary("b")
@@ -151,14 +150,14 @@ def test_what_is_stored_for_a_job_without_a_good_file_is_no_problem_of_its_own(
     (cached.jobs / "b.py").unlink()
     if state == "broken":
         cached.write("b.py", 'config = {"name": "b"')
-    problems = Registry.load(replace(cached.settings(), stored={"b": {"schedule": "@daily"}})).problems
+    problems = Registry.load(cached.settings()._replace(stored={"b": {"schedule": "@daily"}})).problems
     assert [each.file for each in problems] == (["jobs/b.py"] if state == "broken" else [])
 
 
 def test_a_stored_value_that_does_not_fit_any_more_is_said_by_the_command_that_set_it(
     cached: Project,
 ) -> None:
-    problems = Registry.load(replace(cached.settings(), stored={"B": {"timezone": "Nowhere"}})).problems
+    problems = Registry.load(cached.settings()._replace(stored={"B": {"timezone": "Nowhere"}})).problems
     assert [(each.file, each.line, each.name) for each in problems] == [("set b timezone", None, "b")]
 
 

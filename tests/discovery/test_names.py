@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from jobrunner.config.keys import KEYS
@@ -155,7 +153,7 @@ FORMER = 'config = {{"name": "{name}", "schedule": None, "formerNames": {former}
 @pytest.fixture
 def renames(monkeypatch: pytest.MonkeyPatch) -> None:
     """Former names as they will be, whether this version supports them or not."""
-    monkeypatch.setitem(KEYS, "formerNames", replace(KEYS["formerNames"], has=None))
+    monkeypatch.setitem(KEYS, "formerNames", KEYS["formerNames"]._replace(has=None))
 
 
 @pytest.mark.usefixtures("renames")

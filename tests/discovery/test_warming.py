@@ -8,7 +8,6 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,7 +84,7 @@ def test_what_is_gathered_is_what_a_load_finds(project: Project, warmer: Warmer,
     write(
         project.root / "jobrunner.yaml", "jobs: {a: {startAt: 2020-01-01T00:00:00Z, tags: [x]}, nobody: {}}\n"
     )
-    settings = replace(project.settings(), stored={"b": {"timeout": 3, "params": {"x": [1]}}})
+    settings = project.settings()._replace(stored={"b": {"timeout": 3, "params": {"x": [1]}}})
     found = Registry(settings, all_of(warmer, settings))
     assert (warmer.trouble, found.unread) == (None, frozenset())
     assert repr(seen(found)) == repr(seen(Registry.load(settings)))
@@ -97,7 +96,7 @@ def test_what_a_job_takes_is_gathered_with_regard_to_the_services(
     project: Project, warmer: Warmer, services: dict[str, str]
 ) -> None:
     project.write("a.py", PLAIN.format(name="a").replace("(container)", "(rows: int, since=None)"))
-    settings = replace(project.settings(), services=services)
+    settings = project.settings()._replace(services=services)
     found = Registry(settings, all_of(warmer, settings))
     loaded = Registry.load(settings)
     assert repr(seen(found)) == repr(seen(loaded))
@@ -120,7 +119,7 @@ def test_a_file_that_hangs_delays_no_other(project: Project, warmer: Warmer) -> 
     project.write("0.py", HANGING.format(path=project.root / "pid"))
     project.write("a.py", PLAIN.format(name="a").replace("*/5", "*/7"))
     project.write("b.py", COMPUTED.format(name="b"))
-    warmer.start(replace(project.settings(), import_limit=1000 * SECOND))
+    warmer.start(project.settings()._replace(import_limit=1000 * SECOND))
     first = hear(warmer)
     assert first is not None
     held = definitions.renew(held, first)
@@ -171,7 +170,7 @@ def _unread(project: Project) -> Gathered:
     from jobrunner.discovery.catalog import Catalog
 
     settings = project.settings()
-    catalog = Catalog(replace(settings, import_limit=0), SystemClock())
+    catalog = Catalog(settings._replace(import_limit=0), SystemClock())
     found = Gathered(settings, catalog.entries(), catalog.around)
     assert found.unread
     return found
@@ -188,14 +187,14 @@ def test_an_override_of_a_job_whose_name_is_not_read_yet_is_not_called_one_of_no
 def test_what_was_not_executed_is_remembered_as_nothing(project: Project) -> None:
     (project.root / ".jobrunner").mkdir()
     project.write("b.py", COMPUTED.format(name="b"))
-    static = Registry.load(replace(project.settings(), import_limit=0))
+    static = Registry.load(project.settings()._replace(import_limit=0))
     assert [each.message for each in static.problems] == [NOT_READ]
     assert list(project.load().jobs) == ["b"]
 
 
 def test_a_warmer_that_is_killed_leaves_nothing_behind(project: Project, warmer: Warmer) -> None:
     project.write("h.py", HANGING.format(path=project.root / "pid"))
-    warmer.start(replace(project.settings(), import_limit=1000 * SECOND))
+    warmer.start(project.settings()._replace(import_limit=1000 * SECOND))
     hanging = pid_in(project.root / "pid")
     (grandchild,) = _children(hanging)
     warmer.kill()
@@ -250,7 +249,7 @@ def test_a_failure_of_the_reading_itself_is_told(
 
 def test_no_secret_of_the_settings_reaches_the_child(project: Project) -> None:
     write(project.root / "jobrunner.yaml", "services: {db: hunter2}\nsettings: {token: hunter2}\n")
-    settings = replace(project.settings(), state="postgresql://me:hunter2@host/db")
+    settings = project.settings()._replace(state="postgresql://me:hunter2@host/db")
     assert "hunter2" not in repr(warming._sent(settings))
 
 
@@ -258,7 +257,7 @@ def test_settings_arrive_as_they_are(project: Project) -> None:
     params = "{1: !!binary aGVsbG8=, x: [.inf, ö]}"
     text = f"jobs:\n  a:\n    startAt: 2020-01-01\n    params: {params}\n    timezone: ' '\n"
     write(project.root / "jobrunner.yaml", text)
-    settings = replace(project.settings(), stored={"a": {"params": {"x": None}}})
+    settings = project.settings()._replace(stored={"a": {"params": {"x": None}}})
     from jobrunner import wire
 
     frame = next(wire.Decoder().feed(wire.encode({"settings": warming._sent(settings)})))

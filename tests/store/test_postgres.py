@@ -362,9 +362,8 @@ def test_a_bell_whose_connection_was_cut_is_hung_anew(postgres_own: Callable[...
 
 
 def test_a_lease_ends_by_the_servers_clock(store: PostgresStore) -> None:
-    from dataclasses import replace
 
-    store.join(replace(make_node("b"), lease=50_000))
+    store.join(make_node("b")._replace(lease=50_000))
     _until(lambda: any(node.expired for node in store.nodes() if node.owner == "b"))
     assert store.seen("b", 0)
     assert not any(node.expired for node in store.nodes() if node.owner == "a")

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import select
-from dataclasses import replace
 
 from jobrunner.clock import DAY, MILLISECOND, SECOND, Instant, SystemClock
 from jobrunner.facts import NodeFacts
@@ -133,7 +132,7 @@ class Accompanying(Bench):
     # -- short words ---------------------------------------------------------------------------------
 
     def _join(self, owner: str, lease: int, store: Store | None = None) -> None:
-        (store or self.store).join(replace(make_node(owner), lease=lease))
+        (store or self.store).join(make_node(owner)._replace(lease=lease))
 
     def _node(self, owner: str) -> NodeFacts:
         return next(node for node in self.again().nodes() if node.owner == owner)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import product
 
 from jobrunner.clock import SECOND, Instant
@@ -159,7 +158,7 @@ class Agreeing(Waits):
         loose, each = make_job("loose", concurrency="allow"), make_job("each", run_per_machine=True)
         solo = make_job("solo")
         for owner, machine in (("old", "m"), ("y", "n")):
-            self.store.join(replace(make_node(owner), machine=machine))
+            self.store.join(make_node(owner)._replace(machine=machine))
         self.register(make_job("solo", hash="older"), owner="old")
         for owner, machine, gate in (("a", "m", {}), ("y", "n", {"loose": "labels"})):
             self.store.register(owner, [loose, each, solo], machine, at(0), gate)
@@ -201,7 +200,7 @@ class Agreeing(Waits):
     def _on_machines(self, job: Job) -> None:
         for owner, machine in (("a", "m"), ("y", "n")):
             (standing,) = [each for each in self.store.standings(owner, machine) if each.job == job.name]
-            node = replace(make_node(owner), machine=machine)
+            node = make_node(owner)._replace(machine=machine)
             due, now = [run_at(second) for second in (1, 2)], at(2 if machine == "m" else 40)
             assert self.store.consume(standing, at(2), due, job=job, supersede=None, node=node, now=now)
             first = next(run for run in self._all() if run.scope == machine)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.errors import Refused
@@ -328,7 +327,7 @@ class Calling(Bench):
         return self.store.run_here(job_id, job, self.node, 7, {}, identity="x", force=False, now=at(50))
 
     def _node_on(self, job: Job, owner: str, machine: str) -> NodeFacts:
-        node = replace(make_node(owner), machine=machine)
+        node = make_node(owner)._replace(machine=machine)
         self.store.join(node)
         self.store.register(owner, [job], machine, at(0))
         return node

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobrunner.errors import Refused
 from jobrunner.model import Outcome, Run
 from jobrunner.store.base import AddedJob, LogChunk
@@ -20,9 +18,9 @@ class Choosing(Waits):
     # -- to start ------------------------------------------------------------------------------------
 
     def test_no_priority_starts_anything_before_it_is_due(self) -> None:
-        urgent = replace(self.loose, priority=9)
+        urgent = self.loose._replace(priority=9)
         self.called(urgent, 300)
-        self.called(replace(self.loose, priority=-9), 1)
+        self.called(self.loose._replace(priority=-9), 1)
         assert [claim.run.effective_at for claim in self.claim(9, seconds=299)] == [at(1)]
         assert [claim.run.effective_at for claim in self.claim(9, seconds=300)] == [at(300)]
 

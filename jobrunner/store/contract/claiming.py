@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.errors import Refused
@@ -241,7 +240,7 @@ class Claiming(Bench):
         self, name: str = "tick", *, params: Any = None, identity: str = "system", force: bool = False,
         concurrency: str = "forbid",
     ) -> Claim:  # fmt: skip
-        job = replace(make_job(name), concurrency=concurrency)
+        job = make_job(name)._replace(concurrency=concurrency)
         job_id = self.store.enroll(job, at(50))
         return self.store.run_here(
             job_id, job, self.node, 7, params or {}, identity=identity, force=force, now=at(50)

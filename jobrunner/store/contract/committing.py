@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.errors import StateError
@@ -61,7 +60,7 @@ class Committing(Bench):
     def test_only_a_run_that_is_running_and_still_ours_writes(self) -> None:
         claim = self.going(self.loose)
         run = claim.run
-        for other in (replace(run, owner="b"), replace(run, fence=run.fence + 1), replace(run, id=4711)):
+        for other in (run._replace(owner="b"), run._replace(fence=run.fence + 1), run._replace(id=4711)):
             assert self._write(other, a=1) is None
         self.end(claim)
         assert self._write(run, a=1) is None
@@ -157,8 +156,8 @@ class Committing(Bench):
         self._write(run, b=1)
         assert not self.store.stale(read)
         self._write(run, a=1)
-        assert self.store.stale(replace(read, prefixes={}))
-        assert self.store.stale(replace(read, reads={}))
+        assert self.store.stale(read._replace(prefixes={}))
+        assert self.store.stale(read._replace(reads={}))
 
     def test_effects_are_applied_with_the_end_of_their_run_or_not_at_all(self) -> None:
         claim = self.going(self.loose)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobrunner.clock import DAY
 from jobrunner.model import Outcome
 from jobrunner.store.contract.things import Bench, at, facts, make_job, make_node, run_at, skip_at, skips
@@ -285,7 +283,7 @@ class Consuming(Bench):
         standing = self.standing()
         assert not standing.catching_up
         self.store.consume(
-            standing, at(10), [replace(run_at(4), serial=True)], job=job, supersede=None, node=self.node,
+            standing, at(10), [run_at(4)._replace(serial=True)], job=job, supersede=None, node=self.node,
             now=at(10),
         )  # fmt: skip
         assert self.standing().catching_up
@@ -298,7 +296,7 @@ class Consuming(Bench):
 
     def test_a_serial_run_waits_for_the_others_though_the_job_may_run_beside_itself(self) -> None:
         job = self.loose
-        self.consume(job, *(replace(run_at(second), serial=True) for second in (1, 2)))
+        self.consume(job, *(run_at(second)._replace(serial=True) for second in (1, 2)))
         (first,) = self.claim(9)
         assert self.claim(9) == []
         self.end(first)

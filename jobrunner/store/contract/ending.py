@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.clock import to_iso
@@ -185,7 +184,7 @@ class Ending(Bench):
 
     def _is_refused(self, **other: Any) -> None:
         claim = self._running()
-        assert not self.end(replace(claim, run=replace(claim.run, **other)))
+        assert not self.end(claim._replace(run=claim.run._replace(**other)))
         assert self.rows()[0] == claim.run
 
     def _facts(self) -> JobFacts:

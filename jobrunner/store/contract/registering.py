@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from jobrunner.errors import StateError
 from jobrunner.facts import JobFacts
@@ -131,7 +130,7 @@ class Registering(Bench):
         before = self.standing("old")
         found = self.store.register("a", [make_job("new", former_names=("OLD",))], "", at(70))
         assert (found.added, found.updated) == ((), ("new",))
-        assert self.standing("new") == replace(before, job="new")
+        assert self.standing("new") == before._replace(job="new")
         assert [(run.job, run.state) for run in self.rows()] == [("new", "running")]
         assert self.store.job("old") is None
 

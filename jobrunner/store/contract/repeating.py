@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.facts import JobFacts, NodeFacts
@@ -310,7 +309,7 @@ class Repeating(Bench):
         self.register(*jobs, owner="b")
 
     def _on(self, job: Job, owner: str, machine: str) -> NodeFacts:
-        node = replace(make_node(owner), machine=machine)
+        node = make_node(owner)._replace(machine=machine)
         self.store.join(node)
         self.store.register(owner, [job], machine, at(0))
         return node

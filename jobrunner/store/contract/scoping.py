@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.facts import NodeFacts
@@ -65,7 +64,7 @@ class Scoping(Waits):
         self.store.join(node)
         self.store.register("x", [job], "m", at(0))
         assert self._move(job, self._on_m(), 1, run_at(1))
-        self.store.register("x", [replace(job, hash="own", run_per_machine=True)], "m", at(2))
+        self.store.register("x", [job._replace(hash="own", run_per_machine=True)], "m", at(2))
         (claim,) = self.store.claim(node, [9], at(3))
         assert claim.run.scope == ""
 
@@ -151,7 +150,7 @@ class Scoping(Waits):
             node = self._node_of(owner, machine)
             self.store.join(node)
             self.store.register(owner, [job], machine, at(0))
-            beside = replace(job, concurrency="allow")
+            beside = job._replace(concurrency="allow")
             (standing,) = self.store.standings(owner, machine)
             due = [*(run_at(second) for second in (1, 2, 3)), skips(5, 290)]
             assert self._move(beside, standing, 290, *due, node=node)
@@ -198,4 +197,4 @@ class Scoping(Waits):
         return found
 
     def _node_of(self, owner: str, machine: str) -> NodeFacts:
-        return replace(make_node(owner), machine=machine)
+        return make_node(owner)._replace(machine=machine)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.model import Job, Outcome, Run, Step
@@ -91,7 +90,7 @@ class Stepping(Bench):
         run = claim.run
         self._begin(run, "a", BY_ARGS)
         before = self.store.steps(run.id)
-        for other in (replace(run, owner="b"), replace(run, fence=run.fence + 1)):
+        for other in (run._replace(owner="b"), run._replace(fence=run.fence + 1)):
             self._does_nothing(other)
         self.end(claim)
         self._does_nothing(run)
@@ -254,11 +253,11 @@ class Stepping(Bench):
         again = self.store.repeat(run, at(22))
         assert again is not None
         assert again.conflicts == 2
-        assert self.end(replace(claim, run=again))
+        assert self.end(claim._replace(run=again))
 
     def test_a_run_that_is_no_longer_ours_is_not_repeated(self) -> None:
         claim = self.going(self.tick)
-        assert self.store.repeat(replace(claim.run, owner="b"), at(20)) is None
+        assert self.store.repeat(claim.run._replace(owner="b"), at(20)) is None
         self.lose(21)
         assert self.store.repeat(claim.run, at(22)) is None
         assert self.found(claim.run.id).conflicts == 0

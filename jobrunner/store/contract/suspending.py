@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobrunner.errors import Refused
 from jobrunner.model import Outcome
 from jobrunner.store.contract.things import at, make_job, make_node, raises
@@ -83,7 +81,7 @@ class Suspending(Waits):
 
     def test_only_the_claim_that_runs_suspends_a_run(self) -> None:
         run = self._waiting(self.tick).run
-        for other in (replace(run, owner="b"), replace(run, fence=run.fence + 1)):
+        for other in (run._replace(owner="b"), run._replace(fence=run.fence + 1)):
             assert not self.store.suspend(other, 0, at(60))
         assert self.store.suspend(run, 0, at(60))
         assert not self.store.suspend(run, 0, at(61))
@@ -140,9 +138,9 @@ class Suspending(Waits):
     def test_a_run_of_one_machine_goes_on_there(self) -> None:
         job = make_job(run_per_machine=True)
         for owner, machine in (("x", "m1"), ("y", "m2")):
-            self.store.join(replace(make_node(owner), machine=machine))
+            self.store.join(make_node(owner)._replace(machine=machine))
             self.store.register(owner, [job], machine, at(0))
-        one, two = (replace(make_node(owner), machine=each) for owner, each in (("x", "m1"), ("y", "m2")))
+        one, two = (make_node(owner)._replace(machine=each) for owner, each in (("x", "m1"), ("y", "m2")))
         self.called(job)
         (claim,) = self.store.claim(one, [1], at(9))
         run = self._suspend_one(claim)

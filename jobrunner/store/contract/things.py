@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -237,7 +237,7 @@ class Bench:
         return job
 
     def _start_all(self, owner: str, machine: str) -> None:
-        node = replace(make_node(owner), machine=machine)
+        node = make_node(owner)._replace(machine=machine)
         for claim in self.store.claim(node, range(100, 110), at(10)):
             self.store.finish(claim.run, Outcome(state="succeeded"), 0, at(11))
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 from jobrunner.errors import Refused, StateError
 from jobrunner.model import Job, Outcome
@@ -60,7 +59,7 @@ class Whole(Bench):
         self.enqueue(self.loose, 1)
 
     def test_neither_can_one_that_met_an_unstorable_value_halfway(self) -> None:
-        jobs = [make_job("first"), replace(make_job("second"), config={"x": float("nan")})]
+        jobs = [make_job("first"), make_job("second")._replace(config={"x": float("nan")})]
         with raises(StateError), self.store.transaction(), raises(StateError, code="unstorable"):
             self.store.register("a", jobs, "", at(1))
         assert self.store.jobs() == []
@@ -215,4 +214,4 @@ def _all(limit: int = 50) -> RunFilter:
 
 
 def _with_file(file: str) -> Job:
-    return replace(make_job("odd"), file=file)
+    return make_job("odd")._replace(file=file)

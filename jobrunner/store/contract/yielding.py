@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobrunner.errors import Refused
 from jobrunner.model import Job
 from jobrunner.store.base import Claim
@@ -34,7 +32,7 @@ class Yielding(Waits):
 
     def test_nobody_slips_in_before_a_run_that_may_go_on(self) -> None:
         run = self._suspended(self.tick)
-        self.called(replace(self.tick, priority=9))
+        self.called(self.tick._replace(priority=9))
         self._trigger_queued(self.tick)
         self.consume(self.tick, run_at(1))
         self._complete(run, "approval")
@@ -96,7 +94,7 @@ class Yielding(Waits):
         assert self.store.waiting_runs() == []
         self.consume(job, until=2)
         self.store.consume(
-            replace(self.standing(), pending_id=run.id), at(3), [], job=job, supersede="missed",
+            self.standing()._replace(pending_id=run.id), at(3), [], job=job, supersede="missed",
             node=self.node, now=at(3),
         )  # fmt: skip
         assert self.states(run) == ["pending"]

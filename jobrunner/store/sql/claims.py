@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import Refused
@@ -18,8 +17,7 @@ from jobrunner.store.sql.steps import Steps
 FAILURES = frozenset({"failed", "timed_out", "lost"})
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A pending run that may start, and its job's limits: of scheduled starts, and of its group.
 
     `scope` is the one that it starts in, and `new` whether nothing of its chain has started yet.

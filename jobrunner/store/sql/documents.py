@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from jobrunner.clock import Instant
@@ -76,7 +75,7 @@ class Documents(Calls, Cancels):
                 return False
             self._write_all(run, effects.writes, now)
             for job, call in effects.calls:
-                self.call(replace(call, parent_id=run.root_id), job, now)
+                self.call(call._replace(parent_id=run.root_id), job, now)
             for run_id in effects.cancels:
                 self.cancel(run_id, now)
         return True

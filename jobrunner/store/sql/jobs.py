@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 
 from jobrunner.clock import Instant
 from jobrunner.model import Job
@@ -168,7 +167,7 @@ def _words(job: Job) -> tuple[object, ...]:
 
 
 def _parameters(job: Job) -> str | None:
-    return None if job.parameters is None else dumps([asdict(each) for each in job.parameters])
+    return None if job.parameters is None else dumps([each._asdict() for each in job.parameters])
 
 
 def _registration(

@@ -8,7 +8,7 @@ and an occurrence that was in the ledger already.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from jobrunner.clock import Instant
 from jobrunner.facts import NodeFacts
@@ -21,12 +21,11 @@ SINGLE_ROWS = 100  # a streak that is longer becomes one row
 Span = tuple[Instant, Instant]
 
 
-@dataclass(frozen=True, slots=True)
-class Streak:
+class Streak(NamedTuple):
     """The skips of one reason at the end of the ledger: how many, and the first row of them."""
 
     reason: str | None = None
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # it hides a method of tuples
     run: int | None = None
 
 
@@ -83,7 +82,7 @@ class Ledger:
             self._streak = Streak()
         elif due.skip == streak.reason and (length := self._length(streak)):
             self._continue(due, length)
-            self._streak = replace(streak, count=streak.count + due.count)
+            self._streak = streak._replace(count=streak.count + due.count)
         else:
             self._streak = Streak(due.skip, due.count, self._insert(due))
 
@@ -184,7 +183,7 @@ class Ledger:
         if first is not None and last is not None:
             count = schedule.count(after, until, anchor)
             late = due.effective_at - due.scheduled_for
-            yield replace(due, scheduled_for=first, effective_at=first + late, count=count, last_for=last)
+            yield due._replace(scheduled_for=first, effective_at=first + late, count=count, last_for=last)
 
 
 def _of_due(due: Due) -> dict[str, object]:
