@@ -11,7 +11,7 @@ from jobrunner.definitions import Definitions
 from jobrunner.errors import StateError
 from jobrunner.events import Event, Rejoining
 from jobrunner.node import Node, Options
-from jobrunner.patience import PASSING
+from jobrunner.patience import will_pass
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.workplace import heed, unheed
@@ -30,21 +30,22 @@ def work(
     def begin(definitions: Definitions, options: Options) -> Node:
         return Node(definitions, store, emit, options, again=again, clock=clock)
 
-    node, first = begin(definitions, options), True
+    node = begin(definitions, options)
     with _heeded(lambda: node):
         while True:
             try:
                 return node.run(), node
             except StateError as error:
                 taken_for_dead = error.code == "given-up" and bool(node.me.lease)
-                if not taken_for_dead and (first or error.code not in PASSING):
+                if not taken_for_dead and not (options.follows and will_pass(error, follows=True)):
                     raise
             if node.place.signals:  # it was to end anyway, and nothing of it is left
                 return (0 if node.place.signals == 1 else 130), node
             emit(Rejoining())
             failpoints.reach("rejoining")
-            before, first = node, False
-            node = begin(*before.state_of_things())
+            before = node
+            definitions, options = before.state_of_things()
+            node = begin(definitions, options)
             node.place.signals += before.place.signals  # those that came when nobody was there to hear them
 
 

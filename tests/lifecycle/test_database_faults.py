@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from jobrunner.store import open_store
 from tests.lifecycle.project import PATIENCE, alive, failing, stop, tagged, thaw, wait_until
 from tests.lifecycle.shared import Shared
 from tests.postgres.cut import Cut
-from tests.postgres.server import Server
+from tests.postgres.server import USER, Server
 
 TICK = "note(f'tick {ctx.scheduled_for.timestamp():.0f}')"
 HELD = """
@@ -227,6 +228,78 @@ def test_a_connection_lost_around_a_commit_doubles_nothing_and_loses_nothing(
     assert project.states("tick") == ["succeeded"] * 3
     assert len(ticks(project)) == 3
     nothing_is_doubled(project)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_node_that_is_let_in_no_more_says_why_and_works_again_when_it_is_while_a_start_ends_at_once(
+    make: Callable[..., Shared], server: Server, restarted: bool
+) -> None:
+    project = make(server)
+    project.job("tick", TICK)
+    node = project.join("one")
+    on_it_goes(project)
+    if restarted:
+        server.execute(f"ALTER ROLE {USER} NOLOGIN")
+        server.stop()
+        wait_until(lambda: "cannot be reached" in project.words(), "it to notice")
+        server.start()
+    else:
+        shut_out(server)
+    wait_until(lambda: f"{SHUT}; trying again" in project.words(), "it to say so")
+    late = project.start("--node", "two")
+    assert late.wait(PATIENCE) == 7
+    assert SHUT in project.words()
+    server.execute(f"ALTER ROLE {USER} LOGIN")
+    wait_until(lambda: "can be written again" in project.words(0), "it to be let in")
+    on_it_goes(project)
+    nothing_is_doubled(project)
+    assert stop(node) == 0
+    assert project.words(0).count(SHUT) == 1
+
+
+def test_a_start_that_is_let_in_no_more_before_it_has_joined_ends_at_once(
+    make: Callable[..., Shared], server: Server
+) -> None:
+    project = make(server)
+    project.job("tick", TICK)
+    node = project.start(**failing("commit-unsent:freeze:300", project.root / "mark"))
+    wait_until((project.root / "mark").exists, "it to join")
+    shut_out(server)
+    thaw(node)
+    assert node.wait(PATIENCE) == 7
+    assert f"error: {project.url} {SHUT}\n" in project.words()
+    assert project.living() == {}
+
+
+def test_a_node_that_was_given_up_and_is_not_let_in_waits_for_that_before_it_works_as_another(
+    make: Callable[..., Shared], server: Server
+) -> None:
+    project = make(server, lease="2s")
+    project.job("tick", TICK)
+    node = project.start("--node", "one", **failing("rejoining:freeze:300", project.root / "mark"))
+    on_it_goes(project)
+    other = project.join("two")
+    node.send_signal(signal.SIGSTOP)
+    wait_until(lambda: "is dead" in project.words(), "the other to give it up")
+    assert stop(other) == 0
+    node.send_signal(signal.SIGCONT)
+    wait_until((project.root / "mark").exists, "it to begin again")
+    shut_out(server)
+    thaw(node)
+    wait_until(lambda: f"{SHUT}; trying again" in project.words(0), "it to say so")
+    server.execute(f"ALTER ROLE {USER} LOGIN")
+    on_it_goes(project)
+    nothing_is_doubled(project)
+    assert stop(node) == 0
+
+
+SHUT = f'refuses the user (role "{USER}" is not permitted to log in)'
+
+
+def shut_out(server: Server) -> None:
+    """Let nobody of ours in any more, and throw out who is."""
+    server.execute(f"ALTER ROLE {USER} NOLOGIN")
+    server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{USER}'")
 
 
 @pytest.mark.parametrize(("point", "joined"), [("commit-heard", ["one"]), ("commit-unsent", [])])
