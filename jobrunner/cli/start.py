@@ -106,6 +106,8 @@ def start(
     try:
         nodes.refuse_company(store, settings)
         Banner(settings, log).say(definitions.listed, store, known)
+        if (said := nodes.namesake(store, settings)) is not None:
+            log.line("warning", one_line(said), BANNER)
         how["live"] = not no_live and _can_be_live(settings)
         return _work(definitions, store, log, lambda: asked.settings(**options), how)
     finally:
