@@ -23,7 +23,7 @@ from jobrunner.model import Problem, Run
 from jobrunner.pace import Pace, length, overdue, too_fast, too_long
 from jobrunner.settings import Settings, zonerules
 from jobrunner.store.base import Store
-from jobrunner.vitals import SILENT, Nodes, Overdue, disagreements
+from jobrunner.vitals import SILENT, Nodes, Overdue, disagreements, namesakes
 from jobrunner.why import Facts, hindrances
 
 Level = Literal["ok", "warning", "error"]
@@ -93,6 +93,8 @@ def of_nodes(
         yield Finding("role", "error", here.idle, "`jobrunner start`, without --role control")
     for said in disagreements(here):
         yield Finding("node", "warning", said, "give them the same, and start them again")
+    for said in namesakes(here):
+        yield Finding("node", "warning", said, "`start --node NAME` tells them apart")
 
 
 def of_definitions(drifting: Drifting) -> Iterator[Finding]:

@@ -35,6 +35,8 @@ POINTS = {
     "commit-heard": "FP10",  # it is committed there, and nobody here has heard the answer
     "after-commit": "FP11",  # of that transaction
     "reaped": "FP12",
+    "found-dead": "",  # other nodes look dead, and nothing was done about it
+    "rejoining": "",  # one node was given up and has ended, the next in its place has not begun
 }
 _NAMES = {name: name for name in POINTS} | {alias: name for name, alias in POINTS.items() if alias}
 

@@ -22,7 +22,7 @@ from jobrunner.goal import Rest, progress
 from jobrunner.joining import Joining, differences, restored
 from jobrunner.liveness import liveness_of, renew
 from jobrunner.masking import masker_of
-from jobrunner.patience import PASSING, Patience
+from jobrunner.patience import Patience, will_pass
 from jobrunner.plugins import PROCESS
 from jobrunner.recovery import deaths, given_up
 from jobrunner.reloading import Reloading
@@ -44,6 +44,7 @@ class Options(NamedTuple):
     exclusive: bool = False
     watch: bool = False  # take over edits of job files and settings
     live: bool = False  # somebody looks on: tell each second what is next
+    follows: bool = False  # another one of this process has worked before it, and was given up
 
 
 class Node:
@@ -129,7 +130,7 @@ class Node:
         run_for = self._options.run_for
         if run_for is not None:
             run_for = max(0, run_for - round((self._clock.monotonic() - self._started_at) * SECOND))
-        return self._definitions, self._options._replace(run_for=run_for)
+        return self._definitions, self._options._replace(run_for=run_for, follows=True)
 
     # -- joining and leaving -------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ class Node:
             try:
                 return self._join()
             except StateError as error:
-                if error.code not in PASSING or self.place.signals:
+                if not will_pass(error, follows=self._options.follows) or self.place.signals:
                     self.place.pool.close()
                     raise
                 self._trouble(error)

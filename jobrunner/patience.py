@@ -1,4 +1,4 @@
-"""What a node does while the state cannot be written: it says so once, and tries again, ever less often."""
+"""What a node does while the state cannot be written: it says why, and tries again, ever less often."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ PASSING = {"busy", "away", "full", "in-doubt"}  # whoever has not joined yet wai
 HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new", "given-up"}  # no later try can mend these
 
 
+def will_pass(error: StateError, *, follows: bool) -> bool:
+    """Say whether a node that cannot join is to wait. One that follows another of its process, which was
+    given up, also waits to be let in: a password may be about to be changed."""
+    return error.code in PASSING or (follows and error.code == "forbidden")
+
+
 class Patience:
     """Knows when to try again. Times are monotonic seconds; `hopeless` is what ends the node."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
         self._wait = 0.0
+        self._said: set[str] = set()  # codes of what was wrong since all was well
         self.until = 0.0
         self.hopeless: StateError | None = None
         self._well_since = float("-inf")
@@ -27,7 +34,8 @@ class Patience:
         """The state cannot be used at present."""
         if error.code in HOPELESS:
             self.hopeless = error
-        elif not self._wait:
+        elif error.code not in self._said:
+            self._said.add(error.code)
             self._emit(StoreTroubled(without_passwords(error.message)))
         self._wait = min(LONGEST, self._wait * 2 or FIRST)
         self.until = now + self._wait
@@ -36,6 +44,7 @@ class Patience:
         """The state could be written."""
         if self._wait:
             self._wait = 0.0
+            self._said.clear()
             self._well_since = now
             self._emit(StoreRecovered())
 

@@ -72,7 +72,7 @@ class Presence:
         """
         lock = self._path(node.owner, "lock")
         if not lock.exists():
-            return _has_vanished(node)
+            return has_vanished(node)
         return _takeable(lock) and _takeable(self._path(node.owner, "zygote.lock"))
 
     def forget(self, owner: str) -> None:
@@ -127,7 +127,8 @@ def _takeable(path: Path) -> bool:
     return True
 
 
-def _has_vanished(node: NodeFacts) -> bool:
+def has_vanished(node: NodeFacts) -> bool:
+    """Say whether the process of a node of this machine is gone for certain."""
     if node.boot_id and boot_id() and node.boot_id != boot_id():
         return True
     try:

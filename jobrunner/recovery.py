@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from jobrunner import failpoints
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import StateError
@@ -30,7 +31,10 @@ def recover(store: Store, node: NodeFacts, aftermath: Aftermath, now: Instant) -
 
 def deaths(store: Store, presence: Liveness, me: NodeFacts) -> list[NodeFacts]:
     """Return the other nodes that are proven dead."""
-    return [node for node in store.nodes() if node.owner != me.owner and presence.is_dead(node)]
+    found = [node for node in store.nodes() if node.owner != me.owner and presence.is_dead(node)]
+    if found:
+        failpoints.reach("found-dead")
+    return found
 
 
 def still_dead(store: Store, dead: Iterable[NodeFacts]) -> list[NodeFacts]:

@@ -138,6 +138,18 @@ def disagreements(nodes: Nodes) -> list[str]:
     return said
 
 
+def namesakes(nodes: Nodes) -> list[str]:
+    """Return, in words, which of the living have one name: history and logs know them by it."""
+    pids: dict[str, list[int]] = {}
+    for node in nodes.starts:
+        pids.setdefault(node.node, []).append(node.pid)
+    return [
+        f"{len(same)} nodes are called {name}: pid {', '.join(map(str, same[:FEW]))}"
+        for name, same in pids.items()
+        if len(same) > 1
+    ]
+
+
 def _rules(node: NodeFacts) -> str:
     return node.tzdata
 

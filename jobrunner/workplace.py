@@ -10,7 +10,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -21,6 +21,8 @@ from jobrunner.facts import CONTROL, NodeFacts
 from jobrunner.liveness import Liveness, Tenure
 from jobrunner.presence import boot_id
 from jobrunner.settings import Settings, zonerules
+
+Handlers = dict[signal.Signals, object]
 
 COARSE = 0.002  # seconds: the last stretch to a deadline is slept, not selected
 
@@ -75,7 +77,7 @@ class Workplace:
         self.signals = 0  # how often we were asked to stop
         self.rung = False  # whether somebody rang since it was last set to False
         self._ear: tuple[socket.socket, socket.socket] | None = None
-        self._before: tuple[int, dict[int, object]] | None = None
+        self._before: tuple[int, Handlers] | None = None
 
     def open(self) -> None:
         """Take the lock, start the zygote, listen. Raises StateError when the folder cannot be used."""
@@ -92,8 +94,7 @@ class Workplace:
         """Give everything back; what the children still had to say is in the pool."""
         if self._before is not None:
             signal.set_wakeup_fd(self._before[0])
-            for number, handler in self._before[1].items():
-                signal.signal(number, handler)  # type: ignore[arg-type]
+            unheed(self._before[1])
         self.presence.leave()
         for end in self._ear or ():
             end.close()
@@ -158,10 +159,24 @@ class Workplace:
             wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
         except ValueError:  # not the main thread: whoever embeds us calls ask_to_stop
             return
-        numbers = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it is nohup's wish to go on
-            numbers.append(signal.SIGHUP)
-        self._before = (wakeup, {number: signal.signal(number, self.ask_to_stop) for number in numbers})
+        self._before = (wakeup, heed(self.ask_to_stop))
+
+
+def heed(ask: Callable[..., None]) -> Handlers:
+    """Have `ask` called by each signal that asks us to stop; returns what was called before.
+
+    Raises ValueError outside of the main thread.
+    """
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it is nohup's wish to go on
+        numbers.append(signal.SIGHUP)
+    return {number: signal.signal(number, ask) for number in numbers}
+
+
+def unheed(before: Handlers) -> None:
+    """Have called again what was called before `heed`."""
+    for number, handler in before.items():
+        signal.signal(number, handler)  # type: ignore[arg-type]
 
 
 def environment(settings: Settings) -> dict[str, str]:

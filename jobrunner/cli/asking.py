@@ -121,6 +121,17 @@ class Asked:
             settings.state, create=create, patience=patience, allow_network_fs=settings.allow_network_fs
         ))  # fmt: skip
 
+    def make(self, settings: Settings) -> Store:
+        """Make the state to leave something in it for the nodes to come, and say so: the address may be
+        mistyped, and then they look elsewhere. Raises StateError."""
+        from jobrunner.cli import out
+        from jobrunner.log import one_line
+        from jobrunner.masking import without_passwords
+
+        store = self.open(settings)
+        out.talk(f"note: there was no state yet at {one_line(without_passwords(settings.state))}; it is made")
+        return store
+
 
 def _until_the_end(store: Store) -> Store:
     """Close it with the command: a server would take a connection that is just dropped for a broken one."""

@@ -56,7 +56,7 @@ class Asking(NamedTuple):
 
 @contextmanager
 def asking(asked: Asked, name: str, pairs: tuple[str, ...], text: str | None) -> Iterator[Asking]:
-    """Open the state, made if need be, to ask for a run of a job. Raises UnknownJob before it is made."""
+    """Open the state to ask for a run of a job, made if need be. Raises UnknownJob before it is made."""
     typed = params.words(pairs, text)
     settings = asked.settings()
     with asked.look(settings) as seen:
@@ -64,7 +64,7 @@ def asking(asked: Asked, name: str, pairs: tuple[str, ...], text: str | None) ->
         job = orders.wanted(settings, seen, files, name)
     given = typed.of(job.name, job.parameters, job.params)
     orders.check_params(settings, job, given, params.HOW)
-    store = asked.open(settings)
+    store = asked.state(settings) or asked.make(settings)
     try:
         yield Asking(settings, store, job, given)
     finally:

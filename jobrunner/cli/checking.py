@@ -20,16 +20,20 @@ from jobrunner.discovery import hooksfile
 from jobrunner.discovery.files import NOT_READ
 from jobrunner.errors import ConfigError
 from jobrunner.executor import memory
+from jobrunner.executor.interpreters import missing
+from jobrunner.labels import lacking
 from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
 from jobrunner.parameters import is_param
 from jobrunner.plugins import PROCESS
 from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule
-from jobrunner.settings import Settings
+from jobrunner.settings import FILE, Settings
+from jobrunner.settings.readers import shown as of_settings
 from jobrunner.store.base import Store
 
 SERVICES = "services.py"
+SUBPROCESS = "subprocess"
 CROWD = 10  # more jobs than this in the same second are worth a word
 NAMED = 3  # so many of them are named
 SPAN = 25 * HOUR  # a day, also when the clock is set back in it
@@ -78,7 +82,7 @@ def _look(
     problems = [one for one in problems if one.message != NOT_READ]
     problems += [*hooksfile.problems(jobs.values(), settings.project), *_of_executors(settings, problems)]
     if not static:
-        problems += prove(jobs.values(), settings)
+        problems += [*interpreters(jobs.values(), settings), *prove(jobs.values(), settings)]
     warnings = [*unread, *unlimited(jobs.values()), *hooksfile.warnings(settings.project)]
     return jobs, problems, warnings + ([] if name else crowds(jobs.values(), settings))
 
@@ -89,6 +93,30 @@ def _of_executors(settings: Settings, known: Iterable[Problem]) -> Iterable[Prob
     for each in Executors(settings).problems():
         if each.message not in told:
             yield Problem(each.file or VARIABLE, each.line, each.message, each.hint)
+
+
+def interpreters(jobs: Iterable[Job], settings: Settings) -> list[Problem]:
+    """Return which interpreters this machine lacks for jobs that would run here, each once a place."""
+    found: dict[Problem, None] = {}
+    for job in jobs:
+        if job.executor.name == SUBPROCESS and not lacking(job.runs_on, settings.labels):
+            absent = missing(job.executor.options, settings.project)
+            if absent is not None:
+                found[_no_interpreter(absent, job, settings)] = None
+    return list(found)
+
+
+def _no_interpreter(python: str, job: Job, settings: Settings) -> Problem:
+    own, name = job.config.get("executor"), job.name
+    said = f"python is {of_settings(python)}, and this machine has no such interpreter"
+    hint = "make that environment, or correct it; a relative path counts from the project"
+    if "executor" in job.overridden:
+        line = settings.lines.get(("jobs", name, "executor"))
+        return Problem(FILE, line, f"executor.{said}", hint, name)
+    if isinstance(own, Mapping) and "python" in own:
+        return Problem(job.file, job.line, f"executor.{said}", hint, name)
+    line = settings.lines.get(("executors", SUBPROCESS, "python"))  # that of many jobs
+    return Problem(FILE, line, f"executors.{SUBPROCESS}.{said}", hint)
 
 
 def unlimited(jobs: Iterable[Job]) -> list[Problem]:

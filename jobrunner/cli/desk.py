@@ -37,7 +37,7 @@ def desk(asked: Asked, user: str | None, names: Sequence[str] = ()) -> Iterator[
         if registry is not None:
             for name in names:
                 registry.summary(name)
-        store = asked.open(settings)
+        store = asked.make(settings)
     try:
         with writing(settings, store, user, registry) as at:
             yield at

@@ -19,6 +19,7 @@ from jobrunner.settings import Settings
 from jobrunner.store.base import LogChunk, Store
 
 LOOK_EVERY = 0.25  # seconds between looks at a run that goes on
+LONGEST_WHY = 500  # characters of an error, as in the log of a node; `show` has all of it
 RAW_HINT = "send it elsewhere: jobrunner logs --raw … > file"
 
 
@@ -136,7 +137,9 @@ def _say_why(run: Run) -> None:
     """Say what a run died of: the traceback is kept with the run, not in its output."""
     if run.state == "failed" and run.error:
         has = "has the traceback" if run.error.get("traceback") else "tells more"
-        out.talk(f"it failed: {why(run)}; jobrunner show {run.id} {has}")
+        said = why(run)
+        said = said if len(said) <= LONGEST_WHY else f"{said[:LONGEST_WHY]}…"
+        out.talk(f"it failed: {said}; jobrunner show {run.id} {has}")
 
 
 def _object(store: Store, run: Run, tail: int | None) -> dict[str, object]:

@@ -34,6 +34,19 @@ def refuse_company(store: Store, settings: Settings) -> None:
             )
 
 
+def namesake(store: Store, settings: Settings) -> str | None:
+    """Return the words for that another node has our name and lives, as far as we know, or None."""
+    from jobrunner import vitals
+    from jobrunner.presence import has_vanished
+
+    for node in vitals.nodes_of(store, settings).starts:
+        gone = node.machine == settings.machine and has_vanished(node)  # its lease goes on for a while
+        if node.node == settings.node and not gone:
+            who = f"node {node.node} (pid {node.pid}) has the name of this one"
+            return f"{who}: `--node NAME` tells them apart, in history and logs"
+    return None
+
+
 def warn_of_company(store: Store, settings: Settings, everyone: Sequence[NodeFacts]) -> None:
     """Say that nobody works though nodes run, and who holds other definitions than the current ones."""
     starts = [node for node in everyone if node.role != "run"]

@@ -56,7 +56,8 @@ def _look(settings: Settings, store: Store, now: Instant) -> tuple[list[Sight], 
     drifting = [
         differing(each.node, each.outdated) for each in found if each.outdated and each.state != "dead"
     ]
-    return found, [*filter(None, [here.idle]), *drifting, *vitals.disagreements(here)]
+    alike = [f"{said}; `start --node NAME` tells them apart" for said in vitals.namesakes(here)]
+    return found, [*filter(None, [here.idle]), *drifting, *vitals.disagreements(here), *alike]
 
 
 def _object(one: Sight) -> Object:

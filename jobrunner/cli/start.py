@@ -106,6 +106,8 @@ def start(
     try:
         nodes.refuse_company(store, settings)
         Banner(settings, log).say(definitions.listed, store, known)
+        if (said := nodes.namesake(store, settings)) is not None:
+            log.line("warning", one_line(said), BANNER)
         how["live"] = not no_live and _can_be_live(settings)
         return _work(definitions, store, log, lambda: asked.settings(**options), how)
     finally:
@@ -124,8 +126,15 @@ def _read(settings: Settings, *, keep_sources: bool, until_done: bool) -> tuple[
         return None, Definitions(jobs={}, problems=[], settings=settings)
     known = report.load_all(settings)
     definitions = of_registry(known, _wanted(known, settings), keep_sources=keep_sources)
-    _check(definitions.listed, known.problems, settings, until_done=until_done)
+    _check(definitions.listed, _problems(known, definitions.listed), settings, until_done=until_done)
     return known, definitions
+
+
+def _problems(known: Registry, jobs: Mapping[str, Job]) -> list[Problem]:
+    """Return what is wrong with the files, and which interpreters are not there that jobs want."""
+    from jobrunner.cli.checking import interpreters
+
+    return [*known.problems, *interpreters(jobs.values(), known.settings)]
 
 
 def _wanted(known: Registry, settings: Settings) -> Filter | None:
@@ -238,7 +247,7 @@ class Banner:
         self._line(f"state {state}, time zone {settings.timezone}, grace {durations.text(settings.grace)}")
         facts, self._pause = report.by_name(store), store.paused()
         self._jobs(jobs, facts)
-        for problem in known.problems:
+        for problem in _problems(known, jobs):
             self._event(e.FileBroken(problem))
         for fact in report.orphans(facts, known):
             self._event(e.JobOrphaned(fact.name))

@@ -141,9 +141,10 @@ def hindrance(store: Store, settings: Settings, run: Run) -> str | None:
     """Return why nobody would start a run at present, however free they are; None: somebody may."""
     from jobrunner import vitals
 
-    owners = {node.owner for node in vitals.nodes_of(store, settings).starts}
+    nodes = vitals.nodes_of(store, settings)
+    owners = {node.owner for node in nodes.workers}
     if not owners:
-        return "no `jobrunner start` is at work"
+        return nodes.idle or "no `jobrunner start` is at work"
     gates = [hold.gate for hold in store.holders().get(run.job_id, ()) if hold.owner in owners]
     lost = _lost_module(store, settings, run.job) if not gates else None
     if lost is not None:

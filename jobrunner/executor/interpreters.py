@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 
@@ -31,6 +32,11 @@ class Subprocess(Plugin):
             around._replace(environ=environ),
             lambda options: child(interpreter(options, around.project)),
         )
+
+
+def missing(options: Options, project: str) -> str | None:
+    """Return the interpreter that a job's options name, as written, where this machine has none such."""
+    return None if shutil.which(interpreter(options, project)) else options.get("python")
 
 
 def interpreter(options: Options, project: str) -> str:

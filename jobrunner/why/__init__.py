@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from jobrunner.clock import MINUTE, Instant, to_iso
 from jobrunner.model import Run
@@ -129,7 +130,7 @@ def _placed(facts: Facts, found: Answer, due: Instant | None, at: Instant) -> An
     """Say that nothing was due at the very moment, where that is so, and what lies around it."""
     evidence = {"at": to_iso(at), **found.evidence}
     if due is None or abs(due - at) < NEAR or due > at:
-        return found._replace(evidence=evidence)
+        return replace(found, evidence=evidence)
     later, _ = _after(facts, at)
     evidence |= {"before": to_iso(due), "after": to_iso(later) if later is not None else None}
     coming = ""
@@ -137,7 +138,7 @@ def _placed(facts: Facts, found: Answer, due: Instant | None, at: Instant) -> An
         coming = f"; the next {'is' if later > facts.now else 'was'} {facts.times.clock(later)}"
     head = f"nothing was due {facts.times.at(at)}; before it, due {facts.times.at(due)},"
     said = f"{head} {found.sentence}{coming}"
-    return found._replace(sentence=said, evidence=evidence)
+    return replace(found, sentence=said, evidence=evidence)
 
 
 def _with_next(facts: Facts, found: Answer) -> Answer:
@@ -147,9 +148,9 @@ def _with_next(facts: Facts, found: Answer) -> Answer:
     strong = next((each for each in hindrances(facts) if not each.passing), None)
     if strong is not None:
         said = f"{found.sentence}; no next one: {strong.words}"
-        return found._replace(sentence=said, evidence={**found.evidence, "next": None, "keptBy": strong.code})
+        return replace(found, sentence=said, evidence={**found.evidence, "next": None, "keptBy": strong.code})
     coming = facts.next(facts.now)
     if coming is None:
         return found
     evidence = {**found.evidence, "next": to_iso(coming)}
-    return found._replace(sentence=f"{found.sentence}; next {absent.clock(facts, coming)}", evidence=evidence)
+    return replace(found, sentence=f"{found.sentence}; next {absent.clock(facts, coming)}", evidence=evidence)

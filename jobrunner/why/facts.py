@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from jobrunner.clock import DAY, Instant
 from jobrunner.facts import CONTROL, JobFacts, NodeFacts, Note, Pause
@@ -22,7 +22,8 @@ BEFORE = 30 * DAY  # how long before a moment a node may have started that lived
 Evidence = Mapping[str, Any]
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Answer:
     """One sentence, the data that it rests on (JSON; times ISO-8601), and a stable word for programs.
 
     `run` is the row that it is about, where there is one.
@@ -34,7 +35,8 @@ class Answer(NamedTuple):
     run: Run | None = None
 
 
-class Facts(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Facts:
     """All that is known of one job at one moment.
 
     `job` is None while no file defines it; then `problem` says so if its file is broken. `nodes` have

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from jobrunner.clock import SECOND, Instant, to_iso
 from jobrunner.facts import Note
@@ -22,7 +23,8 @@ ENDS = {"timed_out": "took too long", "lost": "was lost", "canceled": "was cance
 LATE = SECOND  # a start later than this is worth a word
 
 
-class Chain(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Chain:
     """An occurrence with its attempts, the first one first; `due` is the moment asked about.
 
     `cause` has the words for what kept the first attempt waiting, where that is known.
@@ -57,7 +59,7 @@ def answer(facts: Facts, first: Run, due: Instant) -> Answer:
     bodies = [run for run in attempts if not run.undo] or attempts
     chain = Chain(bodies, due)
     cause, others = held_up(facts, chain.runs[0]) if chain.late >= LATE else ("", ())
-    chain = chain._replace(cause=cause)
+    chain = replace(chain, cause=cause)
     run = chain.last
     clause, evidence = STATES[run.state](facts, chain)
     if run.state in ("canceled", "lost", "skipped") and len(chain.runs) > 1:
@@ -220,7 +222,7 @@ def _pending(facts: Facts, chain: Chain) -> Told:
         before = chain.runs[-2]
         evidence |= {"error": brief_error(before)}
         ended = before.state.replace("_", " ")
-        return f"{_ran(facts, chain._replace(runs=chain.runs[:-1]))} and {ended}: {clause}", evidence
+        return f"{_ran(facts, replace(chain, runs=chain.runs[:-1]))} and {ended}: {clause}", evidence
     return f"is due since {facts.times.clock(chain.runs[0].effective_at)} and waits: {clause}", evidence
 
 

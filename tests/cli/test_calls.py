@@ -46,6 +46,7 @@ def test_a_call_says_its_number_and_moment_in_utc_and_in_the_zone_of_the_project
     remind: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOBRUNNER_TIMEZONE", "Europe/Berlin")
+    remind.store()
     done = remind.call("at", "2030-05-01T09:00", "remind", "-p", "order=19")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("run 1 of remind: due 2030-05-01T07:00:00.000Z, in ")
@@ -163,6 +164,7 @@ def test_cancel_names_the_calls_that_went_with_a_run(remind: House) -> None:
 
 
 def test_a_trigger_without_a_node_waits_for_one_and_says_so(remind: House) -> None:
+    remind.store()
     done = remind.call("trigger", "remind", "-p", "order=2")
     assert (done.code, done.out) == (0, "run 1 of remind: triggered\n")
     assert done.err == "note: no `jobrunner start` is at work; run 1 waits for one\n"
@@ -211,7 +213,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_run(project: Project) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert waiting.stderr is not None
-    assert "waits for one" in waiting.stderr.readline()
+    assert any("waits for one" in line for line in waiting.stderr)
     waiting.send_signal(signal.SIGINT)
     _, said = waiting.communicate(timeout=60)
     assert waiting.returncode == 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import Any
 
@@ -309,6 +310,28 @@ def test_static_executes_nothing_at_all(house: House) -> None:
     assert not mark.exists()
     assert house.call("check").code == 0
     assert mark.exists()
+
+
+def test_an_interpreter_that_is_not_here_is_a_problem_where_it_is_named(house: House) -> None:
+    run_by = {"name": "subprocess", "python": "venvs/none/bin/python"}
+    house.job("own", executor=run_by)
+    house.job("over")
+    house.job("one", executor="subprocess")
+    house.job("two", executor={"name": "subprocess"})
+    house.job("far", executor=run_by, runsOn="elsewhere")
+    house.job("fine", executor={"name": "subprocess", "python": sys.executable})
+    house.write("jobrunner.yaml", "jobs:\n  over:\n    executor: {name: subprocess, python: /none}\n"
+                "executors:\n  subprocess:\n    python: nobodys-python\n")  # fmt: skip
+    done = house.call("check")
+    said = "and this machine has no such interpreter"
+    hint = "make that environment, or correct it; a relative path counts from the project"
+    assert (done.code, sorted(done.out.splitlines())) == (1, [
+        f'jobrunner.yaml:3: executor.python is "/none", {said} — {hint}',
+        f'jobrunner.yaml:6: executors.subprocess.python is "nobodys-python", {said} — {hint}',
+        f'jobs/own.py:3: executor.python is "venvs/none/bin/python", {said} — {hint}',
+    ])  # fmt: skip
+    assert [house.call("check", *args).code for args in (["fine"], ["--static"])] == [0, 0]
+    assert "jobs/far.py:3" in house.process("check", env={"JOBRUNNER_LABELS": "elsewhere"}).out
 
 
 def test_hooks_that_no_file_defines_are_problems(house: House) -> None:

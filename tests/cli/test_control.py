@@ -203,6 +203,23 @@ def test_a_second_pause_leaves_the_first_and_a_second_resume_says_so(house: Hous
 
 
 @pytest.mark.stateless
+@pytest.mark.parametrize(
+    "args",
+    [["pause"], ["enable", "a"], ["set", "a", "timeout=3"], ["trigger", "a"], ["in", "1h", "a", "--json"]],
+    ids=" ".join,
+)
+def test_a_change_that_makes_the_state_says_where_and_the_next_one_does_not(
+    house: House, monkeypatch: pytest.MonkeyPatch, args: list[str]
+) -> None:
+    house.job("a")
+    monkeypatch.setenv("JOBRUNNER_STATE", house.state.replace("jobrunner@", "jobrunner:s3cret@"))
+    shown = house.state.replace("jobrunner@", "jobrunner:***@")
+    said = f"note: there was no state yet at {shown}; it is made\n"
+    assert house.call(*args).err.startswith(said)
+    assert "no state yet" not in house.call(*args).err
+
+
+@pytest.mark.stateless
 def test_resume_makes_no_state(house: House) -> None:
     assert house.call("resume").code == 0
     assert house.stateless

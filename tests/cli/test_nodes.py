@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobrunner.clock import HOUR, SystemClock
 from jobrunner.presence import boot_id
+from jobrunner.settings import load
 from tests.cli.house import Done, House
 
 pytestmark = pytest.mark.usefixtures("store_kind")
@@ -147,6 +151,33 @@ def test_nodes_that_would_plan_differently_are_named(house: House, fact: str, wo
     assert any(level == "warning" and words in text for level, _, text in findings(house))
 
 
+def test_two_nodes_of_one_name_are_named_by_nodes_doctor_and_whoever_becomes_the_second(house: House) -> None:
+    house.job("a")
+    join(house, "twin", owner="first")
+    join(house, "gone", owner="old", boot_id="another boot", **house.dead)
+    join(house, "gone", owner="new")
+    assert "called" not in house.call("nodes").err + str(findings(house))
+    err = house.process("start", "--node", "twin", "--for", "0.1s").err
+    said = f"node twin (pid {os.getpid()}) has the name of this one: `--node NAME` tells them apart"
+    assert [line.partition("warning: ")[2] for line in err.splitlines() if "the name of" in line] == [
+        f"{said}, in history and logs"
+    ]
+    assert "the name of this one" not in house.process("start", "--node", "other", "--for", "0.1s").err
+    join(house, "twin", owner="second")
+    said = f"2 nodes are called twin: pid {os.getpid()}, {os.getpid()}"
+    assert f"warning: {said}; `start --node NAME` tells them apart\n" in house.call("nodes").err
+    assert ("warning", "node", said) in findings(house)
+
+
+def test_a_node_that_is_started_again_at_once_is_not_taken_for_two(house: House, tmp_path: Path) -> None:
+    house.job("a")
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    machine = load({"project": str(tmp_path)}, os.environ).machine
+    join(house, "here", pid=child.pid, machine=machine, lease=60_000_000)
+    assert "the name of this one" not in house.process("start", "--node", "here", "--for", "0.1s").err
+
+
 def test_with_only_control_nodes_everybody_is_told_that_nobody_works(house: House) -> None:
     house.job("a")
     join(house, "desk")
@@ -160,7 +191,7 @@ def test_with_only_control_nodes_everybody_is_told_that_nobody_works(house: Hous
     assert ("error", "role", f"a: no running node works: {who}") in findings(house, "a")
     assert [what for _, what, _ in findings(house, "a")] == ["role"]
     assert f"no running node works: {who}" in house.call("why", "a").out
-    house.call("in", "0s", "a")
+    assert house.call("trigger", "a").err == f"note: nobody works: {who}; run 1 waits for one\n"
     assert house.call("pending", "--json").json[0]["waitsFor"] == f"nobody works: {who}"
     join(house, "worker")
     assert "nobody works" not in house.call("ls").err + house.call("why", "a").out

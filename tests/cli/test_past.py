@@ -254,6 +254,14 @@ def test_the_log_of_a_failed_run_leads_to_its_traceback(house: House, options: l
     assert house.call("logs", "a", *options).err == ""
 
 
+def test_the_log_of_a_failed_run_says_the_beginning_of_a_long_error_and_show_all_of_it(house: House) -> None:
+    house.job("a")
+    house.ran("a", "failed", error={**ERROR, "message": "x" * 3000, "traceback": ""})
+    said = f"it failed: ValueError: {'x' * 488}…; jobrunner show 1 tells more\n"
+    assert house.call("logs", "a").err == said
+    assert "x" * 3000 in house.call("show", "1").out
+
+
 def test_why_a_body_skipped_is_told_and_how_long_it_took(house: House) -> None:
     house.job("a")
     house.ran("a", "skipped", reason="body", result="bank\nclosed")

@@ -148,6 +148,16 @@ def test_a_broken_file_is_named_and_stops_no_other_unless_strict(house: House) -
     assert "jobs/bad.py:3" in strict.err
 
 
+def test_an_interpreter_that_is_not_here_is_named_and_stops_no_other_unless_strict(house: House) -> None:
+    house.job("a")
+    house.job("b", executor={"name": "subprocess", "python": "/none/python"})
+    said = 'error: jobs/b.py:3: executor.python is "/none/python", and this machine has no such interpreter'
+    done = house.process("start", "--for", "0.1s")
+    assert (done.code, done.err.count(said)) == (0, 1)
+    strict = house.call("start", "--strict")
+    assert (strict.code, said.removeprefix("error: ") in strict.err) == (3, True)
+
+
 def test_it_warns_when_nothing_can_run(house: House) -> None:
     house.job("off", enabled=False)
     house.job("by-hand", schedule=None)

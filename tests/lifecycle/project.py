@@ -182,6 +182,25 @@ def kill_again_and_again(
     return kills
 
 
+def failing(text: str, mark: Path) -> dict[str, str]:
+    """Return what makes a node reach fail points; it writes to the file `mark` just before."""
+    return {
+        "JOBRUNNER_TESTING": "1", "JOBRUNNER_FAILPOINT": text, "JOBRUNNER_FAILPOINT_MARK": str(mark)
+    }  # fmt: skip
+
+
+def thaw(node: subprocess.Popen[bytes]) -> None:
+    """Let a node go on now that a fail point has frozen, or is about to."""
+    helper = wait_until(lambda: children(node.pid, "sh"), "the helper that has frozen it")[0]
+    os.kill(wait_until(lambda: children(helper, "sleep"), "it to be frozen")[0], signal.SIGKILL)
+
+
+def children(pid: int, name: str) -> list[int]:
+    """Return the children of a process that are called so."""
+    found = subprocess.run(["pgrep", "-x", "-P", str(pid), name], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
 def alive(pid: int) -> bool:
     """Say whether a process exists and is no zombie."""
     try:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from jobrunner.store import open_store
 from jobrunner.store.postgres.dialect import TABLES
@@ -52,6 +56,13 @@ class Shared(Project):
         """Return all that is in the state."""
         rows = [row for table in TABLES for row in self.ask(f"SELECT * FROM {{schema}}.{table}")]
         return repr(rows).encode()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let nobody write to the state meanwhile."""
+        with psycopg.connect(self._server.dsn()) as connection:
+            connection.execute(f'SELECT 1 FROM "{self._schema}".meta FOR UPDATE'.encode())
+            yield
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a statement, in which `{schema}` stands before the names of tables."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.lifecycle.project import alive, stop, tagged, wait_until
+from tests.lifecycle.project import PATIENCE, alive, failing, stop, tagged, thaw, wait_until
 from tests.lifecycle.shared import Shared
 from tests.postgres.server import Server
 
@@ -84,6 +85,59 @@ def test_a_node_that_was_given_up_works_on_as_another(project: Shared) -> None:
     before = len(project.notes())
     wait_until(lambda: "tick one" in project.notes()[before:], "it to work")
     assert stop(stopped) == 0
+
+
+def test_a_node_that_renewed_its_lease_since_another_saw_it_dead_is_not_given_up(project: Shared) -> None:
+    project.job("slow", SLOW)
+    late = project.join("one")
+    begun(project)
+    mark = project.root / "mark"
+    faults = failing("found-dead:freeze:300", mark)
+    looking = project.start("--role", "control", JOBRUNNER_LEASE="60s", **faults)
+    project.joined(2)
+    late.send_signal(signal.SIGSTOP)
+    wait_until(mark.exists, "the other to take it for dead")
+    late.send_signal(signal.SIGCONT)
+    second = begun(project, 2)[1]  # so it has renewed its lease, and works
+    thaw(looking)
+    assert stop(looking) == 0  # it does what it was about to do before it hears that
+    assert "is dead" not in project.words()
+    assert alive(int(second[3]))
+    assert [state for state in project.states("slow") if state != "skipped"] == ["lost", "running"]
+    assert stop(late) == 0
+    assert "starts again" not in project.words(0)
+
+
+@pytest.mark.parametrize("when", ["before it knows", "in between", "while it cannot join"])
+def test_a_node_that_was_given_up_ends_well_when_it_is_asked_to_while_it_starts_again(
+    project: Shared, when: str
+) -> None:
+    project.job("slow", SLOW, numberOfExecutions=1)
+    mark = project.root / "mark"
+    node = project.start(TEST_TAG="again", **failing("rejoining:freeze:300", mark))
+    begun(project)
+    other = project.join("two")
+    node.send_signal(signal.SIGSTOP)
+    wait_until(lambda: "is dead" in project.words(1), "the other to give it up")
+    assert stop(other) == 0
+    if when == "before it knows":
+        node.send_signal(signal.SIGTERM)
+    node.send_signal(signal.SIGCONT)
+    with ExitStack() as stack:
+        if when != "before it knows":
+            wait_until(mark.exists, "it to begin again")
+        if when == "in between":
+            node.send_signal(signal.SIGTERM)
+            thaw(node)
+        if when == "while it cannot join":
+            stack.enter_context(project.locked())
+            thaw(node)
+            wait_until(lambda: "trying again" in project.words(0), "it to wait")
+            node.send_signal(signal.SIGTERM)
+        assert node.wait(PATIENCE) == 0
+    assert "Traceback" not in project.words(0)
+    wait_until(lambda: not tagged("again"), "all its processes to be gone")
+    assert (project.states("slow"), project.living()) == (["lost"], {})
 
 
 def test_nothing_of_a_node_is_left_when_it_was_stopped_past_its_lease_and_killed(project: Shared) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,13 +15,13 @@ import pytest
 from jobrunner.clock import SECOND, SystemClock
 from jobrunner.errors import StateError
 from jobrunner.model import Job
-from jobrunner.store import exists, open_store
+from jobrunner.store import exists, open_store, version_of
 from jobrunner.store.contract.things import T0, at, make_job, make_node
 from jobrunner.store.postgres import PostgresStore, migrate
 from jobrunner.store.postgres.address import Address
 from jobrunner.store.postgres.dialect import translate
 from tests.postgres.cut import Cut
-from tests.postgres.server import Server
+from tests.postgres.server import ADMIN, DATABASE, USER, Server
 
 
 def opened(url: str, **options: Any) -> PostgresStore:
@@ -226,6 +227,40 @@ def test_where_nothing_listens_it_is_said_that_it_cannot_be_reached() -> None:
     with pytest.raises(StateError, match="cannot be reached") as found:
         open_store("postgresql://me@127.0.0.1:1/db")
     assert found.value.code == "away"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (
+            "{user}:wrong@{host}/{database}",
+            'refuses the user (password authentication failed for user "{user}")',
+        ),
+        ("{user}@{host}/{database}", "refuses the user (no password supplied)"),
+        ("nobody@{host}/{database}", "refuses the user (no pg_hba.conf entry for host "),
+        ("{user}:right@{host}/nowhere", '/nowhere?schema=s (database "nowhere" does not exist)'),
+        ("{user}:wrong@127.0.0.1:1,{host}/{database}", "refuses the user (password authentication failed"),
+    ],
+)
+def test_who_is_not_let_in_is_told_why_and_need_not_try_again(
+    guarded: Server, address: str, said: str
+) -> None:
+    names = {"user": USER, "database": DATABASE, "host": f"127.0.0.1:{guarded.port}"}
+    for act in (partial(open_store, create=True), exists, version_of):
+        with pytest.raises(StateError) as found:
+            act(f"postgresql://{address.format(**names)}?schema=s")
+        assert (found.value.code, said.format(**names) in found.value.message) == ("forbidden", True)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Server]:
+    """Yield a server that asks for a password."""
+    with Server(fsync=False) as server:
+        server.execute(f"ALTER ROLE {USER} PASSWORD 'right'")
+        rules = "host all {ADMIN} all trust\nhost all {USER} all scram-sha-256\n"
+        (server.data / "pg_hba.conf").write_text(rules.format(ADMIN=ADMIN, USER=USER))
+        server.restart()
+        yield server
 
 
 def test_a_schema_that_is_not_there_yet_is_no_state_and_is_not_made_by_looking(

@@ -38,7 +38,7 @@ SET LOCAL lock_timeout = {patience};
 SET LOCAL statement_timeout = {patience};
 SET LOCAL idle_in_transaction_session_timeout = {frozen};
 UPDATE "{schema}".meta SET changes = changes + 1
-    RETURNING changes, min_reader, version, CAST(pg_current_xact_id() AS text),
+    RETURNING changes, min_reader, version, state_id, CAST(pg_current_xact_id() AS text),
               CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)
 """
 
@@ -242,7 +242,8 @@ class Database:
         self._depth = 1
         asked = time.monotonic()
         try:
-            changes, min_reader, version, self._xid, now = self._guarded(run)
+            changes, min_reader, version, state_id, self._xid, now = self._guarded(run)
+            self._recognize(state_id)
             self._check(min_reader, version)
         except BaseException:
             self._roll_back()
@@ -315,15 +316,19 @@ class Database:
                 "corrupt", f"{self.name} is not whole: its table meta is empty", hint="restore a backup"
             )
         changes, min_reader, version, state_id = found
-        self._state_id = self._state_id or state_id
-        if state_id != self._state_id:
-            hint = "stop all jobrunner processes, and start them again if that is meant"
-            raise fault("replaced", f"{self.name} was replaced by another state while in use", hint=hint)
+        self._recognize(state_id)
         strange, self.strange = self.strange or changes != self.changes, False
         self.changes = changes
         if strange:
             self._check(min_reader, version)
         return strange
+
+    def _recognize(self, state_id: str) -> None:
+        """Raise StateError where this is not the state that we have met first: nothing here is ours."""
+        self._state_id = self._state_id or state_id
+        if state_id != self._state_id:
+            hint = "stop all jobrunner processes, and start them again if that is meant"
+            raise fault("replaced", f"{self.name} was replaced by another state while in use", hint=hint)
 
 
 def _commit(cursor: RawCursor[Row]) -> None:
