@@ -25,17 +25,18 @@ class Patience:
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
         self._wait = 0.0
-        self._said: set[str] = set()  # codes of what was wrong since all was well
+        self._said: set[tuple[str, str | None]] = set()  # what was wrong since all was well: codes and hints
         self.until = 0.0
         self.hopeless: StateError | None = None
         self._well_since = float("-inf")
 
     def trouble(self, error: StateError, now: float) -> None:
         """The state cannot be used at present."""
+        what = error.code, error.hint  # the words may have details that change
         if error.code in HOPELESS:
             self.hopeless = error
-        elif error.code not in self._said:
-            self._said.add(error.code)
+        elif what not in self._said:
+            self._said.add(what)
             self._emit(StoreTroubled(without_passwords(error.message)))
         self._wait = min(LONGEST, self._wait * 2 or FIRST)
         self.until = now + self._wait

@@ -230,22 +230,25 @@ def test_a_connection_lost_around_a_commit_doubles_nothing_and_loses_nothing(
     nothing_is_doubled(project)
 
 
-@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("when", ["at once", "in a commit", "after a restart"])
 def test_a_node_that_is_let_in_no_more_says_why_and_works_again_when_it_is_while_a_start_ends_at_once(
-    make: Callable[..., Shared], server: Server, restarted: bool
+    make: Callable[..., Shared], server: Server, when: str
 ) -> None:
     project = make(server)
     project.job("tick", TICK)
-    node = project.join("one")
-    on_it_goes(project)
-    if restarted:
+    mark = project.root / "mark"
+    node = project.start(**(failing("commit-unsent:freeze:300:9", mark) if when == "in a commit" else {}))
+    wait_until(mark.exists if when == "in a commit" else lambda: ticks(project), "it to work")
+    if when == "after a restart":
         server.execute(f"ALTER ROLE {USER} NOLOGIN")
         server.stop()
         wait_until(lambda: "cannot be reached" in project.words(), "it to notice")
         server.start()
     else:
         shut_out(server)
-    wait_until(lambda: f"{SHUT}; trying again" in project.words(), "it to say so")
+    if when == "in a commit":
+        thaw(node)
+    wait_until(lambda: SHUT in project.words(), "it to say so")
     late = project.start("--node", "two")
     assert late.wait(PATIENCE) == 7
     assert SHUT in project.words()
@@ -254,7 +257,7 @@ def test_a_node_that_is_let_in_no_more_says_why_and_works_again_when_it_is_while
     on_it_goes(project)
     nothing_is_doubled(project)
     assert stop(node) == 0
-    assert project.words(0).count(SHUT) == 1
+    assert project.words(0).count(f"{SHUT}; trying again") == (0 if when == "in a commit" else 1)
 
 
 def test_a_start_that_is_let_in_no_more_before_it_has_joined_ends_at_once(
@@ -316,7 +319,9 @@ def test_a_node_of_which_nobody_knew_whether_it_had_joined_is_one_node_when_the_
         assert list(project.living()) == joined
         cut.cut()
         thaw(node)
-        wait_until(lambda: "nobody knows yet whether it was heard" in project.words(), "it to be in doubt")
+        wait_until(
+            lambda: "nobody knows yet whether a commit was heard" in project.words(), "it to be in doubt"
+        )
         cut.heal()
         on_it_goes(project)
         assert list(project.living()) == ["one"]

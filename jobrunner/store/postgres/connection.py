@@ -273,9 +273,9 @@ class Database:
         while True:
             try:
                 state = self._status(self.doubt)
-            except StateError:
+            except StateError as error:
                 if time.monotonic() >= deadline:
-                    raise self._in_doubt() from None
+                    raise _in_doubt(error) from None
             else:
                 if state != "in progress":
                     self.doubt = None
@@ -291,10 +291,6 @@ class Database:
                 return "aborted"
             raise
         return str(row[0][0]) if row else "aborted"
-
-    def _in_doubt(self) -> StateError:
-        said = f"{self.name} was lost during a commit, and nobody knows yet whether it was heard"
-        return fault("in-doubt", said, hint="it is asked as soon as it is back")
 
     def _roll_back(self) -> None:
         self.strange = self.strange or (self._depth > 0 and self._doomed)
@@ -329,6 +325,12 @@ class Database:
         if state_id != self._state_id:
             hint = "stop all jobrunner processes, and start them again if that is meant"
             raise fault("replaced", f"{self.name} was replaced by another state while in use", hint=hint)
+
+
+def _in_doubt(why: StateError) -> StateError:
+    """Return the error for a commit of which nobody can be asked, and why not."""
+    said = f"{why.message}, and nobody knows yet whether a commit was heard that was under way"
+    return fault("in-doubt", said, hint=why.hint)
 
 
 def _commit(cursor: RawCursor[Row]) -> None:
