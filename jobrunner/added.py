@@ -86,8 +86,7 @@ def _is_identifier(part: str) -> bool:
 
 def _plain(key: str, value: object) -> Any:
     """Return a value in JSON types. Raises ConfigError for what has none."""
-    from jobrunner.probe import plain
-    from jobrunner.settings.jsonvalues import HINT, flaw
+    from jobrunner.settings.jsonvalues import HINT, flaw, plain
 
     found = plain(value)
     said = None if isinstance(found, float) else flaw(found, key)  # infinity: each key has its own words

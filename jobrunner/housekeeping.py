@@ -7,11 +7,12 @@ What `jobrunner.prune` needs to know travels with the run, see `own_settings`, a
 state's address may hold a password.
 """
 
+# ruff: noqa: PTH112, PTH113, PTH120  (paths are text here: pathlib costs time)
+
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobrunner.settings import Settings
@@ -24,7 +25,7 @@ PRUNE = "jobrunner.prune"
 EXEC = "jobrunner.exec"
 EXEC_PARAMS = ("file", "args")  # what `exec` itself gives: the file's path, and the words behind it
 TARGET = "jobrunner.pruning:prune"
-BARE = str(Path(__file__).absolute().parent / "store" / "migrations")  # no module is in it
+BARE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "store", "migrations")  # no module is in it
 CONFIG: Mapping[str, Any] = {
     "schedule": "every 1h after end",  # after a long sleep one is late, and none was missed
     "description": "Delete runs that are older than the settings' retention.",
@@ -67,19 +68,19 @@ def exec_job(file: str, settings: Settings) -> Job:
     from jobrunner.errors import ConfigError
     from jobrunner.model import Job
 
-    path = Path(os.path.abspath(file))  # links stay as they are: they say where the siblings lie
-    if not path.is_file():
-        said = f"{file} is a folder" if path.is_dir() else f"there is no file {file}"
+    path = os.path.abspath(file)  # links stay as they are: they say where the siblings lie
+    if not os.path.isfile(path):
+        said = f"{file} is a folder" if os.path.isdir(path) else f"there is no file {file}"
         raise ConfigError(said, hint="name a Python file with a function: def default(container): ...")
     try:
-        source = read_source(str(path))
+        source = read_source(path)
         doc, parameters = syntax.script(source)
     except ConfigError as error:
         raise ConfigError(error.message, hint=error.hint, file=file, line=error.line) from None
     digest = sha256(source).hexdigest()
     return Job(
-        name=EXEC, schedule=None, timezone=settings.timezone, file=file, path=str(path),
-        folder=str(path.parent), line=1, content_hash=digest, hash=digest,
+        name=EXEC, schedule=None, timezone=settings.timezone, file=file, path=path,
+        folder=os.path.dirname(path), line=1, content_hash=digest, hash=digest,
         config={"name": EXEC, "schedule": None}, description=doc, concurrency="allow", hidden=True,
         parameters=parameters,
     )  # fmt: skip
@@ -92,7 +93,7 @@ def folder_of(job: Job, settings: Settings) -> str:
     """
     if job.target != TARGET:
         return settings.project
-    return settings.state_folder if Path(settings.state_folder).is_dir() else BARE
+    return settings.state_folder if os.path.isdir(settings.state_folder) else BARE
 
 
 def built_in(settings: Settings) -> tuple[dict[str, Job], list[ConfigError]]:

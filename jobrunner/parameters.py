@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from difflib import get_close_matches
 from typing import Any
 
 from jobrunner.errors import BadArgument
@@ -100,6 +99,8 @@ def choices(kind: str) -> list[Any]:
 
 
 def _unknown(job_name: str, name: str, known: Sequence[str]) -> BadArgument:
+    from difflib import get_close_matches
+
     near = get_close_matches(name, known, n=3)
     takes = f"it takes {', '.join(known)}" if known else "it takes none"
     hint = f"did you mean {' or '.join(near)}?" if near else takes

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from jobrunner import processes, wire
 from jobrunner.errors import ConfigError, JobrunnerError
 from jobrunner.settings import jsonvalues
-from jobrunner.settings.jsonvalues import DEPTH
 
 if TYPE_CHECKING:
     import subprocess
@@ -244,7 +243,7 @@ def _plain_config(config: object) -> Any:
 
 
 def _plain_key(key: str, value: object) -> Any:
-    found = plain(_called(value) if key == "schedule" else value)
+    found = jsonvalues.plain(_called(value) if key == "schedule" else value)
     said = jsonvalues.flaw(found, key)
     if said is not None:
         raise ConfigError(said, hint=jsonvalues.HINT, key=key)
@@ -259,41 +258,6 @@ def _called(value: object) -> object:
     from jobrunner.schedule.build import from_callable
 
     return from_callable(value)
-
-
-def plain(value: object, depth: int = DEPTH) -> Any:
-    """Return `value` in exact JSON types. Builders become their text, timedeltas seconds, datetimes ISO.
-
-    All else stays as it is, and so does what is nested too deeply: `jsonvalues.flaw` says where it stands.
-    """
-    if depth == 0 or value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)  # of a subclass too, the plain value: it cannot lie about itself
-    if isinstance(value, int):
-        return int.__int__(value)
-    if isinstance(value, float):
-        return float.__float__(value)
-    return _plain_object(value, depth - 1)
-
-
-def _plain_object(value: object, depth: int) -> Any:
-    from datetime import date, timedelta
-
-    if isinstance(value, Mapping):
-        return {_plain_name(key): plain(each, depth) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each, depth) for each in value]
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, date):
-        return value.isoformat()
-    text = getattr(value, "text", None)
-    return plain(text) if isinstance(text, str) else value
-
-
-def _plain_name(key: object) -> object:
-    return str.__str__(key) if isinstance(key, str) else key
 
 
 def _check(request: Answer) -> Answer:

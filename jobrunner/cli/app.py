@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -149,6 +148,8 @@ def _failed(error: BaseException, args: Sequence[str]) -> int:
         out.talk(error.format_message())
         return error.exit_code
     if "--debug" in args or os.environ.get("JOBRUNNER_DEBUG", "") not in ("", "0", "false"):
+        import traceback
+
         out.talk(without_passwords("".join(traceback.format_exception(error)).rstrip()))
     code, message, hint, exit_code = _described(error)
     say_error(code, message, hint, as_json="--json" in args)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from jobrunner import config, probe, status, terms
+from jobrunner import config, status, terms
 from jobrunner.client.desk import Desk, Target, because
 from jobrunner.clock import Instant
 from jobrunner.config import Place, Written
@@ -15,7 +15,7 @@ from jobrunner.errors import BadArgument, ConfigError
 from jobrunner.facts import JobFacts, Pause
 from jobrunner.model import Job
 from jobrunner.record import Object
-from jobrunner.settings import Settings
+from jobrunner.settings import Settings, jsonvalues
 
 KEYS = (*SETTABLE, "enabled")
 PARAM = "params."
@@ -79,7 +79,9 @@ def asked(given: Mapping[str, Any], unset: Iterable[str]) -> Change:
             raise BadArgument(f"{key!r:.100} cannot be unset", argument="unset", hint=f"there are {known}")
         if key in given:
             raise BadArgument(f"{key} is both set and unset", argument=key)
-    plain = {key: terms.plain(probe.plain(each), key, terms.LONGEST_PARAMS)[0] for key, each in given.items()}
+    plain = {
+        key: terms.plain(jsonvalues.plain(each), key, terms.LONGEST_PARAMS)[0] for key, each in given.items()
+    }
     return Change(plain, dropped)
 
 

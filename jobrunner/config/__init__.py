@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -126,6 +125,8 @@ class _Reader:
         self._read(name, value)
 
     def _unknown(self, where: tuple[str, int | None], key: str) -> None:
+        from difflib import get_close_matches
+
         near = [CANONICAL[each] for each in get_close_matches(str(key), CANONICAL, n=1)]
         self._misspelt.update(near)
         hint = f'did you mean "{near[0]}"?' if near else "remove it; values of your own belong in params"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -135,6 +134,8 @@ def _meant(read: Any, option: str, value: object, at: Place) -> Any:
 
 
 def _instead(key: str, names: Mapping[str, str], known: Mapping[str, Any]) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(str(key), names, n=1)
     if near:
         return f'did you mean "{names[near[0]]}"?'

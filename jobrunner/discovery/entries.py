@@ -116,8 +116,7 @@ class Overrides:
 
 def _json(key: str, value: object, line: int) -> Any:
     """Return a value of YAML in JSON types: it also has dates, which become ISO text."""
-    from jobrunner.probe import plain
-    from jobrunner.settings.jsonvalues import HINT, flaw
+    from jobrunner.settings.jsonvalues import HINT, flaw, plain
 
     found = plain(value)
     said = None if isinstance(found, float) else flaw(found, key)  # infinity: each key has its own words

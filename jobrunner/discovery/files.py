@@ -13,7 +13,6 @@ from hashlib import sha256
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from jobrunner import probe
 from jobrunner.discovery import syntax
 from jobrunner.discovery.syntax import Syntax, Written
 from jobrunner.errors import ConfigError
@@ -54,7 +53,7 @@ class Description:
 NOT_READ = "the config is computed, and nothing was executed to read it"
 
 
-def describe(found: Sequence[Found], limit: float = probe.LIMIT) -> list[Description]:
+def describe(found: Sequence[Found], limit: float) -> list[Description]:
     """Return what each file says, in order. `limit` is the seconds a child may take to import one.
 
     Files without a literal config are imported in children, as many at a time as there are cores; with a
@@ -72,8 +71,12 @@ def describe(found: Sequence[Found], limit: float = probe.LIMIT) -> list[Descrip
 
 
 def _ask(found: Sequence[Found], limit: float) -> list[dict[str, Any]]:
-    if not found or limit > 0:
-        return probe.ask_all([_request(each) for each in found], limit) if found else []
+    if not found:
+        return []
+    if limit > 0:
+        from jobrunner import probe
+
+        return probe.ask_all([_request(each) for each in found], limit)
     problem = {"message": NOT_READ, "hint": "`jobrunner check` executes it, and so does a node", "line": None}
     return [{"problem": problem} for _ in found]
 

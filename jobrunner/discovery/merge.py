@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from jobrunner.discovery.entries import Entry, JobEntry, Overrides
@@ -75,6 +74,8 @@ def _unknown(entries: Sequence[Entry], settings: Settings, names: set[str]) -> l
     known = [job["row"][0] for entry in entries for job in entry["jobs"]]
     rows: list[ProblemRow] = []
     for name, line in Overrides(settings).unknown(names):
+        from difflib import get_close_matches
+
         near = get_close_matches(name, known, n=1)
         hint = f'did you mean "{near[0]}"?' if near else "remove it, or add the job"
         rows.append(

@@ -9,8 +9,7 @@ from typing import Any
 
 from jobrunner.model import Parameter
 from jobrunner.parameters import OTHERS, OWN, PLAIN, base
-from jobrunner.probe import plain
-from jobrunner.settings.jsonvalues import flaw
+from jobrunner.settings.jsonvalues import flaw, plain
 
 SIMPLE = (str, int, type(None))
 KINDS = {"List": "list", "Dict": "dict", "Any": "", "object": ""}

@@ -18,8 +18,7 @@ from jobrunner.discovery import naming, signature
 from jobrunner.discovery.function import chosen
 from jobrunner.errors import ConfigError
 from jobrunner.model import Parameter
-from jobrunner.probe import plain
-from jobrunner.settings.jsonvalues import HINT, flaw
+from jobrunner.settings.jsonvalues import HINT, flaw, plain
 
 RISKY = frozenset({"globals", "locals", "vars", "exec", "eval"})
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda

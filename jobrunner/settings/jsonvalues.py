@@ -1,9 +1,10 @@
-"""Which values are JSON; what is wrong with one that is not, by the path to the part to blame."""
+"""Which values are JSON, which become it, and what is wrong with the others, by the path to a part."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from jobrunner.settings.readers import shown
 
@@ -55,3 +56,38 @@ def _is_text(value: object) -> bool:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
         return False
+
+
+def plain(value: object, depth: int = DEPTH) -> Any:
+    """Return `value` in exact JSON types. Builders become their text, timedeltas seconds, datetimes ISO.
+
+    All else stays as it is, and so does what is nested too deeply: `flaw` says where it stands.
+    """
+    if depth == 0 or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of a subclass too, the plain value: it cannot lie about itself
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    return _plain_object(value, depth - 1)
+
+
+def _plain_object(value: object, depth: int) -> Any:
+    from datetime import date, timedelta
+
+    if isinstance(value, Mapping):
+        return {_plain_name(key): plain(each, depth) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each, depth) for each in value]
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, date):
+        return value.isoformat()
+    text = getattr(value, "text", None)
+    return plain(text) if isinstance(text, str) else value
+
+
+def _plain_name(key: object) -> object:
+    return str.__str__(key) if isinstance(key, str) else key
