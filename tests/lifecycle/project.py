@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -12,9 +13,12 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from jobrunner.cli import app
 
 PATIENCE = 60.0  # seconds until a condition that should hold soon is given up
 
@@ -103,9 +107,21 @@ class Project:
             )
         return done
 
+    def told(self, *args: str) -> Any:
+        """Return what a command that only reads says as JSON: in this process, for tests ask all the time."""
+        said, wrong = io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, self.env(), clear=True),
+            redirect_stdout(said),
+            redirect_stderr(wrong),
+        ):
+            code = app.run(["--project", str(self.root), *args, "--json"])
+        assert code == 0, f"{args} ended with {code}\n{said.getvalue()}\n{wrong.getvalue()}"
+        return json.loads(said.getvalue())
+
     def ls(self, name: str) -> dict[str, Any]:
         """Return one job of `ls --json`."""
-        found = json.loads(self.run("ls", name, "--all", "--json", check=0).stdout)
+        found = self.told("ls", name, "--all")
         assert len(found) == 1
         job: dict[str, Any] = found[0]
         return job
@@ -113,9 +129,7 @@ class Project:
     def history(self, name: str | None = None, limit: int = 100_000) -> list[dict[str, Any]]:
         """Return `history --json`, oldest first."""
         args = [name] if name else []
-        found: list[dict[str, Any]] = json.loads(
-            self.run("history", *args, "--limit", str(limit), "--json", check=0).stdout
-        )
+        found: list[dict[str, Any]] = self.told("history", *args, "--limit", str(limit))
         return found[::-1]
 
     @contextmanager

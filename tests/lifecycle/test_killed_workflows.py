@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections import Counter
 from typing import Any
@@ -100,8 +99,7 @@ def _over(project: Project) -> bool:
 
 
 def _steps(project: Project, run: dict[str, Any]) -> list[dict[str, Any]]:
-    shown = json.loads(project.run("show", str(run["id"]), "--json", check=0).stdout)
-    found: list[dict[str, Any]] = shown["steps"]
+    found: list[dict[str, Any]] = project.told("show", str(run["id"]))["steps"]
     return found
 
 

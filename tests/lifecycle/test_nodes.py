@@ -17,7 +17,7 @@ from tests.place import Place
 
 
 def nodes(project: Project) -> dict[str, dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(project.run("nodes", "--json", check=0).stdout)
+    found: list[dict[str, Any]] = project.told("nodes")
     return {each["node"]: each for each in found}
 
 
