@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from jobrunner.clock import DAY, Instant, to_iso
@@ -85,15 +84,14 @@ def _between(job: Job, schedule: Schedule, before: Row, after: Row, who: str) ->
     return set(instants(schedule, after["anchor"], since, until))
 
 
-@lru_cache(maxsize=2048)
-def instants(schedule: Schedule, anchor: Instant, after: Instant, until: Instant) -> tuple[Instant, ...]:
+def instants(schedule: Schedule, anchor: Instant, after: Instant, until: Instant) -> list[Instant]:
     """Return all instants of a schedule in (after, until], one after the other."""
     found: list[Instant] = []
     instant = schedule.next_after(after, anchor)
     while instant is not None and instant <= until:
         found.append(instant)
         instant = schedule.next_after(instant, anchor)
-    return tuple(found)
+    return found
 
 
 def _set_back(account: Account, to: Instant) -> None:

@@ -7,13 +7,12 @@ ledger must agree with these, whatever became of the node that should have told 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 from jobrunner.clock import MILLISECOND, SECOND
-from jobrunner.executor import Asked, Began, Ended, Happening, HookEnded, Output
-from jobrunner.executor import ending
+from jobrunner.executor import Asked, Began, Ended, Happening, HookEnded, Output, ending
 from jobrunner.handout import StopState
 from jobrunner.model import BY_PROCESS, Chosen, Outcome
 from jobrunner.wire import LAPSED, RunSpec
@@ -236,7 +235,7 @@ class Bodies:
     def _reply(self, body: Body) -> None:
         if body.outcome is GOOD and body.spec["delivery"] == "exactly-once":
             if body.read is None:  # it waits for the answer
-                body.ends_at = self.now + 10 * MILLISECOND
+                body.ends_at = self.now + 500 * MILLISECOND
                 return
             self._tell(body, body.read)
         self._end(body, body.outcome, _how(body.outcome))
@@ -255,10 +254,10 @@ class Bodies:
         body.witness.ended_at, body.witness.how = self.now, how
         self._happened.append(Ended(body.spec["runId"], outcome, 0))
 
-    def vanish(self) -> None:
-        """The node was killed, and they with it."""
+    def vanish(self, at: int) -> None:
+        """The node was killed, and they with it; on a machine that slept they had ended before, in effect."""
         for body in self.under_way.values():
-            body.witness.ended_at, body.witness.how = self.now, "vanished"
+            body.witness.ended_at, body.witness.how = at, "vanished"
         self.under_way.clear()
 
     def lapse(self, at: int) -> None:

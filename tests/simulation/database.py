@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import apsw
 
@@ -58,7 +58,8 @@ class Bordered(Database):
     def tell(self, watcher: Watcher) -> None:
         """Have a watcher from now on."""
         self.watcher = watcher
-        self._apsw.create_scalar_function("sim_stamp", watcher.stamp, 0, flags=apsw.SQLITE_INNOCUOUS)
+        stamp = cast(Any, watcher.stamp)  # the library asks for a function of any arguments
+        self._apsw.create_scalar_function("sim_stamp", stamp, 0, flags=apsw.SQLITE_INNOCUOUS)
 
     def die(self) -> None:
         """Go as a process goes: what was not committed never was."""
@@ -71,7 +72,7 @@ class Bordered(Database):
 
     def pages(self) -> int:
         """Return how many pages the file has."""
-        return int(self._apsw.execute("PRAGMA page_count").fetchall()[0][0])
+        return int(self.pragma("page_count"))
 
     def _border(self, kind: str) -> str | None:
         return None if self.watcher is None else self.watcher.border(kind)

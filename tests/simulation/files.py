@@ -32,8 +32,9 @@ class Files:
 
     def edit(self, name: str, said: Config, *, whole: bool) -> None:
         """Write a job anew; with `whole` false only its schedule and its limit."""
-        new = said if whole else {key: said[key] for key in ("schedule", "numberOfExecutions") if key in said}
-        old = {} if whole else self.configs.get(name, {})
+        keys = said if whole else [key for key in ("schedule", "numberOfExecutions") if key in said]
+        new = {key: said[key] for key in keys}
+        old: Config = {} if whole else self.configs.get(name, {})
         self.configs[name] = {**old, **new, "name": name, **_names(self.configs.get(name, {}))}
         self._changed()
 

@@ -74,7 +74,7 @@ def _trigger(table: str, columns: tuple[str, ...], verb: str, of: str = "") -> s
         CREATE TRIGGER sim_{table}_{verb.lower()} AFTER {verb}{of} ON {table} BEGIN
             INSERT INTO sim_journal (what, stamp, before, after, around)
             VALUES ('{table}', sim_stamp(), {before}, {after}, json_object({around}));
-        END"""  # noqa: S608
+        END"""
 
 
 def install(store: SqliteStore) -> None:
@@ -99,9 +99,7 @@ def _entries(store: SqliteStore) -> Iterator[Entry]:
     found = store._db.rows("SELECT number, what, stamp, before, after, around FROM sim_journal")
     for number, what, stamp, before, after, around in found:
         at, wall, who = stamp.split(" ")
-        yield Entry(
-            number, what, int(at), int(wall), who, _loads(before), _loads(after), json.loads(around)
-        )
+        yield Entry(number, what, int(at), int(wall), who, _loads(before), _loads(after), json.loads(around))
 
 
 def _loads(text: str | None) -> dict[str, Any] | None:

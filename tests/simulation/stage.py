@@ -15,12 +15,14 @@ from jobrunner.errors import StateError
 from jobrunner.events import Event
 from jobrunner.facts import NodeFacts
 from jobrunner.liveness import Leases, Liveness, Tenure
+from jobrunner.patience import GONE
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.store.values import AddedJob
 
 if TYPE_CHECKING:
-    from tests.simulation.world import Player, World
+    from tests.simulation.player import Player
+    from tests.simulation.world import World
 
 NOW: dict[str, World] = {}  # the world in which things happen
 
@@ -119,10 +121,10 @@ class Edits:
 
     def __init__(
         self, definitions: Definitions, place: Place, again: Callable[[], Settings],
-        emit: Callable[[Event], None], *, watch: bool,
+        emit: Callable[[Event], None], *, watch: bool, unread: bool,
     ) -> None:  # fmt: skip
         self._player = player()
-        self._held = self._player.version
+        self._held = -1 if unread else self._player.version
 
     def close(self) -> None:
         """Read no more."""
@@ -139,6 +141,7 @@ class Edits:
 
     def turn(self, now: float) -> Definitions | None:
         """Return what holds now, if it may be something else."""
+        self._player.joined = True  # only who has joined asks
         if self._held == self._player.version:
             return None
         self._held = self._player.version
@@ -165,7 +168,7 @@ def local_clock() -> Clock:
 def set_up(world: World, look_every: float) -> Iterator[None]:
     """Let nodes that are made from here on find this world."""
     NOW["world"] = world
-    stands_in = {
+    stands_in: dict[str, Any] = {
         "Workplace": Place, "who_am_i": who_am_i, "liveness_of": liveness_of, "SystemClock": local_clock,
         "Reloading": Edits, "LOOK_EVERY": look_every, "hooks_of": lambda *_: frozenset(),
     }  # fmt: skip
@@ -173,12 +176,13 @@ def set_up(world: World, look_every: float) -> Iterator[None]:
         yield
 
 
-ALLOWED = {"given-up"}  # what a node may end with: others took it for dead, by its lease
-
-
-def expected_end(error: BaseException | None, leased: bool) -> bool:
-    """Say whether a node may end so."""
-    return error is None or (leased and isinstance(error, StateError) and error.code in ALLOWED)
+def expected_end(error: BaseException | None, *, shared: bool, joined: bool) -> bool:
+    """Say whether a node may end so: others took it for dead by its lease, or it could not read the state
+    when it started."""
+    if error is None:
+        return True
+    code = error.code if isinstance(error, StateError) else ""
+    return (shared and code in GONE) or (not joined and code == "io")
 
 
 def micros(seconds: float) -> int:

@@ -8,40 +8,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from jobrunner import rejoining
-from jobrunner.clockwatch import EARLIEST
 from jobrunner.clock import MINUTE, SECOND, Clock, to_iso
-from jobrunner.definitions import Definitions
+from jobrunner.clockwatch import EARLIEST
 from jobrunner.errors import JobrunnerError, StateError
 from jobrunner.events import Event as Told
-from jobrunner.facts import NodeFacts
 from jobrunner.model import Job
-from jobrunner.node import Options
-from jobrunner.settings import Settings, load
+from jobrunner.settings import load
 from jobrunner.simulation.clock import FakeClock
-from tests.simulation.actors import Actor, Killed, Trap
-from tests.simulation.bodies import NEVER, Bodies, Witness
+from tests.simulation.bodies import NEVER, Witness
 from tests.simulation.database import Private, new, open_store
 from tests.simulation.files import Files
+from tests.simulation.machine import Machine
+from tests.simulation.player import Player
 from tests.simulation.script import Script
-from tests.simulation.stage import Place, expected_end, micros
+from tests.simulation.stage import expected_end
 
 LATENCIES = (0, 0, 40, 300, 2_000)  # microseconds from being due to going on
 PATIENCE = 20 * MINUTE  # the longest that it may take until all is at rest
-
-
-@dataclass(slots=True)
-class Machine:
-    """One computer; asleep it does nothing until then."""
-
-    name: str
-    clock: FakeClock
-    asleep_until: int = 0
 
 
 @dataclass(slots=True)
@@ -52,124 +40,12 @@ class Death:
     how: str
 
 
-@dataclass
-class Player:
-    """One process start of a node: its thread, its connection, its bodies."""
-
-    world: World
-    name: str
-    machine: Machine
-    actor: Actor = field(init=False)
-    place: Place | None = None
-    bodies: Bodies | None = None
-    store: Private | None = None
-    owner: str = ""
-    owners: int = 0
-    version: int = 0  # of the files, as this node has read them
-    away_until: int = 0
-    began_by: int = 0  # the wall clock when the open transaction began
-
-    def __post_init__(self) -> None:
-        self.version = self.world.files.version
-        self.actor = Actor(self.name, self._work)
-        self.actor.wake_at = self.world.now
-
-    # -- in its thread -------------------------------------------------------------------------------
-
-    def _work(self) -> None:
-        world = self.world
-        settings = self.settings()
-        try:
-            self.store = open_store(world.path, world.server)
-        except StateError as error:  # it is locked: whoever started it tries again
-            return world.note(f"{self.name} cannot open the state: {error.code}")
-        self.store.database.tell(self)
-        world.limit(self.store)
-        rejoining.work(self.definitions(), self.store, self.tell, Options(), again=lambda: settings)
-        self.store.close()
-
-    def settings(self) -> Settings:
-        """Return what this node goes by."""
-        script = self.world.script
-        return replace(
-            self.world.settings, node=self.name, machine=self.machine.name, slots=script.slots, lease=script.lease
-        )
-
-    def definitions(self) -> Definitions:
-        """Return what the files say."""
-        jobs = {job.name: job for job in self.world.files.jobs()}
-        return Definitions(jobs=jobs, problems=(), settings=self.settings())
-
-    def new_owner(self) -> str:
-        """Return another owner's id: each start, and each new start after it was given up, has its own."""
-        self.owners += 1
-        self.owner = f"{self.name}.{self.owners}"
-        return self.owner
-
-    def take_place(self, place: Place, me: NodeFacts) -> Bodies:
-        """Work there from now on; returns what runs its bodies."""
-        world = self.world
-        self.place = place
-        self.bodies = Bodies(world.chance, world.script.habits, world.witnesses, me.owner, me.slots)
-        self.bodies.now = world.now
-        return self.bodies
-
-    def sleep(self, seconds: float) -> None:
-        """Wait until the time is over, or somebody wakes us."""
-        place, bodies = self.place, self.bodies
-        assert place is not None
-        assert bodies is not None
-        awake = place.rung or place.signals or bodies.pending
-        self.world.leave_stage(self, 0 if awake and seconds <= 0 else micros(seconds))
-
-    def border(self, kind: str) -> str | None:
-        """Be at a border: die there, stall, fail, or go on."""
-        actor, world = self.actor, self.world
-        if actor.killed:
-            raise Killed
-        if self.away_until > world.now:
-            return "away"
-        trap = actor.trap
-        if trap is not None and trap.springs(kind):
-            actor.trap = None
-            code = self._spring(trap, kind)
-        else:
-            code = None
-        if kind == "begun":
-            self.began_by = self.wall()
-        return code
-
-    def _spring(self, trap: Trap, kind: str) -> str | None:
-        actor, world = self.actor, self.world
-        world.note(f"{self.name} {trap.action} at {kind}")
-        world.tally[f"{trap.action} at {kind}"] += 1
-        if trap.action == "kill":
-            world.kill(self)
-            raise Killed
-        if trap.action == "stall":
-            actor.stalled_until = world.now + trap.time
-            world.leave_stage(self, 0)
-            return None
-        return trap.action
-
-    def stamp(self) -> str:
-        """Return the moment, for the journal: the clock may have been set since the transaction began."""
-        return f"{self.world.now} {max(self.began_by, self.wall())} {self.owner}"
-
-    def wall(self) -> int:
-        """Return the time that this node goes by."""
-        return (self.world.server or self.machine.clock).now()
-
-    def tell(self, event: Told) -> None:
-        """Hear what the node says."""
-        if not self.actor.killed:
-            self.world.hear(self, event)
-
-
 class World:
     """One history, under way."""
 
-    def __init__(self, script: Script, chance: Random, folder: Path, trace: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, script: Script, chance: Random, folder: Path, trace: Callable[[str], None] | None
+    ) -> None:
         self.script = script
         self.chance = chance
         self.now = 0
@@ -181,6 +57,7 @@ class World:
         self.players: list[Player] = []
         self.current: Player | None = None
         self.path = new(folder, "state.db")
+        self._folder = f"{folder}/"
         self.full_until = 0
         self._room = 0
         self._trace = trace
@@ -213,7 +90,8 @@ class World:
     def note(self, line: str) -> None:
         """Say what happens, where somebody listens."""
         if self._trace is not None:
-            self._trace(f"{self.now / SECOND:12.6f} {to_iso(self.wall)} {line}")
+            said = line.replace(self._folder, "")
+            self._trace(f"{self.now / SECOND:12.6f} {to_iso(self.wall)} {said}")
 
     def hear(self, player: Player, event: Told) -> None:
         """A node has said something."""
@@ -235,7 +113,7 @@ class World:
         player.actor.killed = True
         if player.bodies is not None:
             player.bodies.now = self.now
-            player.bodies.vanish()
+            player.bodies.vanish(min(self.now, self._lapses_at(player)))
         if player.store is not None:
             player.store.database.die()
         self.alive.discard(player.owner)
@@ -279,7 +157,7 @@ class World:
             self.faults.append(f"{player.name} has ended, and its bodies go on")
         self.alive.discard(player.owner)
         self.deaths.setdefault(player.owner, Death(self.now, "left"))
-        if not expected_end(player.actor.error, self.script.shared):
+        if not expected_end(player.actor.error, shared=self.script.shared, joined=player.joined):
             self.faults.append(f"{player.name} fell over: {player.actor.error!r}")
         if player.store is not None:
             player.store.close()
@@ -384,7 +262,7 @@ class World:
         self.run_until(self.now + 2 * SECOND)  # whoever was stopped with the lock in its hands lets go
         self.order(lambda store, now: store.resume(now))
         while not calm() and self.now < deadline:
-            self._calm_bodies()
+            self._man()
             self.run_until(self.now + 2 * SECOND)
         if not calm():
             self.faults.append("what is due does not start, though all is well")
@@ -401,10 +279,15 @@ class World:
             machine.asleep_until = min(machine.asleep_until, self.now)
             if self.script.shared or machine.clock.wall < EARLIEST:  # there nothing would ever start again
                 machine.clock.wall = self.wall if self.script.shared else self.script.start
-        self._calm_bodies()
+        self._man()
+
+    def _man(self) -> None:
+        """Let there be a node on each machine that is not about to go, and bodies that end."""
         for which, machine in enumerate(self.machines):
-            if not any(player.machine is machine for player in self.lively()):
+            there = [player for player in self.lively() if player.machine is machine]
+            if all(player.place is not None and player.place.signals for player in there):
                 self.start(which)
+        self._calm_bodies()
 
     def _calm_bodies(self) -> None:
         for player in self.lively():
