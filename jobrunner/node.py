@@ -82,8 +82,9 @@ class Node:
         )  # fmt: skip
         self._dispatcher.claiming = self.me.works
         self._reloading = Reloading(
-            definitions, self.place, again or (lambda: settings), emit, watch=options.watch
-        )
+            definitions, self.place, again or (lambda: settings), emit,
+            watch=options.watch, unread=options.follows,
+        )  # fmt: skip
         self._new: Definitions | None = None  # what was read, and does not hold yet
         self._clocks = Clocks(self._clock, SystemClock(), self._scheduler, store, self.me, emit)
         self._dead: list[NodeFacts] = []
@@ -130,7 +131,7 @@ class Node:
         run_for = self._options.run_for
         if run_for is not None:
             run_for = max(0, run_for - round((self._clock.monotonic() - self._started_at) * SECOND))
-        return self._definitions, self._options._replace(run_for=run_for, follows=True)
+        return self._new or self._definitions, self._options._replace(run_for=run_for, follows=True)
 
     # -- joining and leaving -------------------------------------------------------------------------
 
@@ -251,7 +252,7 @@ class Node:
             self._trouble(error)
             return
         self._new = None
-        self._dispatcher.look_for_pending()
+        self._dispatcher.backlog = True  # runs of these jobs may be pending: the next turn looks
         self._dispatcher.adopt(new.settings, hooks_of(new.settings, self._emit), masker_of(new.settings))
         if preload(before) != preload(new):
             self.place.pool.renew(preload(new))

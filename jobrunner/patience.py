@@ -10,7 +10,8 @@ from jobrunner.masking import without_passwords
 
 FIRST, LONGEST = 0.1, 5.0  # seconds between tries
 PASSING = {"busy", "away", "full", "in-doubt"}  # whoever has not joined yet waits for their end
-HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new", "given-up"}  # no later try can mend these
+GONE = {"given-up", "unknown-node"}  # others took the node for dead, whichever statement finds that out
+HOPELESS = {"replaced", "corrupt", "not-a-database", "too-new", *GONE}  # no later try can mend these
 
 
 def will_pass(error: StateError, *, follows: bool) -> bool:

@@ -11,7 +11,7 @@ from jobrunner.definitions import Definitions
 from jobrunner.errors import StateError
 from jobrunner.events import Event, Rejoining
 from jobrunner.node import Node, Options
-from jobrunner.patience import will_pass
+from jobrunner.patience import GONE, will_pass
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.workplace import heed, unheed
@@ -36,7 +36,7 @@ def work(
             try:
                 return node.run(), node
             except StateError as error:
-                taken_for_dead = error.code == "given-up" and bool(node.me.lease)
+                taken_for_dead = error.code in GONE and bool(node.me.lease)
                 if not taken_for_dead and not (options.follows and will_pass(error, follows=True)):
                     raise
             if node.place.signals:  # it was to end anyway, and nothing of it is left

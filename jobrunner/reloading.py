@@ -47,13 +47,16 @@ class Reloading:
         emit: Callable[[Event], None],
         *,
         watch: bool,
+        unread: bool = False,
     ) -> None:
+        """`unread`: files may have been edited since the definitions were read, so they are read again."""
         self._definitions = definitions
         self._settings = definitions.settings
         self._place = place
         self._again = again
         self._emit = emit
         self._quiet = Quiet()
+        self._unread = watch and unread
         self._told: list[str] = []
         self._warmer: Warmer | None = None
         self._watch = Watch(self._settings.folders, self._files()) if watch else None
@@ -80,6 +83,9 @@ class Reloading:
 
     def look(self, now: float) -> None:
         """Once a second: notice what the system did not tell."""
+        if self._unread:
+            self._unread = False
+            self._quiet.note(now)
         if not self._must_look:
             return
         before, self._stamps = self._stamps, self._read_stamps()

@@ -102,3 +102,18 @@ def test_where_the_system_tells_nothing_a_look_finds_what_was_edited(
     watched.look(2.0)
     assert watched.due(2.0) is not None
     watched.close()
+
+
+def test_whoever_follows_a_node_that_was_given_up_reads_the_files_again(
+    tmp_path: Path, said: list[Event]
+) -> None:
+    project = Project(tmp_path / "project")
+    project.plain("a")
+    held = definitions.load(project.settings())
+    for unread in (False, True):
+        watched = Reloading(
+            held, Place(), project.settings, said.append, watch=True, unread=unread  # type: ignore[arg-type]
+        )  # fmt: skip
+        watched.look(0.0)
+        assert (watched.due(0.0) is not None) is unread
+        watched.close()

@@ -1,0 +1,164 @@
+"""Whatever happens to whole nodes, the contract holds; and where it does not, the simulation sees it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobrunner.aftermath import Aftermath
+from jobrunner.clock import SECOND, from_iso
+from jobrunner.dispatcher import Dispatcher
+from jobrunner.scheduler import Scheduler
+from jobrunner.store.sql import SqlStore
+from jobrunner.store.sql.claims import Claims
+from tests.simulation.bodies import Habits
+from tests.simulation.history import live
+from tests.simulation.script import Event, Script
+from tests.simulation.stage import Presence
+
+SEEDS = 200
+PARTS = 8
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_happens_to_whole_nodes_the_contract_holds(tmp_path: Path, part: int) -> None:
+    for seed in range(part, SEEDS, PARTS):
+        result = live(seed, tmp_path)
+        assert result.broken == (), f"python -m tests.simulation --seed {seed} --trace"
+
+
+def test_a_seed_tells_the_same_story_in_every_process() -> None:
+    stories = {_told(hash_seed) for hash_seed in ("0", "1", "77")}
+    (story,) = stories
+    assert "event:" in story
+    assert "all is well" in story
+
+
+def _told(hash_seed: str) -> str:
+    words = [sys.executable, "-m", "tests.simulation", "--seed", "46", "--trace"]
+    environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    return subprocess.run(words, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stdout
+
+
+# -- it can fail ------------------------------------------------------------------------------------
+
+
+def _find(rule: str, folder: Path, most: int) -> None:
+    """Fail unless that rule is seen to be broken by one of the first seeds."""
+    for seed in range(most):
+        if any(rule in said for said in live(seed, folder).broken):
+            return
+    raise AssertionError(f"{most} seeds, and nobody saw that {rule}")
+
+
+def test_it_sees_a_kernel_that_takes_the_living_for_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Presence, "is_dead", lambda *_: True)
+    _find("fell over", tmp_path, 20)
+
+
+def test_it_sees_exclusive_runs_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Claims.CANDIDATES
+    start, end = whole.index("AND (r.exclusive = 0 OR"), whole.index("AND (r.run_group IS NULL")
+    monkeypatch.setattr(Claims, "CANDIDATES", whole[:start] + whole[end:])
+    _find("", tmp_path, 20)  # a rule of the schema forbids them, so nothing starts any more
+
+
+def test_it_sees_fences_that_do_not_rise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Claims, "FENCES", Claims.FENCES.replace("fence + ?", "fence + 0 * ?"))
+    _find("fences rise", tmp_path, 20)
+
+
+def test_it_sees_starts_that_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Claims, "COUNT", Claims.COUNT.replace("executions + 1", "executions + 0"))
+    _find("executions count scheduled starts", tmp_path, 20)
+
+
+def test_it_sees_a_lost_run_that_nobody_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle = Aftermath.settle
+    monkeypatch.setattr(
+        Aftermath, "settle",
+        lambda self, run, outcome, now, *, last=False: settle(
+            self, run, outcome, now, last=last or outcome.state == "lost"
+        ),
+    )  # fmt: skip
+    _find("as its delivery says", tmp_path, 80)
+
+
+def test_it_sees_what_was_due_and_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    consume = SqlStore.consume
+
+    def forgetful(
+        self: SqlStore, standing: object, until: int, due: tuple[object, ...], **how: object
+    ) -> bool:
+        return consume(self, standing, until, due[1:] if len(due) > 1 else due, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SqlStore, "consume", forgetful)
+    _find("is in no row", tmp_path, 40)
+
+
+def test_it_sees_a_node_that_never_looks_at_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scheduler, "next_due", lambda _: None)
+    _find("does not start, though all is well", tmp_path, 20)
+
+
+def test_it_sees_claims_that_are_never_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dispatcher, "hand_out", lambda *_: None)
+    _find("nobody has begun it", tmp_path, 20)
+
+
+# -- what it has found -----------------------------------------------------------------------------
+
+OTHER = {"name": "job-a", "schedule": "*/3 * * * * *"}
+EDIT = Event("edit", SECOND, 0, {"job": 0, "config": OTHER, "whole": True})
+
+
+def _script(*events: Event, shared: bool) -> Script:
+    habits = Habits((0,), bad=0, crash=0, hang=0, skip=0)
+    jobs = ({"name": "job-a", "schedule": "*/2 * * * * *"},)
+    return Script(
+        start=from_iso("2026-11-20T12:00:00Z"), shared=shared, machines=("m1", "m2"), nodes=2, slots=2,
+        look_every=1.0, lease=6 * SECOND, skews=(0, 0), jobs=jobs, habits=habits, deaf=0, events=events,
+    )  # fmt: skip
+
+
+Written = Callable[[int], Script]
+
+
+def _given_up(node: int) -> Script:
+    """A node is stopped beyond its lease, and the files change meanwhile."""
+    stall = Event("stall", 3 * SECOND, node, {"time": 15 * SECOND})
+    return _script(stall, EDIT, Event("passes", 0, 0, {"time": 30 * SECOND}), shared=True)
+
+
+def _given_up_in_a_turn(node: int) -> Script:
+    """The same in the midst of a turn, so that it is over before it has looked at the files."""
+    trap = {"kinds": frozenset({"begin"}), "left": 2, "time": 15 * SECOND}
+    stall = Event("stall_at", SECOND, node, trap)
+    wait = Event("passes", 0, 0, {"time": 6 * SECOND})
+    return _script(stall, wait, EDIT, Event("passes", 0, 0, {"time": 30 * SECOND}), shared=True)
+
+
+@pytest.mark.parametrize("written", [_given_up, _given_up_in_a_turn])
+@pytest.mark.parametrize("node", [0, 1])
+def test_a_node_that_was_given_up_while_files_changed_works_again_by_what_they_say(
+    tmp_path: Path, written: Written, node: int
+) -> None:
+    assert live(1, tmp_path, written=written(node)).broken == ()
+
+
+@pytest.mark.parametrize("left", range(1, 25))
+def test_a_node_takes_over_edits_though_the_state_cannot_be_read_for_a_moment(
+    tmp_path: Path, left: int
+) -> None:
+    fault = Event("fault", 2 * SECOND, 0, {"kinds": frozenset({"read"}), "left": left, "code": "io"})
+    wait = Event("passes", 0, 0, {"time": 5 * SECOND})
+    edits = [EDIT, Event("edit", 0, 0, {"job": 0, "config": {"schedule": "*/5 * * * * *"}, "whole": False})]
+    assert live(1, tmp_path, written=_script(fault, *edits, wait, shared=False)).broken == ()
