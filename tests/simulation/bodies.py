@@ -7,7 +7,7 @@ ledger must agree with these, whatever became of the node that should have told 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -20,7 +20,7 @@ from jobrunner.wire import LAPSED, RunSpec
 GOOD = Outcome(state="succeeded")
 ERROR = {"type": "ValueError", "message": "no", "traceback": "at line 1", "phase": "body"}
 BAD = Outcome(state="failed", error=ERROR)
-PERMANENT = replace(BAD, error={**ERROR, "permanent": True})
+PERMANENT = BAD._replace(error={**ERROR, "permanent": True})
 SKIP = Outcome(state="skipped", reason="body")
 CRASH = ending.by_exit(-11, None)
 NEVER = 1 << 62

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -149,7 +148,7 @@ class Shared(Private):
 
     def join(self, node: NodeFacts) -> None:
         """See `Store.join`."""
-        super().join(replace(node, seen_at=self.server.now()))
+        super().join(node._replace(seen_at=self.server.now()))
 
     def seen(self, owner: str, now: Instant) -> bool:
         """See `Store.seen`."""
@@ -159,7 +158,7 @@ class Shared(Private):
         """See `Store.nodes`."""
         now = self.server.now()
         return [
-            replace(node, expired=node.lease > 0 and now > node.seen_at + node.lease)
+            node._replace(expired=node.lease > 0 and now > node.seen_at + node.lease)
             for node in super().nodes()
         ]
 

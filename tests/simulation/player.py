@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobrunner import rejoining
@@ -63,8 +63,7 @@ class Player:
     def settings(self) -> Settings:
         """Return what this node goes by."""
         script = self.world.script
-        return replace(
-            self.world.settings,
+        return self.world.settings._replace(
             node=self.name,
             machine=self.machine.name,
             slots=script.slots,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -151,7 +150,7 @@ class Edits:
 def who_am_i(settings: Settings, clock: Clock, **how: Any) -> NodeFacts:
     """Return the facts of the node on the stage: the real ones, without chance and without this machine."""
     real = workplace.who_am_i(settings, clock, **how)
-    return replace(real, owner=player().new_owner(), boot_id="b", pid=1, tzdata="")
+    return real._replace(owner=player().new_owner(), boot_id="b", pid=1, tzdata="")
 
 
 def liveness_of(store: Store, settings: Settings, owner: str = "") -> Liveness:

@@ -72,7 +72,7 @@ def test_it_sees_exclusive_runs_side_by_side(tmp_path: Path, monkeypatch: pytest
 
 
 def test_it_sees_fences_that_do_not_rise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Claims, "FENCES", Claims.FENCES.replace("fence + ?", "fence + 0 * ?"))
+    monkeypatch.setattr(Claims, "FENCES", Claims.FENCES.replace("fence + ?", "9 + 0 * ?"))
     _find("fences rise", tmp_path, 20)
 
 
@@ -106,6 +106,7 @@ def test_it_sees_what_was_due_and_is_nowhere(tmp_path: Path, monkeypatch: pytest
 
 def test_it_sees_a_node_that_never_looks_at_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scheduler, "next_due", lambda _: None)
+    monkeypatch.setattr(Scheduler, "turn", lambda *_: [])
     _find("does not start, though all is well", tmp_path, 20)
 
 
