@@ -67,7 +67,7 @@ bench: $(VENV)/installed-dev ## measure what a run and a turn cost on this machi
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf $(VENV) $(RAY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RAY) .bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf examples/output examples/.jobrunner
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
