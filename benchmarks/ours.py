@@ -13,7 +13,9 @@ from benchmarks.measure import System
 SLOTS = 4  # what `start` takes by default on two cores
 DURABLE = "yes: each start and end is committed with synchronous=FULL; history is kept"
 FRESH = System("jobrunner", "ours", DURABLE, "a fresh process a run")
-WARM = System("jobrunner", "ours", DURABLE, "processes that serve many runs of one job (`runsPerProcess`)")
+WARM = System(
+    "jobrunner, warm", "ours", DURABLE, "processes that serve many runs of a job (`runsPerProcess`)"
+)
 WARM_RUNS = 1_000_000
 
 JOB = '''"""Say when it began."""
@@ -24,10 +26,10 @@ import time
 config = {config!r}
 
 
-def default(asked=0.0):
+def default({parameter}):
     now = time.time()
     handle = os.open({out!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(handle, b"%017.6f %017.6f\\n" % (now, asked))
+    os.write(handle, b"%017.6f %017.6f\\n" % (now, {asked}))
     os.close(handle)
 '''
 
@@ -41,10 +43,16 @@ class Project:
         (folder / "jobs").mkdir(exist_ok=True)
         self.environment = {**os.environ, "TZ": "UTC", "BENCH_OUT": str(self.out)}
 
-    def job(self, name: str = "noop", *, imports: str = "", **config: Any) -> None:
-        """Write a job file; without a schedule it runs on demand, beside itself."""
+    def job(self, name: str = "noop", *, imports: str = "", due: bool = False, **config: Any) -> None:
+        """Write a job file; without a schedule it runs on demand, beside itself.
+
+        With `due` it writes when it was due, else what comes along as `asked`.
+        """
+        parameter, asked = ("ctx", "ctx.scheduled_for.timestamp()") if due else ("asked=0.0", "asked")
         full = {"name": name, "schedule": None, "concurrency": "allow", **config}
-        text = JOB.format(config=full, out=str(self.out), imports=imports)
+        text = JOB.format(
+            config=full, out=str(self.out), imports=imports, parameter=parameter, asked=asked
+        )  # fmt: skip
         (self.folder / "jobs" / f"{name.replace('-', '_')}.py").write_text(text, "utf-8")
 
     def jobs(self, count: int, **config: Any) -> None:

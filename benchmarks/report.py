@@ -19,6 +19,7 @@ BEGIN = "<!-- begin: python -m benchmarks.report writes this -->"
 END = "<!-- end -->"
 ORDER = (
     "drain", "cron", "trigger", "burst", "idle", "start", "cli", "enqueue", "history", "occurrences",
+    "growth",
 )  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def _ours(serves: int, imports: str, made: Prepared, task: str, words: Sequence[
     project = ours.Project(made.folder)
     config = {"runsPerProcess": serves, "timezone": "UTC", "misfireGrace": "60s"}
     if task == "each-second":
-        project.job("tick", imports=imports, **{**config, "schedule": "* * * * * *"})
+        project.job("tick", imports=imports, due=True, **{**config, "schedule": "* * * * * *"})
     else:
         schedule = _moment(float(words[1])) if task == "burst" else _far()
         project.jobs(int(words[0]), imports=imports, **{**config, "schedule": schedule})

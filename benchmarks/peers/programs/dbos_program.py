@@ -31,7 +31,7 @@ def noop(asked: float = 0.0) -> None:
 
 @DBOS.workflow(name="tick")
 def tick(due: datetime, context: object) -> None:
-    note()
+    note(due.timestamp())
 
 
 class Queue(asking.Queue):

@@ -23,7 +23,7 @@ async def noop(asked: float = 0.0) -> None:
 
 @app.task(name="tick")
 async def tick(timestamp: int) -> None:
-    note()
+    note(timestamp)
 
 
 def schedules(count: int) -> None:
