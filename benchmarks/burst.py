@@ -18,7 +18,7 @@ from benchmarks.measure import Contender, Figures, Metric, NotMeasured, System, 
 from benchmarks.processes import lines, wait_for
 
 COUNT, PATIENCE = 1000, 60.0
-AHEAD = 25  # seconds in which all is prepared
+AHEAD = 20  # seconds in which all is prepared
 FRESH, WARM = "fresh process each", "processes or threads that serve many"
 METRICS = [Metric("last", "last one, s", more=False), Metric("began", "began", more=True)]
 

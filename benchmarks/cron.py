@@ -32,7 +32,7 @@ def latency(scheduler: schedulers.Scheduler, count: int, folder: Path) -> Figure
 
 
 def _late(line: Line) -> float:
-    """Return seconds from the due moment; where the body is not told it, from the second in which it began."""
+    """Return seconds from the due moment: the second in which it began, where the body is not told."""
     return line.began - (line.asked or line.began // 1)
 
 

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -193,6 +194,7 @@ def run(
     """Measure, print the table, and write the figures where they are wanted."""
     from benchmarks.report import table
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     print(title, flush=True)
     loads = [load()]
     rows = turns(chosen(asked, contenders), asked.rounds, _sayer(loads))

@@ -1,4 +1,4 @@
-"""What the benchmarks make of their figures. That they measure is seen by running them: `make bench-short`."""
+"""What the benchmarks make of their figures. That they measure is seen by `make bench-short`."""
 
 from __future__ import annotations
 
