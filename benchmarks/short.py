@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import cli, cron, drain, enqueue, occurrences, queues, schedulers
-from benchmarks.measure import Contender, Metric, Row, System, load, turns
+from benchmarks.measure import Contender, Metric, Row, System, as_installed, load, turns
 from benchmarks.report import factor, ratio
 
 KEPT = Path(__file__).parent / "ratios.json"
@@ -145,6 +145,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", default="", help="those whose names begin so")
     asked = parser.parse_args()
+    as_installed()
     kept: dict[str, float] = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
     chosen = [pair for pair in pairs() if pair.name.startswith(asked.only)]
     names = {pair.name for pair in chosen}
