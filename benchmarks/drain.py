@@ -25,7 +25,7 @@ METRICS = [Metric("rate", "calls/s", more=True)]
 def drain(queue: queues.Queue, count: int, seconds: float, folder: Path) -> Figures:
     """Measure one queue."""
     with queue.opened(folder) as place:
-        place.ask("send", count)
+        place.ask_for(count)
         with place.working():
             wait_for(place.out, 1, START)
             wait_for(place.out, count, seconds)

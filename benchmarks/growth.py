@@ -51,7 +51,7 @@ def claimed(queue: queues.Queue, before: int, count: int, folder: Path) -> float
     with queue.opened(folder) as place:
         if before:
             place.ask("fill", before)
-        place.ask("bulk", count, min(count, 1000))
+        place.ask_for(count)
         with place.working():
             wait_for(place.out, count, PATIENCE)
         began = sorted(line.began for line in lines(place.out))

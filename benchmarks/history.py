@@ -30,7 +30,7 @@ def measured(queue: queues.Queue, history: int, count: int, folder: Path) -> Fig
     with queue.opened(folder) as place:
         if history:
             place.ask("fill", history)
-        place.ask("send", count)
+        place.ask_for(count)
         with place.working():
             wait_for(place.out, count, PATIENCE)
         began = sorted(line.began for line in lines(place.out))

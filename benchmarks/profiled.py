@@ -1,6 +1,6 @@
-"""Where a node's time goes while it drains: what it waits for, what the database takes, what is our own.
+"""Where a node's time goes while it drains: what it waits for, which statements, which of our modules.
 
-    python -m benchmarks.profiled [--warm] [--count 1000] [--top 25]
+    python -m benchmarks.profiled [--warm] [--count 1000] [--top 15]
 
 Of the node's own process and thread; children have theirs. The profiler itself makes small functions look
 larger than they are.
@@ -10,45 +10,46 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import pstats
+import json
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import queues
-from benchmarks.measure import as_installed, load
-from benchmarks.processes import wait_for
+from benchmarks.measure import NotMeasured, as_installed, load
+from benchmarks.processes import lines, wait_for
 
 PATIENCE = 120.0
-Place = tuple[str, int, str]
 
 
-def profile(queue: queues.Queue, count: int, folder: Path) -> dict[Place, float]:
-    """Return the seconds in each function of the node, without those in what it calls."""
-    found = folder / "profile"
-    python, *rest = queue.workers[0]
-    command = [python, "-m", "cProfile", "-o", str(found), *rest]
+def profile(queue: queues.Queue, count: int, folder: Path) -> Any:
+    """Return what `profiled_node` has written down, and how long the drain took."""
+    found = folder / "profile.json"
+    python, _, _, *rest = queue.workers[0]
+    command = [python, "-m", "benchmarks.profiled_node", str(found), *rest]
     with dataclasses.replace(queue, workers=[command]).opened(folder) as place:
-        place.ask("send", count)
+        place.ask_for(count)
         with place.working():
             wait_for(place.out, count, PATIENCE)
-    stats: Any = pstats.Stats(str(found))
-    return {where: own for where, (_, _, own, _, _) in stats.stats.items()}
+        began = sorted(line.began for line in lines(place.out))
+    if len(began) < count:
+        raise NotMeasured(f"only {len(began)} calls began")
+    return {**json.loads(found.read_text("utf-8")), "took": began[-1] - began[0]}
 
 
-def kinds(found: dict[Place, float]) -> dict[str, float]:
+def kinds(functions: Iterable[tuple[str, int, str, float]]) -> dict[str, float]:
     """Return the seconds by what kind of thing they were spent on."""
     sums: dict[str, float] = defaultdict(float)
-    for where, own in found.items():
-        sums[kind(where)] += own
+    for file, _, name, own in functions:
+        sums[kind(file, name)] += own
     return dict(sorted(sums.items(), key=lambda each: -each[1]))
 
 
-def kind(where: Place) -> str:
+def kind(file: str, name: str) -> str:
     """Return what a function is counted as."""
-    file, _, name = where
     if "select" in name or "poll" in name:
         return "waiting"
     if "apsw" in name or "apsw" in file:
@@ -58,6 +59,19 @@ def kind(where: Place) -> str:
     return "built in" if file == "~" else "libraries"
 
 
+def tell(found: Any, count: int, top: int) -> None:
+    """Print milliseconds a call, by kind, statement and function."""
+    print(f"load average {load()}; {count / found['took']:,.0f} calls/s; milliseconds a call")
+    for name, seconds in list(kinds(found["functions"]).items())[:top]:
+        print(f"  {seconds * 1000 / count:7.3f}  {name}")
+    print("by statement, and how many a call")
+    for sql, (number, seconds) in sorted(found["statements"].items(), key=lambda each: -each[1][1])[:top]:
+        print(f"  {seconds * 1000 / count:7.3f}  {number / count:5.2f}  {sql}")
+    print("by function")
+    for file, line, name, own in sorted(found["functions"], key=lambda each: -each[3])[:top]:
+        print(f"  {own * 1000 / count:7.3f}  {Path(file).name}:{line} {name}")
+
+
 def main() -> int:
     """Profile, and print."""
     parser = argparse.ArgumentParser(
@@ -65,17 +79,12 @@ def main() -> int:
     )
     parser.add_argument("--warm", action="store_true")
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--top", type=int, default=25)
+    parser.add_argument("--top", type=int, default=15)
     asked = parser.parse_args()
     as_installed()
     with tempfile.TemporaryDirectory() as folder:
         found = profile(queues.warm() if asked.warm else queues.jobrunner(), asked.count, Path(folder))
-    print(f"load average {load()}; milliseconds a call, by kind:")
-    for name, seconds in list(kinds(found).items())[: asked.top]:
-        print(f"  {seconds * 1000 / asked.count:7.3f}  {name}")
-    print("by function:")
-    for where, seconds in sorted(found.items(), key=lambda each: -each[1])[: asked.top]:
-        print(f"  {seconds * 1000 / asked.count:7.3f}  {Path(where[0]).name}:{where[1]} {where[2]}")
+    tell(found, asked.count, asked.top)
     return 0
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, measure, report, short
+from benchmarks import growth, measure, processes, report, short
 from benchmarks.measure import Contender, Metric, NotMeasured, Result, Row, System
 from benchmarks.peers import environment
+from benchmarks.peers.programs import body
 
 OURS, PEER = System("jobrunner", "ours"), System("other")
 RATE, TIME = Metric("rate", "calls/s", more=True), Metric("ms", "ms", more=False)
@@ -135,6 +139,50 @@ def test_a_pair_that_has_fallen_is_looked_at_a_second_time() -> None:
 def test_what_is_kept_is_what_is_measured() -> None:
     kept = json.loads(short.KEPT.read_text("utf-8"))
     assert sorted(kept) == sorted(pair.name for pair in short.pairs())
+
+
+# -- processes -------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_ends_by_itself_is_not_measured_and_its_last_words_are_said(tmp_path: Path) -> None:
+    failing = [sys.executable, "-c", "raise SystemExit('no such table')"]
+    with (
+        pytest.raises(NotMeasured, match="no such table"),
+        processes.working([failing], tmp_path, os.environ) as found,
+    ):
+        found[0].wait(30)
+
+
+def test_what_was_started_is_gone_afterwards_with_what_it_has_started(tmp_path: Path) -> None:
+    shell = ["/bin/sh", "-c", "sleep 600 & echo $! > child; wait"]
+    with processes.working([shell], tmp_path, os.environ) as found:
+        assert processes.wait(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text(), 30)
+        child = int((tmp_path / "child").read_text())
+        assert child in processes.tree(found[0].pid)
+        assert processes.tree_pss(found[0].pid) > 0
+        assert processes.tree_cpu(found[0].pid) > 0
+    assert processes.wait(lambda: ended(child), 30)
+
+
+def ended(pid: int) -> bool:
+    """Nobody may have buried it: then it is a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_lines_say_when_a_body_began_and_when_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_OUT", str(tmp_path / "out"))
+    before = time.time()
+    body.note()
+    body.note(1234.5)
+    found = processes.lines(tmp_path / "out")
+    assert processes.written(tmp_path / "out") == len(found) == 2
+    assert [each.asked for each in found] == [0.0, 1234.5]
+    assert before - 0.001 <= found[0].began <= found[1].began <= time.time()
 
 
 # -- the rest --------------------------------------------------------------------------------------------
