@@ -1,4 +1,4 @@
-"""The command line: how long a command takes, and how many modules it imports.
+"""The command line: how long a command takes, on a CPU too, and how many modules it imports.
 
     python -m benchmarks.cli [--times 15] [--json FILE]
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,11 @@ from benchmarks.peers import environment
 TIMES, JOBS = 15, 10
 OURS = str(Path(sys.executable).parent / "jobrunner")
 HELP, LS = "--help", f"ls of {JOBS} jobs"
-METRICS = [Metric("ms", "ms", more=False), Metric("modules", "modules", more=False)]
+METRICS = [
+    Metric("ms", "ms", more=False),
+    Metric("cpu", "CPU ms", more=False),
+    Metric("modules", "modules", more=False),
+]
 _IMPORTED = re.compile(r"^import time:\s+\d+ \|", re.MULTILINE)
 PEERS = {  # environment -> (name, its command)
     "huey": ("Huey", "huey_consumer"),
@@ -44,8 +49,9 @@ def command(python: str, arguments: list[str], times: int, folder: Path) -> Figu
     """Measure one command: milliseconds, and what `-X importtime` lists."""
     call = partial(_call, folder, {**os.environ, "TZ": "UTC"})
     said = call([python, "-X", "importtime", *arguments]).stderr
-    took = [_timed(lambda: call([python, *arguments])) for _ in range(times)]
-    return {"ms": statistics.median(took), "modules": len(_IMPORTED.findall(said))}
+    took, cpu = zip(*(_timed(lambda: call([python, *arguments])) for _ in range(times)), strict=True)
+    modules = len(_IMPORTED.findall(said))
+    return {"ms": statistics.median(took), "cpu": statistics.median(cpu), "modules": modules}
 
 
 def _call(
@@ -57,10 +63,16 @@ def _call(
     )  # fmt: skip
 
 
-def _timed(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def _timed(call: Callable[[], object]) -> tuple[float, float]:
+    """Return the milliseconds that a process takes, and those of them on a CPU."""
+    before, began = _children(), time.perf_counter()
     call()
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - began) * 1000, (_children() - before) * 1000
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def listing(times: int, folder: Path) -> Figures:

@@ -3,7 +3,7 @@
     python -m benchmarks.cron [--count 60] [--json FILE]
 
 The first three runs of each, in which things are loaded, are left out. Who does not tell a body when it was
-due (APScheduler, schedule, Bree) is taken to be less than a second late.
+due (APScheduler, Bree) is taken to be less than a second late.
 """
 
 from __future__ import annotations

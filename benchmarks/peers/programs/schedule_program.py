@@ -16,7 +16,8 @@ from benchmarks.peers.programs.body import note
 def fill(command: str, numbers: list[float]) -> None:
     """Add the jobs that are asked for."""
     if command == "each-second":
-        schedule.every(1).seconds.do(note)
+        job = schedule.every(1).seconds
+        job.do(lambda: note(job.next_run.timestamp()))  # it counts from its last run, not from the clock
     elif command == "burst":
         due = time.strftime("%H:%M:%S", time.localtime(numbers[1]))
         for _ in range(int(numbers[0])):
