@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 from functools import partial
 from pathlib import Path
 
 from benchmarks import limits, queues
-from benchmarks.measure import Contender, Figures, Metric, NotMeasured, parser, percentile, run
+from benchmarks.measure import Contender, Figures, Metric, NotMeasured, parser, run
 from benchmarks.processes import lines, wait_for
 
 COUNT, IDLE, IDLE_COUNT = 50, 45.0, 2
@@ -29,7 +30,7 @@ def latency(queue: queues.Queue, count: int, gap: float, folder: Path) -> Figure
                 raise NotMeasured("nothing ran")
             place.ask("trigger", count, gap)
     late = [(line.began - line.asked) * 1000 for line in lines(place.out) if line.asked]
-    return {"p50": percentile(late, 0.5), "worst": max(late)}
+    return {"p50": statistics.median(late), "worst": max(late)}
 
 
 def contenders(count: int, idle: float) -> list[Contender]:
