@@ -62,12 +62,16 @@ test-ray: needs-ray $(RAY)/installed ## runs on a Ray cluster, in a virtual envi
 	$(RAY)/bin/python -m pytest -n 2 tests/ray
 
 .PHONY: bench
-bench: $(VENV)/installed-dev ## measure what a run and a turn cost on this machine
-	@for each in benchmarks/[!_]*.py; do $(BIN)/python -m benchmarks.$$(basename $$each .py) || exit 1; done
+bench: $(VENV)/installed-dev ## measure beside others, who are installed into .bench (hours); writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks.all
+
+.PHONY: bench-short
+bench-short: $(VENV)/installed-dev ## a few ratios to others, in three minutes; fails when one has fallen
+	$(BIN)/python -m benchmarks.short
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf $(VENV) $(RAY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RAY) .bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf examples/output examples/.jobrunner
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

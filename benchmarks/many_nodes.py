@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.against_apscheduler import tree_cpu
+from benchmarks.processes import tree_cpu
 from tests.lifecycle.project import wait_until
 from tests.postgres.server import Server
 

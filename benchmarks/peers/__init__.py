@@ -1,0 +1,1 @@
+"""What people would pick instead, each in an environment of its own; its programs are written for this."""
