@@ -81,10 +81,8 @@ class Node:
             tenure=self.place.tenure,
         )  # fmt: skip
         self._dispatcher.claiming = self.me.works
-        self._reloading = Reloading(
-            definitions, self.place, again or (lambda: settings), emit,
-            watch=options.watch, unread=options.follows,
-        )  # fmt: skip
+        how = {"watch": options.watch, "unread": options.follows}
+        self._reloading = Reloading(definitions, self.place, again or (lambda: settings), emit, **how)
         self._new: Definitions | None = None  # what was read, and does not hold yet
         self._clocks = Clocks(self._clock, SystemClock(), self._scheduler, store, self.me, emit)
         self._dead: list[NodeFacts] = []
