@@ -170,7 +170,8 @@ def keep(kept: Mapping[str, float], found: Mapping[str, float | None]) -> int:
 def judge(kept: Mapping[str, float], found: Mapping[str, float | None]) -> int:
     """Print what has fallen; returns the exit code."""
     said = complaints(kept, found)
-    print(*said, sep="\n")
+    for sentence in said:
+        print(sentence)
     return 1 if said else 0
 
 
