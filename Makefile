@@ -10,7 +10,7 @@ RAY := .venv-ray
 PYTHON ?=
 DEMO := --jobs examples/jobs
 # more than there are cores: most tests wait for processes
-WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) * 5 / 2)))
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) * 3)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
