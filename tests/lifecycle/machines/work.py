@@ -173,7 +173,12 @@ class Storm:
     def _in_order(self, until: int) -> bool:
         self._see_who_lives()
         time.sleep(0.2)
-        return not self._behind(until)
+        return self._all_joined() and not self._behind(until)
+
+    def _all_joined(self) -> bool:
+        """Say whether each node that lives has joined, and each that died is recorded."""
+        joined = {pid for (pid,) in self._server.execute("SELECT pid FROM storm.nodes")}
+        return joined == {node.pid for node in self._living.values()}
 
     def _behind(self, until: int) -> list[str]:
         """Return the jobs of which not all is recorded until then, or whose limit is not reached."""
