@@ -9,8 +9,8 @@ pooler stands between), so any connection is as good as any other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -18,12 +18,13 @@ from psycopg import RawCursor
 
 from jobrunner import failpoints
 from jobrunner.clock import Instant
-from jobrunner.errors import Refused, StateError
+from jobrunner.errors import StateError
 from jobrunner.store.faults import fault
 from jobrunner.store.postgres.address import Address
 from jobrunner.store.postgres.bounded import Bounded, open_connection
 from jobrunner.store.postgres.dialect import translate as dialect
 from jobrunner.store.postgres.faults import CAUGHT, is_lost, translate
+from jobrunner.store.sql.connection import Transactions
 from jobrunner.store.sql.database import Bindings, Row
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ UPDATE "{schema}".meta SET changes = changes + 1
 """
 
 
-class Database:
+class Database(Transactions):
     """The connection. Every error leaves as a StateError, and leaves it usable: it is made again.
 
     `check` is called with what each transaction finds of the schema's version, and raises for one that is
@@ -52,14 +53,13 @@ class Database:
 
     def __init__(self, address: Address, patience: float, check: Callable[[int, int], None]) -> None:
         self.address = address
+        self.name = address.name
         self.schema = address.schema
         self.patience = patience
         self.round_trips = 0
         self._check = check
         self._connection: Bounded | None = None
         self._cursor: RawCursor[Row] | None = None
-        self._depth = 0
-        self._doomed = False
         self._closed = False
         self._xid = ""
         self._state_id = ""
@@ -71,11 +71,6 @@ class Database:
             None
         )  # what the server's clock says, and how late
         self.limit_silence(FROZEN)
-
-    @property
-    def name(self) -> str:
-        """The URL without its password."""
-        return self.address.name
 
     def limit_silence(self, seconds: float) -> None:
         """Have the server end our transactions in which we say nothing for so long: others wait for us."""
@@ -183,8 +178,7 @@ class Database:
         return do()
 
     def _guarded(self, run: Callable[[RawCursor[Row]], T]) -> T:
-        if self._doomed:
-            raise fault("aborted", f"{self.name}: the transaction failed before and writes no more")
+        self._refuse_doomed()
         cursor = self.connect()
         self.round_trips += 1
         try:
@@ -196,31 +190,6 @@ class Database:
             raise translate(error, self.name) from error
 
     # -- transactions --------------------------------------------------------------------------------
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Open a write transaction, or join the one that is open."""
-        if self._depth:
-            yield from self._join()
-            return
-        self._begin()
-        try:
-            yield
-            self._commit()
-        except BaseException:
-            self._roll_back()
-            raise
-        finally:
-            self._depth = 0
-
-    def _join(self) -> Iterator[None]:
-        try:
-            yield
-        except Refused:  # said before anything was written
-            raise
-        except BaseException:  # a verb half done: nobody may commit it, even if the error is caught
-            self._doomed = True
-            raise
 
     def _begin(self) -> None:
         """Take the row of `meta`; what waits for another writer has waited when this returns."""
@@ -254,8 +223,7 @@ class Database:
         self.hear(now, time.monotonic() - asked)
 
     def _commit(self) -> None:
-        if self._doomed:
-            raise fault("aborted", f"{self.name}: the transaction failed before and writes no more")
+        self._refuse_doomed()
         try:
             self._guarded(_commit)
         except StateError as error:

@@ -17,6 +17,7 @@ T = TypeVar("T")
 class Transactions(ABC):
     """An inner transaction joins the outer one, and what fails inside dooms all of it."""
 
+    name: str  # how sentences call it, without a password
     _depth = 0  # 1 within a transaction
     _doomed = False  # it failed before, and must not be committed
 
@@ -57,6 +58,11 @@ class Transactions(ABC):
             self._doomed = True
             raise
 
+    def _refuse_doomed(self) -> None:
+        """Raise StateError when the transaction failed before; `_commit` has to ask this, too."""
+        if self._doomed:
+            raise fault("aborted", f"{self.name}: the transaction failed before and writes no more")
+
 
 class Connection(Transactions):
     """A `Database` (see there) out of five words; `name` is how sentences call it, without a password.
@@ -64,7 +70,6 @@ class Connection(Transactions):
     To be written: `_execute`, `_meaning`, and the three of `Transactions`.
     """
 
-    name: str
     caught: tuple[type[Exception], ...] = ()  # whatever the database's library raises
 
     @abstractmethod
@@ -104,11 +109,6 @@ class Connection(Transactions):
         except self._caught() as error:
             self._doomed = self._depth > 0
             raise self._told(error) from error
-
-    def _refuse_doomed(self) -> None:
-        """Raise StateError when the transaction failed before; `_commit` has to ask this, too."""
-        if self._doomed:
-            raise fault("aborted", f"{self.name}: the transaction failed before and writes no more")
 
     def _caught(self) -> tuple[type[Exception], ...]:
         return (*self.caught, OSError, ValueError, OverflowError)

@@ -47,11 +47,9 @@ class Database(Transactions):
     """
 
     def __init__(self, path: str, real: str, connection: apsw.Connection) -> None:
-        self.path = path
+        self.path = self.name = path
         self._real = real
         self._apsw = connection
-        self._depth = 0
-        self._doomed = False
         self._identity = place.identity(path)
         self._length = os.stat(real).st_size
         self._data_version = self.pragma("data_version")
@@ -74,11 +72,6 @@ class Database(Transactions):
         except CAUGHT as error:
             raise translate(error, path) from error
 
-    @property
-    def name(self) -> str:
-        """The file's path."""
-        return self.path
-
     def close(self) -> None:
         """Close; again is harmless."""
         self._apsw.close()
@@ -91,8 +84,7 @@ class Database(Transactions):
 
     def made(self, make: Callable[[Row], T], sql: str, bindings: Bindings = ()) -> list[T]:
         """Run one statement to its end and return its rows, each made into something."""
-        if self._doomed:
-            raise fault("aborted", f"{self.path}: the transaction failed before and writes no more")
+        self._refuse_doomed()
         try:
             return [make(row) for row in self._apsw.execute(sql, bindings)]
         except CAUGHT as error:
