@@ -18,7 +18,6 @@ from pathlib import Path
 
 from benchmarks import history, ours, queues, schedulers, start
 from benchmarks.measure import Contender, Figures, Metric, System, parser, run
-from benchmarks.processes import lines, wait_for
 
 MOST, STEP = 10_000, 10
 CALLS, PATIENCE = 500, 300.0
@@ -51,11 +50,7 @@ def claimed(queue: queues.Queue, before: int, count: int, folder: Path) -> float
     with queue.opened(folder) as place:
         if before:
             place.ask("fill", before)
-        place.ask_for(count)
-        with place.working():
-            wait_for(place.out, count, PATIENCE)
-        began = sorted(line.began for line in lines(place.out))
-    return (began[-1] - began[0]) * 1000 / (len(began) - 1)
+        return queues.seconds_a_call(place, count, PATIENCE) * 1000
 
 
 def of_pending(size: int, folder: Path) -> float:

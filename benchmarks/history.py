@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import ours, queues
-from benchmarks.measure import Contender, Figures, Metric, NotMeasured, parser, run
-from benchmarks.processes import lines, wait_for
+from benchmarks.measure import Contender, Figures, Metric, parser, run
 
 RUNS, COUNT, LOOKS = 1_000_000, 2000, 50
 PATIENCE = 60.0
@@ -30,14 +29,9 @@ def measured(queue: queues.Queue, history: int, count: int, folder: Path) -> Fig
     with queue.opened(folder) as place:
         if history:
             place.ask("fill", history)
-        place.ask_for(count)
-        with place.working():
-            wait_for(place.out, count, PATIENCE)
-        began = sorted(line.began for line in lines(place.out))
-        if len(began) < 2:
-            raise NotMeasured("nothing ran")
+        each = queues.seconds_a_call(place, count, PATIENCE)
         last = place.ask("last", LOOKS) * 1000
-    return {"rate": (len(began) - 1) / (began[-1] - began[0]), "last": last}
+    return {"rate": 1 / each, "last": last}
 
 
 def contenders(runs: int, count: int) -> list[Contender]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import ours
 from benchmarks.measure import ROOT, NotMeasured, System
 from benchmarks.peers import environment, servers
-from benchmarks.processes import working
+from benchmarks.processes import lines, wait_for, working
 
 WORKERS = os.cpu_count() or 2
 PROGRAMS = "benchmarks.peers.programs"
@@ -225,3 +225,17 @@ def peers() -> list[Queue]:
         huey("process"), huey("thread"), rq(fork=False), celery(fresh=False), procrastinate(), dbos(),
         graphile(tuned=True),
     ]  # fmt: skip
+
+
+def seconds_a_call(place: Place, count: int, patience: float) -> float:
+    """Have calls asked for, then worked off; returns what each took, from the first body to the last.
+
+    Raises NotMeasured where fewer than two began before `patience`, in seconds, was over.
+    """
+    place.ask_for(count)
+    with place.working():
+        wait_for(place.out, count, patience)
+    began = sorted(line.began for line in lines(place.out))
+    if len(began) < 2:
+        raise NotMeasured("nothing ran")
+    return (began[-1] - began[0]) / (len(began) - 1)
