@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from _thread import get_ident
+import time
+from _thread import get_ident, start_new_thread
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ class Alarm:
         self.cancel: Callable[[], object] | None = None
         self._owner = os.getpid()
         self._masks: dict[int, set[int]] = {}  # by thread, while it forks
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._swallowed
         os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._let_go)
 
     def install(self) -> None:
@@ -60,6 +62,18 @@ class Alarm:
             self.cancel()
         else:
             raise Canceled("asked to end by SIGTERM")
+
+    def _swallowed(self, lost: sys.UnraisableHookArgs) -> None:
+        """Ring again for what Python threw away: the signal came while a finalizer or a callback ran."""
+        if lost.exc_type is not Canceled or os.getpid() != self._owner:
+            return self._unraisable(lost)
+        self.armed = True
+        start_new_thread(_ring_later, ())  # in this very hook it would be thrown away once more
+
+
+def _ring_later() -> None:
+    time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class EventLoop:

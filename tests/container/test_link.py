@@ -157,12 +157,13 @@ def test_what_cannot_be_said_leaves_the_wire_as_it_was(node: FakeNode, payload: 
 
 @pytest.fixture
 def alarm() -> Iterator[Alarm]:
-    before = signal.getsignal(signal.SIGTERM)
+    before, hook = signal.getsignal(signal.SIGTERM), sys.unraisablehook
     bell = Alarm()
     bell.install()
     yield bell
     bell.armed = False
     signal.signal(signal.SIGTERM, before)
+    sys.unraisablehook = hook
 
 
 def test_sigterm_ends_the_wait_and_a_late_answer_harms_nobody(node: FakeNode, alarm: Alarm) -> None:
@@ -220,6 +221,19 @@ def is_struck(alarm: Alarm, state: State, value: Any) -> bool:
             assert state.get("k") == value
     except Canceled:
         return True
+
+
+class Finalized:
+    """Its finalizer is struck by the signal."""
+
+    def __del__(self) -> None:
+        ring()
+
+
+def test_sigterm_in_a_finalizer_is_heard_though_python_throws_away_what_it_raises(alarm: Alarm) -> None:
+    with pytest.raises(Canceled):
+        Finalized()
+        until(lambda: False, 20)
 
 
 def test_a_thread_goes_on_when_the_one_that_listened_for_both_was_interrupted(
