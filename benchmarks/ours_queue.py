@@ -8,8 +8,6 @@ from contextlib import closing
 
 from benchmarks.peers.programs import asking
 from jobrunner import connect
-from jobrunner.client import orders
-from jobrunner.client.desk import writing
 
 JOB = "noop"
 ENDED = """
@@ -54,12 +52,7 @@ class Queue(asking.Queue):
         return len(self._client.runs(JOB, limit=asking.LAST))
 
     def _later(self, count: int, when: float) -> None:
-        # the client has no verb for many yet: these are the ones that it is made of
-        client, due = self._client, round(when * 1e6)
-        job = client._wanted(JOB)
-        with writing(client.settings, client._connections.store(), None) as at:
-            for _ in range(count):
-                orders.call(at, job, max(due, at.now), {})
+        self._client.run_many(JOB, [{}] * count, delay=max(0.0, when - time.time()))
 
 
 if __name__ == "__main__":

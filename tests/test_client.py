@@ -134,6 +134,20 @@ def test_threads_share_a_client_and_each_call_is_made_once(project: Project, cli
     assert len(set(made)) == 20
 
 
+def test_many_calls_are_made_at_once_or_none_of_them(project: Project, client: Client) -> None:
+    text = 'config = {"name": "job", "schedule": None}\ndef default(n: int):\n    return n\n'
+    (project.jobs / "job.py").write_text(text)
+    ids = client.run_many("job", ({"n": n} for n in range(1000)), delay="1h")
+    assert [(run.id, run.params) for run in client.pending()] == [(i, {"n": n}) for n, i in enumerate(ids)]
+    assert client.run_many("job", []) == []
+    for wrong in ({"n": "x"}, {"m": 1}, {}, {"n": float("nan")}):
+        with pytest.raises(BadArgument):
+            client.run_many("job", [{"n": 1}, wrong])
+    with pytest.raises(UnknownJob):
+        client.run_many("jab", [{"n": 1}])
+    assert len(client.pending()) == 1000
+
+
 def test_a_forked_process_goes_on_with_a_connection_of_its_own(project: Project, client: Client) -> None:
     on_demand(project)
     first = client.run_after("1h", "job")

@@ -66,10 +66,19 @@ def check_params(settings: Settings, job: Job, params: Mapping[str, Any], how: s
     """Raise BadArgument for a param that the job does not take, or that it lacks where no service can bring
     it, and for what cannot be kept as JSON. `how` is the hint for one that lacks, with {} for its name.
     """
-    terms.params_text(params)
-    parameters.check(job.name, job.parameters, job.params, params)
-    if _is_here(settings, job) and not has_services(settings):
-        parameters.refuse_missing(job.name, job.parameters, job.params, params, how)
+    check_all_params(settings, job, [params], how)
+
+
+def check_all_params(
+    settings: Settings, job: Job, calls: Iterable[Mapping[str, Any]], how: str = "give it: {}=…"
+) -> None:
+    """Raise as `check_params` does for any of these."""
+    complete = _is_here(settings, job) and not has_services(settings)
+    for params in calls:
+        terms.params_text(params)
+        parameters.check(job.name, job.parameters, job.params, params)
+        if complete:
+            parameters.refuse_missing(job.name, job.parameters, job.params, params, how)
 
 
 def _is_here(settings: Settings, job: Job) -> bool:
@@ -91,6 +100,15 @@ def call(at: Desk, job: Job, due: Instant, params: Mapping[str, Any], identity: 
     run_id = at.store.call(Call(at=due, params=params, identity=identity), job, at.now)
     at.note("called", job.name, f"run {run_id}, due {to_iso(due)}")
     return run_id
+
+
+def call_all(at: Desk, job: Job, due: Instant, calls: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Have a job run once for each of these params; returns the runs' ids."""
+    due = terms.within_reach(due, at.now)
+    ids = at.store.call_all([Call(at=due, params=params) for params in calls], job, at.now)
+    if ids:
+        at.note("called", job.name, f"runs {ids[0]} to {ids[-1]}, due {to_iso(due)}")
+    return ids
 
 
 class Ways(NamedTuple):

@@ -120,6 +120,18 @@ class Client(Looking):
         at = terms.moment(when)
         return self._call(lambda _: at, name, params, more)
 
+    def run_many(self, name: str, calls: Iterable[Mapping[str, Any]], /, *, delay: Delay = 0) -> list[int]:
+        """Have a job run once for each of these params, all of them or, where one is wrong, none.
+
+        Returns the runs' ids, in the order of the params. Else as `run_after`, but for thousands at once.
+        """
+        after = terms.delay(delay)
+        terms.within_reach(_later(after, now := SystemClock().now()), now)
+        job, given = self._wanted(name), [terms.params_of(params, {})[0] for params in calls]
+        orders.check_all_params(self.settings, job, given)
+        with self._writing() as at:
+            return orders.call_all(at, job, _later(after, at.now), given)
+
     def _call(
         self, due: Callable[[Instant], Instant], name: str, params: Mapping[str, Any] | None,
         more: Mapping[str, Any],

@@ -75,7 +75,7 @@ class Project:
     def env(self, **more: str) -> dict[str, str]:
         keep = {
             key: os.environ[key]
-            for key in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START")
+            for key in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG")
             if key in os.environ
         }
         return {**keep, **self.environment, **more}

@@ -202,7 +202,9 @@ def test_two_spellings_of_one_state_are_one_state(project: Project, tmp_path: Pa
 
 def test_a_hangup_drains_like_term(project: Project) -> None:
     project.job("slow", "import time; note('begun'); time.sleep(2); note('ended')", numberOfExecutions=1)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where nohup has us ignore it, a node does, too
     node = project.start()
+    signal.signal(signal.SIGHUP, before)
     wait_until(lambda: project.notes() == ["begun"], "the body")
     assert stop(node, signal.SIGHUP) == 0
     assert project.notes() == ["begun", "ended"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobrunner.clock import Instant
@@ -16,8 +16,8 @@ from jobrunner.store.values import AddedJob, Call
 
 
 class Calls(Claims, Jobs):
-    """The verbs reserve, call, trigger, orphaned_calls, fail_call, children, add_job, added_jobs and
-    remove_job."""
+    """The verbs reserve, call, call_all, trigger, orphaned_calls, fail_call, children, and those of added
+    jobs: add_job, added_jobs and remove_job."""
 
     # SQLite's own counter; it has no row before the first run. PostgreSQL has a sequence
     RESERVE = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'runs' RETURNING seq"
@@ -46,6 +46,23 @@ class Calls(Claims, Jobs):
                 "parent_id": call.parent_id, "exclusive": int(job.concurrency != "allow"),
             }  # fmt: skip
             return self._ask(values, job, call.params, call.identity, now)
+
+    CALLS = CALL_RESERVED.partition("RETURNING")[0]
+
+    def call_all(self, calls: Sequence[Call], job: Job, now: Instant) -> list[int]:
+        """See `Calls.call_all`."""
+        with self._db.transaction():
+            first = self.reserve(len(calls))
+            alike = {
+                "job_id": self.enroll(job, now), "trigger": "call", "delivery": job.delivery, "now": now,
+                "exclusive": int(job.concurrency != "allow"), "priority": job.priority, "group": job.group,
+            }  # fmt: skip
+            self._db.many(self.CALLS, (
+                {**alike, "id": run_id, "at": max(each.at, now), "parent_id": each.parent_id,
+                 "params": dumps(dict(each.params)), "identity": each.identity}
+                for run_id, each in enumerate(calls, first)
+            ))  # fmt: skip
+        return list(range(first, first + len(calls)))
 
     def _ask(
         self, values: Mapping[str, object], job: Job, params: Mapping[str, Any], identity: str, now: Instant

@@ -108,8 +108,12 @@ class Database(Transactions):
 
     def many(self, sql: str, bindings: Iterable[Bindings]) -> None:
         """Run one statement for each of the bindings."""
-        for each in bindings:
-            self.rows(sql, each)
+        self._refuse_doomed()
+        try:
+            self._apsw.executemany(sql, bindings).fetchall()
+        except CAUGHT as error:
+            self._doomed = self._depth > 0
+            raise translate(error, self.path) from error
 
     def stream(self, sql: str) -> Iterator[Row]:
         """Yield a statement's rows as they come, without keeping them."""
