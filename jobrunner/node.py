@@ -289,7 +289,8 @@ class Node:
     def _timeout(self) -> float:
         """Return how many seconds nothing needs to be done."""
         monotonic, now = self._clock.monotonic(), self._clock.now()
-        waits = [self._looked_at + LOOK_EVERY - monotonic]
+        look = self._looked_at + LOOK_EVERY - monotonic
+        waits = [LOOK_EVERY if self._dispatcher.in_doubt else look]  # in doubt nobody looks around
         if self._patience.until > monotonic:
             waits.append(self._patience.until - monotonic)
         elif self._dispatcher.must_turn(now):
