@@ -66,7 +66,8 @@ class Alarm:
     def _swallowed(self, lost: sys.UnraisableHookArgs) -> None:
         """Ring again for what Python threw away: the signal came while a finalizer or a callback ran."""
         if lost.exc_type is not Canceled or os.getpid() != self._owner:
-            return self._unraisable(lost)
+            self._unraisable(lost)
+            return
         self.armed = True
         start_new_thread(_ring_later, ())  # in this very hook it would be thrown away once more
 

@@ -58,7 +58,7 @@ POINTS = (
     Point(11, "reaped", Stage.RECORDED),
 )
 DELIVERIES = ("at-most-once", "at-least-once", "exactly-once")
-ACTIONS = ("kill", "freeze", "raise", "dbgone", "away")
+ACTIONS = ("kill", "freeze", "raise", "dbgone")  # and "away": for longer than a lease, which a file has not
 
 Row = tuple[int, str, str | None]  # attempt, state, reason
 ONCE: list[Row] = [(1, "succeeded", None)]

@@ -1,13 +1,14 @@
-"""One job, due once, on whole nodes to whom something happens at a fail point: real loop, real store, no process.
+"""One job, due once, on whole nodes to whom something happens at a fail point: real loop and store.
 
-The nodes are those of `tests.simulation`, on the same stage, but the state may be in PostgreSQL, too, and what
-happens is not drawn but said. Who is stopped stands still in the midst of its call while another node works.
+The nodes are those of `tests.simulation`, on the same stage, but the state may be in PostgreSQL, too, and
+what happens is not drawn but said. Who is stopped stands still in the midst of a call while others work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from jobrunner.clock import MILLISECOND, SECOND
 from jobrunner.definitions import Definitions
 from jobrunner.events import Event
 from jobrunner.facts import NodeFacts
-from jobrunner.model import Chosen, Run
+from jobrunner.model import BY_PROCESS, Chosen, Run
 from jobrunner.node import Options
 from jobrunner.settings import Settings, load
 from jobrunner.simulation.clock import FakeClock
@@ -91,7 +92,7 @@ class Spares(Bodies):
 
     def run(
         self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int = 1,
-        executor: Chosen = Chosen("process"),
+        executor: Chosen = BY_PROCESS,
     ) -> int:  # fmt: skip
         """See `Bodies.run`."""
         self._stage.habits.crash = self._stage.crashes
@@ -331,8 +332,8 @@ class Stage:
                 [(run.attempt, run.state, run.reason) for run in runs],
                 [each.attempt for each in self.witnesses if each.began_at is not None],
                 _overlap([each for each in self.witnesses if each.began_at is not None]),
-                documents.get(key("sole"), 0), fact.executions, self.ends, problems, len(store.nodes()), self.turns,
-                self.said,
+                documents.get(key("sole"), 0), fact.executions, self.ends, problems, len(store.nodes()),
+                self.turns, self.said,
             )  # fmt: skip
         finally:
             store.close()
@@ -340,4 +341,4 @@ class Stage:
 
 def _overlap(begun: list[Witness]) -> bool:
     spans = sorted((each.began_at or 0, each.over_at) for each in begun)
-    return any(after[0] < before[1] for before, after in zip(spans, spans[1:], strict=False))
+    return any(after[0] < before[1] for before, after in pairwise(spans))
