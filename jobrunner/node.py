@@ -144,6 +144,7 @@ class Node:
                     raise
                 self._trouble(error)
                 self.place.wait(LOOK_EVERY)
+                self._check_time(self._clock.monotonic())
             except BaseException:
                 self.place.pool.close()
                 raise
