@@ -9,8 +9,9 @@ import pytest
 from tests.faults.real import Cell, cells, play
 from tests.postgres.server import Server
 
-# One of each way, delivery and store; which point is another one each time.
-SAMPLE = [each for number, each in enumerate(cells()) if number % 23 == 0]
+# Some of each way, delivery and store; and one whose node has done all when it is given up.
+FOUND = "postgres 11 reaped, freeze, exactly-once"
+SAMPLE = [each for number, each in enumerate(cells()) if number % 23 == 0 or str(each) == FOUND]
 
 
 @pytest.mark.parametrize("cell", SAMPLE, ids=str)
