@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.grounds import in_a_database, in_a_file
+from tests.faults.grounds import Hasty, in_a_database, in_a_file
 from tests.faults.matrix import ACTIONS, DELIVERIES, ONCE, POINTS, Point, may_begin, promised
 from tests.faults.stage import Stage, Told
 from tests.place import Place
@@ -39,7 +39,11 @@ def line(request: pytest.FixtureRequest) -> Iterator[Callable[[], tuple[Server, 
 
 
 @pytest.fixture
-def stage(place: Place, store_kind: str, line: Callable[[], tuple[Server, Cut]]) -> MakeStage:
+def stage(
+    place: Place, store_kind: str, line: Callable[[], tuple[Server, Cut]], monkeypatch: pytest.MonkeyPatch
+) -> MakeStage:
+    monkeypatch.setattr("jobrunner.store.postgres.connection.time", Hasty())
+
     def make(delivery: str) -> Stage:
         ground = in_a_file(place.folder) if store_kind == "sqlite" else in_a_database(place.url, *line())
         config: dict[str, Any] = {**SOLE, "delivery": delivery, "retries": {"max": 0, "delay": "100ms"}}
