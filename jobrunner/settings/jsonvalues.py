@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jobrunner.errors import JobrunnerError
 from jobrunner.settings.readers import shown
 
 DEPTH = 50
@@ -85,8 +86,17 @@ def _plain_object(value: object, depth: int) -> Any:
         return value.total_seconds()
     if isinstance(value, date):
         return value.isoformat()
-    text = getattr(value, "text", None)
+    text = _text_of(value)
     return plain(text) if isinstance(text, str) else value
+
+
+def _text_of(value: object) -> object:
+    try:
+        return getattr(value, "text", None)
+    except JobrunnerError:  # a builder's: it knows what is missing
+        raise
+    except Exception:
+        return None
 
 
 def _plain_name(key: object) -> object:
