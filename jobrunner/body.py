@@ -96,7 +96,7 @@ class Run:
         if not self._link.mine:
             leave_fork(error)
         if error is not None:
-            reply = self._verdict(error)
+            reply = self._judged(error)
         self._context.flush()
         reply = self._clean_up(reply, error)
         self._hand_in(reply)
@@ -267,6 +267,11 @@ class Run:
         for one in raised:
             print("Clean-up failed:", self._described(one, "cleanup")["traceback"], file=sys.stderr)
         return raised
+
+    def _judged(self, error: BaseException) -> Reply:
+        with contextlib.suppress(BaseException):  # an exception may raise when it is looked at
+            return self._verdict(error)
+        return self._reply("failed", error=self._described(error, self._phase))
 
     def _verdict(self, error: BaseException) -> Reply:
         if isinstance(error, Skip) and self._phase in ("resolve", "body"):

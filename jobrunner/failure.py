@@ -26,9 +26,16 @@ def describe(error: BaseException, phase: str, mask: Callable[[str], str] = str)
         traceback=shorten(mask(_traceback(error)), LONGEST_TRACEBACK),
         phase=phase,
     )
-    if isinstance(error, PermanentFailure):
+    if _is_permanent(error):
         info["permanent"] = True
     return info
+
+
+def _is_permanent(error: BaseException) -> bool:
+    try:
+        return isinstance(error, PermanentFailure)
+    except BaseException:  # a __class__ of the user's
+        return False
 
 
 def in_short(error: BaseException) -> str:

@@ -90,11 +90,12 @@ def _closed(
     """Return the anchor and the weight of what ends with an event."""
     if isinstance(event, yaml.CollectionEndEvent):
         return open_ones.pop()
+    name, line = event.anchor, event.start_mark.line + 1
     if not isinstance(event, yaml.AliasEvent):
-        return event.anchor, 1
-    if any(anchor == event.anchor for anchor, _ in open_ones):
-        raise _fail("holds a value that is part of itself", event.start_mark.line + 1, "write it out")
-    return None, weights.get(event.anchor, 1)  # of an unknown one the loader complains
+        return name, 1
+    if any(anchor == name for anchor, _ in open_ones):
+        raise _fail("holds a value that is part of itself", line, "write it out")
+    return None, weights.get(name, 1)  # of an unknown one the loader complains
 
 
 def _check_size(event: Any, open_ones: list[tuple[str | None, int]]) -> None:
