@@ -123,7 +123,7 @@ def folded(text: object) -> str:
         )
     if not all(char == "\t" or " " <= char <= "~" for char in text):
         raise fail(
-            f"the schedule {text!r} holds a character that is not plain text",
+            f"the schedule {quoted(text)} holds a character that is not plain text",
             "write it on one line with ASCII letters and digits",
         )
     return " ".join(text.split())

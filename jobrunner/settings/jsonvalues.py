@@ -10,6 +10,7 @@ from jobrunner.errors import JobrunnerError
 from jobrunner.settings.readers import shown
 
 DEPTH = 50
+LONGEST_NAME = 60  # of a key as the path has it
 BITS = 14_000  # of an integer: Python writes no more than 4,300 digits
 HINT = "use text, finite numbers, True, False, None, lists and dicts"
 
@@ -29,9 +30,14 @@ def flaw(value: object, path: str, depth: int = DEPTH) -> str | None:
 
 def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict):
-        return ((f"{path}.{key}", part) for key, part in value.items())
+        return ((f"{path}.{_named(key)}", part) for key, part in value.items())
     assert isinstance(value, list | tuple)
     return ((f"{path}[{i}]", part) for i, part in enumerate(value))
+
+
+def _named(key: object) -> str:
+    plain = isinstance(key, str) and key.isprintable() and len(key) <= LONGEST_NAME
+    return str(key) if plain else shown(key)
 
 
 def _bad_key(value: object, path: str) -> str | None:
