@@ -118,7 +118,7 @@ def folded(text: object) -> str:
         )
     if len(text) > LONGEST_TEXT:
         raise fail(
-            f'the schedule "{text[:40]}…" is longer than {LONGEST_TEXT} characters',
+            f"the schedule {quoted(text[:40])}… is longer than {LONGEST_TEXT} characters",
             "split it into a list of schedules",
         )
     if not all(char == "\t" or " " <= char <= "~" for char in text):
