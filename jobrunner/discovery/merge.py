@@ -10,7 +10,6 @@ from jobrunner.discovery.entries import Entry, JobEntry, Overrides
 from jobrunner.discovery.walk import ProblemRow
 from jobrunner.settings import FILE, Settings
 
-
 NAMED = 3  # so many of those that share a name are named
 
 

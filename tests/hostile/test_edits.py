@@ -12,7 +12,7 @@ from tests.hostile.files import FRAME
 from tests.lifecycle.project import Project, wait_until
 
 GOOD = 'config = {{"name": "{name}", "schedule": "* * * * * *"}}\ndef default(): return {result}\n'
-EDITS = {  # what is put into the folder of a running node
+EDITS = {  # what is put into the folder
     "half.py": 'config = {"name": "half", "schedule": "* * * * * *"\ndef defau',
     "endless.py": "config = dict(name='endless', schedule=None)\nwhile True: pass\n",
     "forged.py": f"import os, sys\n{FRAME}_frame(b'{{\"a\": 1}}')\nos._exit(0)\nconfig = dict(name='forged')\n",
