@@ -15,7 +15,7 @@ GOOD = 'config = {{"name": "{name}", "schedule": "* * * * * *"}}\ndef default():
 EDITS = {  # what is put into the folder
     "half.py": 'config = {"name": "half", "schedule": "* * * * * *"\ndef defau',
     "endless.py": "config = dict(name='endless', schedule=None)\nwhile True: pass\n",
-    "forged.py": f"import os, sys\n{FRAME}_frame(b'{{\"a\": 1}}')\nos._exit(0)\nconfig = dict(name='forged')\n",
+    "forged.py": f"import os, sys\n{FRAME}_frame(b'{{}}')\nos._exit(0)\nconfig = dict(name='forged')\n",
     "kills.py": "import os\nos.killpg(0, 9)\nconfig = dict(name='kills')\n",
     "twin.py": GOOD.format(name="STEADY", result=3),
     "nul.py": "\0",

@@ -6,7 +6,7 @@ import json
 import string
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobrunner import added, config, durations
@@ -17,7 +17,7 @@ from jobrunner.model import Job
 from jobrunner.schedule import Schedule, parse
 from jobrunner.schedule.build import Builder, from_callable
 from jobrunner.schedule.fields import MONTHS, WEEKDAYS
-from tests.hostile.values import HOSTILE, PLAIN, bounded, keys, values
+from tests.hostile.values import HOSTILE, PLAIN, Mute, Trap, bounded, keys, values, vast
 
 BASE = {"name": "a", "schedule": "* * * * *"}
 START = from_iso("2026-01-01T00:00:00Z")
@@ -40,6 +40,7 @@ def read(given: dict[str, Any]) -> tuple[Job | None, list[ConfigError]]:
 
 @bounded(500)
 @given(st.dictionaries(keys, values(PLAIN), max_size=4))
+@example({"timezone": 2**13_999, "params": {"\x1b[31m": float("nan")}, "schedule": {"a;": 1}, "\x1b": 1})
 def test_any_config_is_a_job_or_errors_that_name_file_line_and_key(given: dict[str, Any]) -> None:
     job, errors = read(given)
     assert (job is None) == bool(errors)
@@ -54,6 +55,9 @@ def test_any_config_is_a_job_or_errors_that_name_file_line_and_key(given: dict[s
 
 @bounded(300)
 @given(st.sampled_from(sorted(config.keys.KEYS)), values(HOSTILE))
+@example("params", {"\n\x1b[31m": object()})
+@example("schedule", Trap())
+@example("tags", [Mute()])
 def test_any_python_value_of_any_key_is_a_job_or_an_error_of_ours(key: str, value: Any) -> None:
     try:
         job = added.check("a", "package.module:function", {"schedule": None, key: value})
@@ -94,6 +98,9 @@ def assert_ascends(schedule: Schedule) -> None:
 
 @bounded(300)
 @given(values(HOSTILE))
+@example(Mute())
+@example([vast()])
+@example({"a": "* * * * *; * * * * *"})
 def test_any_value_is_a_schedule_or_an_error_of_ours(value: Any) -> None:
     try:
         assert parse(value).text
@@ -105,6 +112,8 @@ def test_any_value_is_a_schedule_or_an_error_of_ours(value: Any) -> None:
 
 @bounded(300)
 @given(values(HOSTILE) | st.text(string.digits + ".smhd ", max_size=30))
+@example(Mute())
+@example(vast())
 def test_any_value_is_a_duration_or_a_value_error(value: Any) -> None:
     try:
         micros = durations.parse(value)
@@ -120,6 +129,9 @@ BUILDERS = ("every", "hourly", "daily", "weekly", "weekdays", "weekends", "month
 
 @bounded(300)
 @given(st.sampled_from(BUILDERS), st.lists(values(HOSTILE), max_size=2))
+@example("every", [vast()])
+@example("hourly", [vast()])
+@example("daily", [Mute()])
 def test_any_call_of_a_builder_is_a_schedule_or_an_error_of_ours(name: str, arguments: list[Any]) -> None:
     def call(builder: Builder) -> Any:
         made = getattr(builder, name)(*arguments)

@@ -34,6 +34,11 @@ class Mute:
         raise RuntimeError("repr")
 
 
+def vast() -> int:
+    """Return a number of more digits than Python writes."""
+    return int(10**5000)
+
+
 class Trap:
     """Seems to be a builder's result."""
 
@@ -48,7 +53,7 @@ PLAIN: tuple[Callable[[], Any], ...] = (  # what JSON and YAML can bring
     lambda: [[[[[[]]]]]], lambda: {"": {"": {}}}, lambda: "every 1s; every 2s", lambda: "9" * 5000 + "s",
 )  # fmt: skip
 HOSTILE: tuple[Callable[[], Any], ...] = (  # what Python can
-    *PLAIN, Mute, Trap, object, lambda: 10**5000, lambda: -(10**5000), lambda: b"x", lambda: 1j, lambda: {1, 2},
+    *PLAIN, Mute, Trap, object, vast, lambda: -vast(), lambda: b"x", lambda: 1j, lambda: {1, 2},
     lambda: ..., lambda: range(3), lambda: datetime.timedelta.max, lambda: datetime.timedelta(-1),
     lambda: datetime.datetime(1, 1, 1), lambda: iter([]), lambda: Mute, lambda: len,
 )  # fmt: skip
