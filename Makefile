@@ -48,6 +48,13 @@ check: lint ## format, lint, types, import contracts, size limits
 test: lint ## everything: the checks, then all tests, README and docs included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
+.PHONY: coverage
+coverage: $(VENV)/installed-dev ## which lines and branches the tests reach, in all processes that are not killed
+	rm -rf .coverage && mkdir .coverage
+	-$(BIN)/python -m coverage run -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
 .PHONY: needs-system
 needs-system:
 	@tests/system/needs
@@ -79,7 +86,7 @@ bench-short: $(VENV)/installed-dev ## a few ratios to others, in three minutes; 
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf $(VENV) $(RAY) .bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RAY) .bench .coverage dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf examples/output examples/.jobrunner
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

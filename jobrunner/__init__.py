@@ -55,6 +55,8 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     presence    locks and doorbells beside the state's file
     executor/   one process a run: the pool in the node, the zygote that forks; the seam for others
     proving     what check finds out by rehearsing services and a job's parameters
+    rehearsal   a run of nothing, before the first fork
+    rehearsed   its job file
     child       the process of a run
     body        one run as a pipeline of phases
     results     what a body leaves, as plain JSON
@@ -71,6 +73,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     documents   the service state
     loading     a job file becomes a module
     logger      the run's logger
+    earshot     what is logged gets into the run's log
     failure     an exception as data
     link        the run's end of the wire
     workflow    steps, as job files import them

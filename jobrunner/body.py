@@ -58,6 +58,7 @@ class Workshop:
         """Close the singletons and the loop; returns what they raised."""
         raised = self.root.close()
         self.loop.close()
+        self.alarm.close()
         return raised
 
 

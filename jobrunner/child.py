@@ -13,12 +13,22 @@ import os
 import signal
 import sys
 import time
+
+# those of `signal` make enum members of numbers, which costs more than what they do
+from _signal import getsignal  # type: ignore[import-not-found]
+from _signal import signal as set_signal
 from typing import Any, NoReturn
 
 from jobrunner import processes
+from jobrunner.earshot import hear_logging
 from jobrunner.link import Link
 
-_DEFAULTS = ("SIGTERM", "SIGHUP", "SIGCHLD", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGQUIT")
+_SIGNALS = tuple(map(int, signal.valid_signals()))
+_DEFAULT = int(signal.SIG_DFL)
+_DEFAULTS = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP", "SIGCHLD", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGQUIT")
+)
 
 
 def settle_in(wire: int, output: int) -> None:
@@ -27,12 +37,12 @@ def settle_in(wire: int, output: int) -> None:
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
     _close_all_but(wire)
-    for name in _DEFAULTS:
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in _DEFAULTS:
+        if getsignal(number) != _DEFAULT:
+            set_signal(number, _DEFAULT)
+    set_signal(signal.SIGINT, signal.default_int_handler)
     processes.adopt_orphans()
     processes.offer_to_oom()
-    _reopen_streams()
     atexit._clear()  # what the zygote's packages wanted to do at its end is not ours to do
     numpy = sys.modules.get("numpy.random")  # `random` reseeds itself after a fork
     if numpy is not None:
@@ -68,34 +78,40 @@ class Surroundings:
 
     def __init__(self) -> None:
         self._folder = os.getcwd()  # noqa: PTH109
-        self._environment = dict(os.environ)
+        self._environment = _raw_environment().copy()
         self._umask = os.umask(0)
         os.umask(self._umask)
         self._path = list(sys.path)
         self._argv = list(sys.argv)
         self._streams = sys.stdin, sys.stdout, sys.stderr
-        self._signals = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        self._signals = {number: getsignal(number) for number in _SIGNALS}
 
     def restore(self) -> None:
         """Put everything back."""
         os.chdir(self._folder)
         os.umask(self._umask)
-        os.environ.clear()
-        os.environ.update(self._environment)
+        if _raw_environment() != self._environment:
+            os.environ.clear()
+            os.environb.update(self._environment)
         time.tzset()
         sys.path[:], sys.argv[:] = self._path, self._argv
         sys.stdin, sys.stdout, sys.stderr = self._streams
         for number, handler in self._signals.items():
-            if handler is not None and signal.getsignal(number) != handler:
+            if handler is not None and getsignal(number) != handler:
                 with contextlib.suppress(OSError, ValueError):
                     signal.signal(number, handler)
 
 
+def _raw_environment() -> dict[bytes, bytes]:
+    """Return the bytes behind `os.environ`: to have all of them decoded would cost more than a short body."""
+    raw: dict[bytes, bytes] = vars(os.environ)["_data"]
+    return raw
+
+
 def _open_shop() -> Any:
     from jobrunner.body import Workshop
-    from jobrunner.logger import hear_all
 
-    hear_all()
+    hear_logging()
     return Workshop()
 
 
@@ -120,7 +136,7 @@ def _flush() -> None:
             stream.flush()
 
 
-def _reopen_streams() -> None:
+def open_streams() -> None:
     """Lines reach the log as they are printed, and nothing that is printed can fail to be encoded."""
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     for name in ("stdout", "stderr"):
@@ -146,6 +162,7 @@ def main() -> None:
     wire, output, parent = map(int, sys.argv[1:])
     processes.die_with(parent)
     settle_in(wire, output)
+    open_streams()
     serve(wire)
 
 

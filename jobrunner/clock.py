@@ -37,11 +37,12 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks; tests may shift them, see `_offsets`."""
+    """The machine's clocks; tests may shift them, see `_OFFSETS`."""
 
     def now(self) -> Instant:
         """Return the wall clock, microseconds UTC."""
-        return time.time_ns() // 1_000 + int(_offsets()[0] * SECOND)
+        now = time.time_ns() // 1_000
+        return now if _OFFSETS is None else now + int(_offsets(_OFFSETS)[0] * SECOND)
 
     def monotonic(self) -> float:
         """Return seconds of `CLOCK_MONOTONIC`."""
@@ -50,18 +51,17 @@ class SystemClock:
     def boottime(self) -> float:
         """Return seconds of `CLOCK_BOOTTIME`, else of `CLOCK_MONOTONIC`."""
         clock = getattr(time, "CLOCK_BOOTTIME", None)
-        return (time.clock_gettime(clock) if clock is not None else time.monotonic()) + _offsets()[1]
+        seconds = time.clock_gettime(clock) if clock is not None else time.monotonic()
+        return seconds if _OFFSETS is None else seconds + _offsets(_OFFSETS)[1]
 
 
-def _offsets() -> tuple[float, float]:
-    """Return (wall, boot-time) offsets in seconds that a test asks for; (0, 0) in real life.
+# With JOBRUNNER_TESTING=1, JOBRUNNER_CLOCK_FILE names a file with two numbers, read at each call, so that a
+# lifecycle test can step the clock or "suspend" a running node.
+_OFFSETS = os.environ.get("JOBRUNNER_CLOCK_FILE") if os.environ.get("JOBRUNNER_TESTING") == "1" else None
 
-    With JOBRUNNER_TESTING=1, JOBRUNNER_CLOCK_FILE names a file with two numbers, read at each call, so
-    that a lifecycle test can step the clock or "suspend" a running node.
-    """
-    path = os.environ.get("JOBRUNNER_CLOCK_FILE")
-    if path is None or os.environ.get("JOBRUNNER_TESTING") != "1":
-        return 0.0, 0.0
+
+def _offsets(path: str) -> tuple[float, float]:
+    """Return (wall, boot-time) offsets in seconds that a test asks for."""
     try:
         with open(path, encoding="ascii") as file:
             wall, boot = file.read().split()

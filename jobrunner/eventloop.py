@@ -8,7 +8,7 @@ import sys
 import time
 from _thread import get_ident, start_new_thread
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from jobrunner.effects import Effects, innermost, within
 from jobrunner.errors import ResolutionError
@@ -23,6 +23,8 @@ class Alarm:
     alone: in what the body forks SIGTERM means what it means everywhere.
     """
 
+    present: ClassVar[Alarm | None] = None  # of this process, told of what it forks
+
     def __init__(self) -> None:
         self.armed = False
         self.rung = False
@@ -30,27 +32,34 @@ class Alarm:
         self._owner = os.getpid()
         self._masks: dict[int, set[int]] = {}  # by thread, while it forks
         self._unraisable, sys.unraisablehook = sys.unraisablehook, self._swallowed
-        os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._let_go)
+        Alarm.present = self
+
+    def close(self) -> None:
+        """No run follows in this process."""
+        self.armed, Alarm.present = False, None
+        sys.unraisablehook = self._unraisable
 
     def install(self) -> None:
         """Listen to SIGTERM from now on."""
         signal.signal(signal.SIGTERM, self._ring)
         self.armed, self.rung = True, False
 
-    def _hold(self) -> None:
-        """Keep SIGTERM back: what reaches a new child before `_let_go`, Python would drop for ever."""
+    def hold(self) -> None:
+        """Keep SIGTERM back: what reaches a new child before `let_go`, Python would drop for ever."""
         self._masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """It exists, and has let go."""
         signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(get_ident(), set()))
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """In that child: SIGTERM means what it means everywhere."""
         if signal.getsignal(signal.SIGTERM) == self._ring:  # not a handler of the user's
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        self._release()
+        self.release()
 
     def _ring(self, *_: object) -> None:
-        if os.getpid() != self._owner:  # between the fork and `_let_go`, or a fork that C code made
+        if os.getpid() != self._owner:  # between the fork and `let_go`, or a fork that C code made
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
             return
@@ -66,9 +75,23 @@ class Alarm:
     def _swallowed(self, lost: sys.UnraisableHookArgs) -> None:
         """Ring again for what Python threw away: the signal came while a finalizer or a callback ran."""
         if lost.exc_type is not Canceled or os.getpid() != self._owner:
-            return self._unraisable(lost)
+            self._unraisable(lost)
+            return
         self.armed = True
         start_new_thread(_ring_later, ())  # in this very hook it would be thrown away once more
+
+
+def _told(word: str) -> Callable[[], None]:
+    """Return what tells the alarm of this process, if there is one, of a fork."""
+
+    def tell() -> None:
+        if Alarm.present is not None:
+            getattr(Alarm.present, word)()
+
+    return tell
+
+
+os.register_at_fork(before=_told("hold"), after_in_parent=_told("release"), after_in_child=_told("let_go"))
 
 
 def _ring_later() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Container, Mapping
-from difflib import get_close_matches
+from types import FunctionType
 from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
 
 from jobrunner.errors import ResolutionError
@@ -71,6 +71,8 @@ def parameters(function: Callable[..., Any]) -> list[Parameter]:
 
     Raises ResolutionError for a callable without a signature.
     """
+    if isinstance(function, FunctionType) and not (function.__annotations__ or vars(function)):
+        return _bare_parameters(function)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -89,6 +91,18 @@ def parameters(function: Callable[..., Any]) -> list[Parameter]:
     ]
 
 
+def _bare_parameters(function: FunctionType) -> list[Parameter]:
+    """What `inspect` would find out of a function without annotations, in a fraction of the time."""
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    optional = set(function.__kwdefaults__ or ())
+    if function.__defaults__:
+        optional.update(names[: code.co_argcount][-len(function.__defaults__) :])
+    return [
+        Parameter(name, None, name in optional, at < code.co_posonlyargcount) for at, name in enumerate(names)
+    ]
+
+
 def resolution(parameter: Parameter, container: Services, params: Container[str]) -> Resolution:
     """Return where the argument comes from; raises what makes it impossible."""
     found = look_up(parameter, container, params)
@@ -99,6 +113,8 @@ def resolution(parameter: Parameter, container: Services, params: Container[str]
 
 def missing(name: str, container: Services) -> str:
     """Return the sentence about a service that nobody registered, with near names."""
+    from difflib import get_close_matches
+
     near = get_close_matches(name, container.names(), n=3)
     return f"no service {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
 

@@ -8,7 +8,7 @@ import socket
 from _thread import RLock, get_ident
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jobrunner.errors import BadArgument, BadRequest, JobrunnerError, Refused, StateError, UnknownJob
 from jobrunner.shield import Shield
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jobrunner.effects import Effects
 
 _AT_ONCE = 65_536
+_SHORT = 2048  # bytes that a socket takes as a whole or not at all: no signal cuts them in two
 _LOOK_AGAIN = 0.02  # seconds; another thread may have taken in the answer that this one waits for
 
 
@@ -27,6 +28,8 @@ class Link:
     `canceled` is the reason of a cancel frame once one was read, else None. Safe to use from threads: each
     that waits for an answer listens, and whoever reads keeps what the others wait for.
     """
+
+    present: ClassVar[Link | None] = None  # of this process; what it forks lets go of it
 
     def __init__(self, descriptor: int) -> None:
         os.set_inheritable(descriptor, False)
@@ -42,12 +45,17 @@ class Link:
         self._open = True
         self._ended = False
         self.canceled: str | None = None
-        os.register_at_fork(after_in_child=self._let_go)
+        Link.present = self
 
     @property
     def mine(self) -> bool:
         """Whether this is still the run's own process, not a fork that the body made of it."""
         return os.getpid() == self._owner
+
+    def close(self) -> None:
+        """Let go of the wire."""
+        os.close(self._fd)
+        self._open, Link.present = False, None
 
     def send(self, frame: Mapping[str, Any]) -> None:
         """Send a frame whole. Raises OSError when the wire is gone, TypeError or ValueError for no JSON and
@@ -57,6 +65,9 @@ class Link:
             raise ValueError(f"a frame of {len(data)} bytes is over the limit of {LONGEST_WORD}")
         with self._lock:
             self._check()
+            if len(data) <= _SHORT:
+                self._send_all(data)
+                return
             with Shield():
                 self._send_all(data)
 
@@ -170,7 +181,7 @@ class Link:
         if not self._open or not self.mine or _identity(self._fd) != self._identity:
             raise OSError("the wire to the node is gone")
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """In a fork that the body makes: the wire is not its own."""
         if self._open and _identity_or_none(self._fd) == self._identity:
             os.close(self._fd)
@@ -247,6 +258,14 @@ class Line:
         if effects.changes or (not well and (effects.reads or effects.prefixes)):
             for piece in effects.pieces(well=well):
                 self._link.ask("effects", piece)
+
+
+def _let_go() -> None:
+    if Link.present is not None:
+        Link.present.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

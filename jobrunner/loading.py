@@ -15,7 +15,6 @@ import sys
 import zlib
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,8 @@ def load(folder: str, path: str, root: str, text: str | None = None) -> ModuleTy
         sys.path.append(root)
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    parts = os.path.relpath(path, folder).split(os.sep)
+    inner = path.removeprefix(folder + os.sep)
+    parts = (inner if inner != path else os.path.relpath(path, folder)).split(os.sep)
     package, here = _package(PREFIX + f"{zlib.crc32(os.fsencode(folder)):08x}", folder), folder
     for part in parts[:-1]:
         here = os.path.join(here, part)
@@ -141,7 +141,11 @@ class FreshLoader(SourceFileLoader):
         self.source = b""
         self._text = text
 
-    def get_code(self, fullname: str) -> CodeType | None:
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute the code, without a .pyc."""
+        exec(self.get_code(module.__name__), vars(module))  # noqa: S102  (that is what it is for)
+
+    def get_code(self, fullname: str) -> CodeType:
         """Return the code of what the file says now, or of the text."""
         if self._text is None:
             self.source = self.get_data(self.path)
@@ -188,6 +192,17 @@ def _package(name: str, folder: str) -> str:
     return name
 
 
+def _module_of(loader: FreshLoader, locations: list[str] | None) -> ModuleType:
+    """Return what `importlib` would make, without looking for the place of a .pyc that nobody wants."""
+    module = ModuleType(loader.name)
+    spec = ModuleSpec(loader.name, loader, origin=loader.path, is_package=locations is not None)
+    if locations is not None:
+        spec.submodule_search_locations = module.__path__ = locations
+    module.__spec__, module.__package__ = spec, spec.parent
+    module.__loader__, module.__file__ = loader, loader.path
+    return module
+
+
 def _show_in_tracebacks(path: str, text: str) -> None:
     """Have the lines of `text` quoted for `path`; without a time of change nobody looks into the file."""
     import linecache
@@ -197,14 +212,10 @@ def _show_in_tracebacks(path: str, text: str) -> None:
 
 
 def _execute(name: str, path: str, locations: list[str] | None = None, text: str | None = None) -> ModuleType:
-    loader = FreshLoader(name, path, text)
-    spec = spec_from_file_location(name, path, loader=loader, submodule_search_locations=locations)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot import {path}")
-    module = module_from_spec(spec)
+    module = _module_of(FreshLoader(name, path, text), locations)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        module.__loader__.exec_module(module)  # type: ignore[union-attr]
     except BaseException:
         sys.modules.pop(name, None)
         raise

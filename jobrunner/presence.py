@@ -18,6 +18,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -34,8 +35,11 @@ class Presence:
     def __init__(self, folder: Path, owner: str) -> None:
         self.folder = folder / "nodes"
         self.owner = owner
-        self._lock = _lock(self._path(owner, "lock"))
         self._bell: socket.socket | None = None
+
+    @cached_property
+    def _lock(self) -> FileLock:  # whoever only rings has none
+        return _lock(self._path(self.owner, "lock"))
 
     @property
     def zygote_lock(self) -> str:

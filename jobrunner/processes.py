@@ -117,8 +117,12 @@ def kill_strays(since: int) -> int:
 
 def offer_to_oom() -> None:
     """When memory runs out, let the kernel end this process before the node and the zygote."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("500")
+    with contextlib.suppress(OSError):
+        file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        try:
+            os.write(file, b"500")
+        finally:
+            os.close(file)
 
 
 @contextlib.contextmanager
@@ -148,14 +152,10 @@ def children() -> list[int]:
     """Return the pids of all children of this process, born or adopted; [] where nobody can tell."""
     if not LINUX:
         return []
-    found: list[int] = []
     try:
-        for task in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
-                found += map(int, file.read().split())
+        return [pid for task in os.listdir("/proc/self/task") for pid in _children_of(task)]
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN
         return _children_by_scan()
-    return found
 
 
 def kill_children(
@@ -212,6 +212,18 @@ def _reap(pid: int) -> bool:
     with contextlib.suppress(ChildProcessError):
         return os.waitpid(pid, os.WNOHANG)[0] != 0
     return True
+
+
+def _children_of(task: str) -> list[int]:
+    # not through a file object: the zygote asks twice for each child that ends
+    file = os.open(f"/proc/self/task/{task}/children", os.O_RDONLY)
+    try:
+        text = b""
+        while piece := os.read(file, 65_536):
+            text += piece
+    finally:
+        os.close(file)
+    return [int(pid) for pid in text.split()]
 
 
 def _children_by_scan() -> list[int]:

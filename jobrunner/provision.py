@@ -49,6 +49,8 @@ class Project:
 
     def _logger(self) -> Any:
         """Make `logger` when first asked for; of the process, not of one run, so singletons may keep it."""
+        import logging  # noqa: F401  (first: whoever waits for this imports ours)
+
         from jobrunner.logger import job_logger
 
         self._logger_made = True

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+
+# that of `signal` makes enum members of 64 numbers at each call
+from _signal import pthread_sigmask  # type: ignore[import-not-found]
 from _thread import get_ident
 from collections.abc import Callable, Collection
 
@@ -22,15 +25,15 @@ class Shield:
     def __enter__(self) -> None:
         _inside.add(get_ident())
         try:
-            self._before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-            signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+            self._before = pthread_sigmask(signal.SIG_BLOCK, ())
+            pthread_sigmask(signal.SIG_BLOCK, _ALL)
         except BaseException:  # of a handler that does not ask
             self.__exit__()
             raise
 
     def __exit__(self, *_: object) -> None:
         try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+            pthread_sigmask(signal.SIG_SETMASK, self._before)
         finally:
             _inside.discard(get_ident())
             again = _put_off.pop(get_ident(), None)

@@ -157,10 +157,12 @@ class WireError(Exception):
     """The peer sent something that is no frame."""
 
 
+_ENCODED = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+
+
 def encode(frame: Mapping[str, Any]) -> bytes:
     """Return the bytes of a frame. Raises TypeError or ValueError when it is not JSON or too long."""
-    body = json.dumps(frame, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    data = body.encode("utf-8", "backslashreplace")
+    data = _ENCODED(frame).encode("utf-8", "backslashreplace")
     if len(data) > LONGEST:
         raise ValueError(f"a frame of {len(data)} bytes is over the limit of {LONGEST}")
     return _LENGTH.pack(len(data)) + data

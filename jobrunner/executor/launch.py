@@ -12,7 +12,7 @@ from jobrunner.executor.plugin import Around, Family, Launcher
 from jobrunner.wire import Frame
 
 PRELOAD_LIMIT = 5.0  # seconds that one package may take to import
-RUNTIME = ("jobrunner.body", "jobrunner.logger")  # what every run needs, imported before the fork
+RUNTIME = ("jobrunner.body",)  # what every run needs, imported before the fork
 
 
 class Preloader(Launcher, Protocol):

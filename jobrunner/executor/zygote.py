@@ -26,7 +26,9 @@ import time
 from typing import Any, NoReturn
 
 from jobrunner import processes
-from jobrunner.child import serve, settle_in
+from jobrunner.child import open_streams, serve, settle_in
+from jobrunner.earshot import hear_logging
+from jobrunner.rehearsal import rehearse
 from jobrunner.wire import LAPSED, Decoder, Frame, encode
 
 _AT_ONCE = 65_536
@@ -119,6 +121,10 @@ class Zygote:
         for at, name in enumerate(how["preload"]):
             self._preload(name, "" if at < how["runtime"] else how["project"], how["packages"])
         processes.outlive_parent()
+        if how["runtime"]:
+            open_streams()
+            hear_logging()
+            rehearse()
         gc.collect()
         gc.disable()  # a collection in a child would copy every page that we share with it
         gc.freeze()

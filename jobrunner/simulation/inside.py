@@ -206,6 +206,9 @@ class NoAlarm(Alarm):
     def install(self) -> None:
         """Do nothing."""
 
+    def close(self) -> None:
+        """Do nothing."""
+
 
 class _Run(Run):
     """A run that keeps what its body raised, and whose services are overridden."""

@@ -59,7 +59,7 @@ class FakeNode:
             for thread in self._threads:
                 thread.join()
             self._ours.close()
-            self.link._let_go()
+            self.link.let_go()
 
     def _serve(self) -> None:
         decoder = Decoder(LONGEST_WORD)

@@ -47,7 +47,7 @@ def wire() -> Iterator[tuple[socket.socket, Link]]:
     link = Link(theirs.detach())
     yield ours, link
     ours.close()
-    link._let_go()
+    link.let_go()
 
 
 # -- answers -----------------------------------------------------------------------------------------

@@ -250,7 +250,7 @@ def test_a_time_out_ends_the_run_and_says_after_how_long(house: Household) -> No
 
 
 def test_a_stubborn_run_times_out_too(house: Household) -> None:
-    assert house.finish(up(house, STUBBORN, timeout=200_000)).state == "timed_out"
+    assert house.finish(up(house, STUBBORN, timeout=1_000_000)).state == "timed_out"
 
 
 def test_a_body_that_fails_in_its_own_way_while_being_stopped_has_failed(house: Household) -> None:

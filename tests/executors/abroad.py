@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +76,35 @@ class Abroad(Household):
         self.answered.add(one.number)
         self.pool.answer(run_id, one.number, answer)
         return one
+
+
+def lives(root: Path, executor: Chosen, body: str) -> None:
+    """Be a node that does one run, and never ends; print the pid of the launcher."""
+    house = Abroad(root, executor, lock_path=str(root / "z.lock"))
+    house.pool.start()
+    house.write(body)
+    house.start()
+    print(house.launcher().pid, flush=True)
+    while True:
+        house.turn()
+
+
+@contextmanager
+def node_that_lives(root: Path, executor: Chosen, body: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Have such a node as a process of its own, to be killed; yields it, and its launcher's pid."""
+    script = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from jobrunner.model import Chosen
+from tests.executors.abroad import lives
+lives(Path({str(root)!r}), Chosen({executor.name!r}, {dict(executor.options)!r}), {body!r})
+"""
+    node = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert node.stdout is not None
+    try:
+        with node.stdout:
+            yield node, int(node.stdout.readline())
+    finally:
+        node.kill()
+        node.wait()

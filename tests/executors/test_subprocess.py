@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from jobrunner.executor.happened import Began, Output
 from jobrunner.model import Chosen
 from tests.executor.household import alive, pid_in, wait_for
 from tests.executor.test_family import DAEMON, locked
-from tests.executors.abroad import Abroad
+from tests.executors.abroad import Abroad, node_that_lives
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs prctl and /proc")
 STAYS = "import time\ndef default(ctx):\n    print('up')\n    while True: time.sleep(0.01)\n"
@@ -301,24 +299,8 @@ def test_a_killed_parent_takes_its_runs_along_and_the_next_run_has_another(abroa
 def test_a_killed_node_leaves_neither_the_run_nor_what_it_has_started(
     tmp_path: Path, other_python: str
 ) -> None:
-    script = textwrap.dedent(f"""
-        import sys
-        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-        from pathlib import Path
-        from jobrunner.model import Chosen
-        from tests.executors.abroad import Abroad
-        chosen = Chosen("subprocess", {{"python": {other_python!r}}})
-        house = Abroad(Path({str(tmp_path)!r}), chosen, lock_path={str(tmp_path / "z.lock")!r})
-        house.pool.start()
-        house.write({DAEMON!r})
-        house.start()
-        print(house.launcher().pid, flush=True)
-        while True: house.turn()
-    """)
-    node = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-    assert node.stdout is not None
-    with node.stdout:
-        parent = int(node.stdout.readline())
+    chosen = Chosen("subprocess", {"python": other_python})
+    with node_that_lives(tmp_path, chosen, DAEMON) as (node, parent):
         family = [parent, pid_in(tmp_path / "run"), pid_in(tmp_path / "daemon")]
         assert all(map(alive, family)) and holds(parent, tmp_path / "z.lock")
         node.kill()

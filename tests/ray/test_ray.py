@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -18,7 +16,7 @@ from jobrunner.executor.ray_launcher import BridgeLauncher
 from jobrunner.model import Chosen
 from tests.executor.household import alive, pid_in, wait_for
 from tests.executor.test_family import DAEMON, locked
-from tests.executors.abroad import Abroad
+from tests.executors.abroad import Abroad, node_that_lives
 from tests.executors.test_subprocess import holds
 from tests.lifecycle.project import Project, stop, wait_until
 from tests.ray.clusters import PATIENCE, Cluster
@@ -343,24 +341,8 @@ def test_a_cluster_that_is_not_there_fails_the_run_in_a_sentence(house: Abroad) 
 
 
 def test_a_killed_node_leaves_neither_the_run_nor_the_bridge(tmp_path: Path, cluster: Cluster) -> None:
-    script = textwrap.dedent(f"""
-        import sys
-        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-        from pathlib import Path
-        from jobrunner.model import Chosen
-        from tests.executors.abroad import Abroad
-        chosen = Chosen("ray", {{"address": {cluster.address!r}}})
-        house = Abroad(Path({str(tmp_path)!r}), chosen, lock_path={str(tmp_path / "z.lock")!r})
-        house.pool.start()
-        house.write({DAEMON!r})
-        house.start()
-        print(house.launcher().pid, flush=True)
-        while True: house.turn()
-    """)
-    node = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-    assert node.stdout is not None
-    with node.stdout:
-        bridge = int(node.stdout.readline())
+    chosen = Chosen("ray", {"address": cluster.address})
+    with node_that_lives(tmp_path, chosen, DAEMON) as (node, bridge):
         wait_for(lambda: (tmp_path / "daemon").exists(), PATIENCE)
         members = [bridge, pid_in(tmp_path / "run"), pid_in(tmp_path / "daemon")]
         assert all(map(alive, members)) and holds(bridge, tmp_path / "z.lock")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from jobrunner.errors import Refused, StateError
@@ -33,12 +33,12 @@ class Transactions(ABC):
     def _roll_back(self) -> None:
         """Forget what was written, if anything is open; and that it was doomed."""
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Open a write transaction, or join the one that is open."""
-        if self._depth:
-            yield from self._join()
-            return
+        return _Inner(self) if self._depth else self._outer()
+
+    @contextmanager
+    def _outer(self) -> Iterator[None]:
         self._begin()
         try:
             yield
@@ -49,19 +49,31 @@ class Transactions(ABC):
         finally:
             self._depth = 0
 
-    def _join(self) -> Iterator[None]:
-        try:
-            yield
-        except Refused:  # said before anything was written
-            raise
-        except BaseException:  # a verb half done: nobody may commit it, even if the error is caught
-            self._doomed = True
-            raise
+    def doom(self) -> None:
+        """Have nobody commit the transaction, even if the error is caught."""
+        self._doomed = True
 
     def _refuse_doomed(self) -> None:
         """Raise StateError when the transaction failed before; `_commit` has to ask this, too."""
         if self._doomed:
             raise fault("aborted", f"{self.name}: the transaction failed before and writes no more")
+
+
+class _Inner:
+    """A transaction in another one: a verb in a turn, of which each run has some."""
+
+    __slots__ = ("_outer",)
+
+    def __init__(self, outer: Transactions) -> None:
+        self._outer = outer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # a verb half done; what is Refused was said before anything was written
+        if kind is not None and not issubclass(kind, Refused):
+            self._outer.doom()
 
 
 class Connection(Transactions):

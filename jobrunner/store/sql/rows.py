@@ -17,10 +17,13 @@ class Part:
         self._db = database
 
 
+_ENCODED = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
 def dumps(value: Any) -> str:
     """Return JSON text. Raises StateError for what JSON has no word for (NaN, sets, objects)."""
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return _ENCODED(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise fault("unstorable", f"a value cannot be stored as JSON ({error})") from error
 

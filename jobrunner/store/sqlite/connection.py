@@ -80,7 +80,12 @@ class Database(Transactions):
 
     def rows(self, sql: str, bindings: Bindings = ()) -> list[Row]:
         """Run one statement to its end and return its rows."""
-        return self.made(_as_it_is, sql, bindings)
+        self._refuse_doomed()
+        try:
+            return self._apsw.execute(sql, bindings).fetchall()
+        except CAUGHT as error:
+            self._doomed = self._depth > 0
+            raise translate(error, self.path) from error
 
     def made(self, make: Callable[[Row], T], sql: str, bindings: Bindings = ()) -> list[T]:
         """Run one statement to its end and return its rows, each made into something."""
@@ -194,10 +199,6 @@ class Database(Transactions):
         """Return how many bytes the file and its journal take."""
         files = (Path(self._real), Path(self._real + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
-
-
-def _as_it_is(row: Row) -> Row:
-    return row
 
 
 def _connect(real: str, patience: float, durable: bool) -> apsw.Connection:

@@ -1,0 +1,5 @@
+"""The job file of the rehearsal."""
+
+
+def default() -> None:
+    """Do nothing."""
