@@ -344,8 +344,7 @@ def refuse_runless(function: Callable[..., Any], made: object = None) -> None:
 def leave_fork(error: BaseException | None) -> NoReturn:
     """End a fork that the body made and that came back to us as if it were the run."""
     if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        os._exit(code)
+        os._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
     if error is not None:
         print(describe(error, "body")["traceback"], file=sys.stderr, flush=True)
     os._exit(0 if error is None else 1)
