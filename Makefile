@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 RAY := .venv-ray
 PYTHON ?=
 DEMO := --jobs examples/jobs
+FUZZ := 60
 # more than there are cores: most tests wait for processes
 WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) * 3)))
 
@@ -61,6 +62,11 @@ needs-system:
 .PHONY: test-system
 test-system: needs-system $(VENV)/installed-dev ## what needs root and packages of Debian's: poolers, networks, disks, clocks
 	$(BIN)/python -m pytest tests/system
+
+.PHONY: fuzz
+fuzz: $(VENV)/installed-dev ## mutate what is read as text, a minute a reader (FUZZ=seconds); needs Linux on x86-64
+	@$(BIN)/python -m pip install -qq --prefer-binary --editable '.[dev,fuzz]' || echo "atheris cannot be installed" >&2
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ)
 
 .PHONY: needs-ray
 needs-ray:

@@ -93,6 +93,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     plan        what is due and what becomes of it
     parameters  what a job's function takes, and whether what is given fits
     stored      the settings, with what the state has of jobs
+    answers     whether what a child answers has the shape that was asked for
     facts       what the store knows of jobs, nodes and people
     model       the nouns
     shield      keeps SIGTERM from cutting something in two

@@ -97,7 +97,7 @@ class Run:
         if not self._link.mine:
             leave_fork(error)
         if error is not None:
-            reply = self._verdict(error)
+            reply = self._judged(error)
         self._context.flush()
         reply = self._clean_up(reply, error)
         self._hand_in(reply)
@@ -269,6 +269,11 @@ class Run:
             print("Clean-up failed:", self._described(one, "cleanup")["traceback"], file=sys.stderr)
         return raised
 
+    def _judged(self, error: BaseException) -> Reply:
+        with contextlib.suppress(BaseException):  # an exception may raise when it is looked at
+            return self._verdict(error)
+        return self._reply("failed", error=self._described(error, self._phase))
+
     def _verdict(self, error: BaseException) -> Reply:
         if isinstance(error, Skip) and self._phase in ("resolve", "body"):
             return self._reply("skipped", shorten(self._masker.text(str(error)), 1000) or None)
@@ -339,8 +344,7 @@ def refuse_runless(function: Callable[..., Any], made: object = None) -> None:
 def leave_fork(error: BaseException | None) -> NoReturn:
     """End a fork that the body made and that came back to us as if it were the run."""
     if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        os._exit(code)
+        os._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
     if error is not None:
         print(describe(error, "body")["traceback"], file=sys.stderr, flush=True)
     os._exit(0 if error is None else 1)

@@ -20,8 +20,17 @@ def parse(value: object) -> int:
     """
     micros = _micros(value)
     if micros is None or not 0 <= micros <= LONGEST:
-        raise ValueError(f'{value!r} is not a duration; write seconds as a number, or text such as "1h30m"')
+        raise ValueError(
+            f'{_shown(value)} is not a duration; write seconds as a number, or text such as "1h30m"'
+        )
     return micros
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # an integer of 5,000 digits, a __repr__ of the user's
+        return f"a {type(value).__name__}"
 
 
 def _micros(value: object) -> int | None:

@@ -26,21 +26,36 @@ def describe(error: BaseException, phase: str, mask: Callable[[str], str] = str)
         traceback=shorten(mask(_traceback(error)), LONGEST_TRACEBACK),
         phase=phase,
     )
-    if isinstance(error, PermanentFailure):
+    if _is_permanent(error):
         info["permanent"] = True
     return info
 
 
+def _is_permanent(error: BaseException) -> bool:
+    try:
+        return isinstance(error, PermanentFailure)
+    except BaseException:  # a __class__ of the user's
+        return False
+
+
 def in_short(error: BaseException) -> str:
     """Return `Type: message` on one line; the message may be the work of a hostile __str__."""
-    said = " ".join(_message(error).split())[:300]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    said = _on_one_line(_message(error))[:300]
+    name = _on_one_line(type(error).__name__)[:100]
+    return f"{name}: {said}" if said else name
+
+
+def _on_one_line(text: str) -> str:
+    """Return text without line ends, and with what a terminal would obey as its escapes."""
+    words = " ".join(text.split())
+    return words if words.isprintable() else ascii(words)[1:-1]
 
 
 def advice(error: BaseException) -> str | None:
     """Return what to do about an error of importing, where that is clear."""
     if isinstance(error, ModuleNotFoundError):
-        return f"install {error.name}, or correct the name; the project root is importable"
+        name = _on_one_line(str(error.name))[:100]
+        return f"install {name}, or correct the name; the project root is importable"
     return None
 
 
@@ -69,7 +84,7 @@ def shorten(text: str, longest: int) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        return str(error)
+        return str.__str__(str(error))  # of a subclass too, the plain value
     except BaseException as another:
         return f"<its message cannot be shown: {type(another).__name__}>"
 

@@ -21,6 +21,11 @@ class Suspended(BaseException):
 
 def is_suspension(error: BaseException) -> bool:
     """Say whether an exception is `Suspended` and nothing else: also where tasks have put it into a group."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(is_suspension, error.exceptions))
-    return isinstance(error, Suspended)
+    waiting: list[BaseException] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+        elif not isinstance(one, Suspended):
+            return False
+    return True

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from jobrunner import processes, wire
+from jobrunner import answers, processes, wire
 from jobrunner.errors import ConfigError, JobrunnerError
 from jobrunner.settings import jsonvalues
 
@@ -26,6 +26,8 @@ LIMIT = 10.0
 OUTPUT = 64 * 1024  # what is kept of a child's output, for the message
 REPLY = 8 * 1024 * 1024
 SECRET = ("JOBRUNNER_STATE",)  # may hold a password; user code does not need it here
+
+FORGED = "it wrote into the pipe that its answer should have come on"
 
 Answer = dict[str, Any]
 
@@ -87,10 +89,12 @@ class _Listener:
         self._child = child
         self._reply = reply
         self._decoder = wire.Decoder()
+        self._request: Mapping[str, Any] = {}
         self._size = 0
         self._output = b""
 
     def answer(self, request: Mapping[str, Any], deadline: float) -> Answer:
+        self._request = request
         self._send(request)
         while time.monotonic() < deadline:
             ended = self._child.poll() is not None
@@ -128,9 +132,10 @@ class _Listener:
         if not data:
             time.sleep(0.005)  # the pipe was closed early: wait for the process, without spinning
         try:
-            return next(self._decoder.feed(data), None)
+            answer = next(self._decoder.feed(data), None)
         except wire.WireError:
-            return _problem("it wrote into the pipe that its answer should have come on")
+            return _problem(FORGED)
+        return answer if answer is None or answers.is_sound(answer, self._request) else _problem(FORGED)
 
     def _last_words(self) -> str | None:
         lines = self._output.decode("utf-8", "replace").strip().splitlines()
@@ -177,7 +182,10 @@ def main(descriptor: int) -> None:
     request = next(wire.Decoder().feed(sys.stdin.buffer.read()))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     signal.alarm(int(request["limit"]) + 5)  # should the parent be killed, an endless import still ends
+    me = os.getpid()
     answer = _guarded(VERBS[request["verb"]], request)
+    if os.getpid() != me:
+        os._exit(0)  # a fork that came back: who was asked answers
     processes.kill_children()
     _write(descriptor, _encoded(answer))
     os._exit(0)  # no atexit handler, no waiting for a thread that the file started
@@ -198,17 +206,21 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _guarded(verb: Callable[[Answer], Answer], request: Answer) -> Answer:
-    from jobrunner import failure
-
     try:
         return verb(request)
     except BaseException as error:
-        line = failure.line_in(error, request["path"])
-        if isinstance(error, ConfigError):
-            return _problem(error.message, error.hint, error.line or line)
-        return _problem(
-            f"importing it failed: {failure.in_short(error)}", failure.advice(error) or _WHY, line
-        )
+        with suppress(BaseException):  # what it raised may raise again when it is looked at
+            return _told(error, request["path"])
+    return _problem("importing it failed with an error that cannot be shown", _WHY)
+
+
+def _told(error: BaseException, path: str) -> Answer:
+    from jobrunner import failure
+
+    line = failure.line_in(error, path)
+    if isinstance(error, ConfigError):
+        return _problem(error.message, error.hint, error.line or line)
+    return _problem(f"importing it failed: {failure.in_short(error)}", failure.advice(error) or _WHY, line)
 
 
 _WHY = "the line named is where it happened; config is computed, so the file has to be imported"

@@ -193,11 +193,11 @@ def _is_asked_for(said: Mapping[str, Any], job: Job) -> bool:
 
     It may be a misspelt service, too: then one is called alike, or its class is wanted.
     """
-    if job.schedule is not None or said.get("source") != "missing" or said["near"]:
+    if job.schedule is not None or said.get("source") != "missing" or said.get("near"):
         return False
     if job.parameters is None:  # nobody has read what the function of an added job takes
         return is_added(job)
-    return any(one.name == said["parameter"] and is_param(one) for one in job.parameters or ())
+    return any(one.name == said.get("parameter") and is_param(one) for one in job.parameters or ())
 
 
 def _services(settings: Settings) -> list[Problem]:

@@ -127,7 +127,9 @@ class _Reader:
     def _unknown(self, where: tuple[str, int | None], key: str) -> None:
         from difflib import get_close_matches
 
-        near = [CANONICAL[each] for each in get_close_matches(str(key), CANONICAL, n=1)]
+        near = [
+            CANONICAL[each] for each in get_close_matches(key if isinstance(key, str) else "", CANONICAL, n=1)
+        ]
         self._misspelt.update(near)
         hint = f'did you mean "{near[0]}"?' if near else "remove it; values of your own belong in params"
         self._refuse(where, key, f"{shown(key)} is no config key", hint)

@@ -175,7 +175,8 @@ def _near_zone(value: object) -> str:
     from difflib import get_close_matches
     from zoneinfo import available_timezones
 
-    near = get_close_matches(str(value), sorted(available_timezones()), n=1)
+    wanted = value if isinstance(value, str) else ""
+    near = get_close_matches(wanted, sorted(available_timezones()), n=1)
     return f'did you mean "{near[0]}"?' if near else 'write an IANA name such as "Europe/Berlin" or "UTC"'
 
 

@@ -10,6 +10,8 @@ from jobrunner.discovery.entries import Entry, JobEntry, Overrides
 from jobrunner.discovery.walk import ProblemRow
 from jobrunner.settings import FILE, Settings
 
+NAMED = 3  # so many of those that share a name are named
+
 
 class _Claim(NamedTuple):
     """A config that wants a name, as its own or as a former one."""
@@ -65,7 +67,9 @@ def _duplicates(found: Sequence[_Claim]) -> list[ProblemRow]:
 
 
 def _duplicate(claim: _Claim, others: Sequence[_Claim]) -> ProblemRow:
-    said = f'the name "{claim.name}" is also used at {", ".join(each.where for each in others)}'
+    places = ", ".join(each.where for each in others[:NAMED])
+    rest = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    said = f'the name "{claim.name}" is also used at {places}{rest}'
     hint = "give each job a name of its own (upper and lower case count as the same)"
     return claim.job["row"][10], claim.line, said, hint, claim.job["row"][0], claim.entry["path"]
 

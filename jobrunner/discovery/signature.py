@@ -55,12 +55,16 @@ def _parameter(arg: ast.arg, default: ast.expr | None) -> Parameter:
 def _literal(node: ast.expr) -> tuple[Any, bool]:
     """Return (the value, True) of a default that is JSON, else (None, False)."""
     if isinstance(node, ast.Constant) and isinstance(node.value, SIMPLE):
-        return node.value, True
+        return _plain(node.value)
     try:
-        value = plain(ast.literal_eval(node))
+        return _plain(ast.literal_eval(node))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None, False
-    return (None, False) if flaw(value, "") is not None else (value, True)
+
+
+def _plain(value: object) -> tuple[Any, bool]:
+    found = plain(value)
+    return (None, False) if flaw(found, "") is not None else (found, True)
 
 
 def _kind(node: ast.expr | None) -> str:
@@ -106,10 +110,14 @@ def _with_elements(kind: str, choices: list[ast.expr]) -> str:
 
 def _of_literal(choices: list[ast.expr]) -> str:
     values = [each.value for each in choices if isinstance(each, ast.Constant)]
-    if len(values) < len(choices) or not all(isinstance(each, SIMPLE) for each in values):
+    if len(values) < len(choices) or not all(_is_simple(each) for each in values):
         return ""
     named = [each for each in values if each is not None]
     return f"Literal{json.dumps(named)}" + ("?" if len(named) < len(values) else "") if named else ""
+
+
+def _is_simple(value: object) -> bool:
+    return isinstance(value, SIMPLE) and flaw(value, "") is None
 
 
 def _of_union(choices: list[ast.expr]) -> str:

@@ -24,7 +24,7 @@ from jobrunner.clock import Instant
 from jobrunner.errors import ScheduleError
 from jobrunner.schedule.cron import Cron, read_cron
 from jobrunner.schedule.every import Every, read_every
-from jobrunner.schedule.fields import fail, folded
+from jobrunner.schedule.fields import fail, folded, quoted
 from jobrunner.schedule.union import Union
 from jobrunner.schedule.zones import zone_of
 
@@ -92,7 +92,9 @@ def parse(value: object, zone: str = "UTC", dst_gap: str = "run-after", dst_fold
     _check("dstGap", dst_gap, GAPS)
     _check("dstFold", dst_fold, FOLDS)
     if not isinstance(zone, str):
-        raise fail(f"the time zone {zone!r} is not text", "use an IANA name such as Europe/Berlin or UTC")
+        raise fail(
+            f"the time zone {quoted(zone)} is not text", "use an IANA name such as Europe/Berlin or UTC"
+        )
     if type(value) is str:
         return _parse(value, zone, dst_gap, dst_fold)
     return _parse("; ".join(_texts(value)), zone, dst_gap, dst_fold)
@@ -100,7 +102,7 @@ def parse(value: object, zone: str = "UTC", dst_gap: str = "run-after", dst_fold
 
 def _check(key: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ScheduleError(f"{key} is {value!r}", hint="use one of " + ", ".join(allowed), key=key)
+        raise ScheduleError(f"{key} is {quoted(value)}", hint="use one of " + ", ".join(allowed), key=key)
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -112,7 +114,7 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(member)
         return
     text = getattr(value, "text", value)
-    yield folded(text) if ";" not in str(text) else str(text)
+    yield text if isinstance(text, str) and ";" in text else folded(text)
 
 
 @lru_cache(maxsize=4096)

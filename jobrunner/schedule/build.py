@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from jobrunner import durations
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND
-from jobrunner.schedule.fields import MONTHS, WEEKDAYS, fail
+from jobrunner.schedule.fields import MONTHS, WEEKDAYS, fail, quoted
 
 SEPARATOR = "; "
 
@@ -77,7 +77,7 @@ class Number:
     @property
     def text(self) -> str:
         """Raises ScheduleError: a number without its unit is no schedule yet."""
-        raise fail(f"every({self.number!r}) has no unit", f"write every({self.number!r}).minutes")
+        raise fail(f"every({quoted(self.number)}) has no unit", f"write every({quoted(self.number)}).minutes")
 
     @property
     def seconds(self) -> Interval:
@@ -108,11 +108,13 @@ class Number:
 
     def _interval(self, unit: int) -> Interval:
         if isinstance(self.number, bool) or not isinstance(self.number, int | float):
-            raise fail(f"every({self.number!r}) is not a number", "write every(2).minutes")
+            raise fail(f"every({quoted(self.number)}) is not a number", "write every(2).minutes")
         try:
             micros = durations.parse(self.number * unit / SECOND)
-        except ValueError:
-            raise fail(f"every({self.number!r}) is no length of time", "write every(2).minutes") from None
+        except (ValueError, OverflowError):
+            raise fail(
+                f"every({quoted(self.number)}) is no length of time", "write every(2).minutes"
+            ) from None
         return Interval(f"every {durations.text(micros)}")
 
 
@@ -158,7 +160,7 @@ def yearly(month: int | str, day: int | None = None, at: Times = "00:00") -> Bui
     if date and day is None:
         month, day = date[1], int(date[2])
     if day is None:
-        raise fail(f"yearly({month!r}) has no day", 'write yearly("mar 1") or yearly(3, 1)')
+        raise fail(f"yearly({quoted(month)}) has no day", 'write yearly("mar 1") or yearly(3, 1)')
     return _at(at, f"{_month_day(day)} {_month(month)} *")
 
 
@@ -202,7 +204,7 @@ def _text(value: object) -> str:
     text = getattr(value, "text", value)
     if not isinstance(text, str):
         raise fail(
-            f"the schedule's callable returned {value!r:.80}, which is no schedule",
+            f"the schedule's callable returned {quoted(value)}, which is no schedule",
             'return text or a builder\'s result, such as daily(at="02:30")',
         )
     return text
@@ -233,7 +235,9 @@ def _time(text: object) -> tuple[int, int, int]:
     match = _TIME.fullmatch(text.strip()) if isinstance(text, str) else None
     hour, minute, second = (int(part or 0) for part in match.groups()) if match else (24, 0, 0)
     if hour > 23 or minute > 59 or second > 59:
-        raise fail(f"{text!r} is no time of day", 'write it as "02:30" or "02:30:15", 00:00 to 23:59:59')
+        raise fail(
+            f"{quoted(text)} is no time of day", 'write it as "02:30" or "02:30:15", 00:00 to 23:59:59'
+        )
     return hour, minute, second
 
 
@@ -266,7 +270,7 @@ def _month(month: int | str) -> str:
 def _name(name: object, names: tuple[str, ...], kind: str, hint: str) -> str:
     text = name.strip() if isinstance(name, str) else ""
     if text[:3].upper() not in names:
-        raise fail(f"{name!r} is no {kind}", hint)
+        raise fail(f"{quoted(name)} is no {kind}", hint)
     return text[:3].lower()
 
 
@@ -278,5 +282,5 @@ def _month_day(day: object) -> str:
 
 def _whole(value: object, kind: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise fail(f"{value!r} is no {kind}", f"use {low} to {high}")
+        raise fail(f"{quoted(value)} is no {kind}", f"use {low} to {high}")
     return value

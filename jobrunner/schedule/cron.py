@@ -6,7 +6,8 @@ Debian's cron decides what a clock change does, and there are two kinds of job:
    instant whose wall time matches. Both passes of a repeated hour count, a skipped hour has no instants.
 2. Any other job has *fixed times*: each matching wall time is due once. In a repeated hour that is its first
    instant. Times in a skipped stretch under 3 h are made up for once, at the first instant after it; a larger
-   jump is taken for a correction of the calendar, and its times are dropped.
+   jump is taken for a correction of the calendar, and its times are dropped; after one of more than 3 h back
+   (a day that a zone repeated) they are due in both passes.
 
 Walking wall times and converting each is not monotone across a repeated hour. So the work is done stretch
 by stretch of constant offset (zones.py): inside one, wall time and instants differ by a constant, the rules
@@ -115,9 +116,9 @@ class Cron:
         """Return the wall times [low, high) of a stretch that count: a fixed time counts in one pass only."""
         low, high = stretch.start + stretch.offset, stretch.end + stretch.offset
         if not self.fields.wildcard:
-            if stretch.before > stretch.offset and self.options.fold == "first":
+            if 0 < stretch.before - stretch.offset <= LARGE_JUMP and self.options.fold == "first":
                 low = stretch.start + stretch.before
-            if stretch.after < stretch.offset and self.options.fold == "second":
+            if 0 < stretch.offset - stretch.after <= LARGE_JUMP and self.options.fold == "second":
                 high = stretch.end + stretch.after
         return low, high
 

@@ -101,21 +101,29 @@ def fail(message: str, hint: str | None = None) -> ScheduleError:
     return ScheduleError(message, hint=hint, key="schedule")
 
 
+def quoted(value: object) -> str:
+    """Return a value as a message shows it, in ASCII; its type where it has no short text of its own."""
+    try:
+        return ascii(value)[:80]
+    except Exception:  # an integer of 5,000 digits, a list in itself, a __repr__ of the user's
+        return f"a {type(value).__name__}"
+
+
 def folded(text: object) -> str:
     """Return `text` with its blanks folded. Raises ScheduleError for what cannot be a schedule at all."""
     if not isinstance(text, str):
         raise fail(
-            f"the schedule {text!r:.80} is not text",
+            f"the schedule {quoted(text)} is not text",
             'write cron text such as "*/5 * * * *", or "every 30s"',
         )
     if len(text) > LONGEST_TEXT:
         raise fail(
-            f'the schedule "{text[:40]}…" is longer than {LONGEST_TEXT} characters',
+            f"the schedule {quoted(text[:40])}… is longer than {LONGEST_TEXT} characters",
             "split it into a list of schedules",
         )
     if not all(char == "\t" or " " <= char <= "~" for char in text):
         raise fail(
-            f"the schedule {text!r} holds a character that is not plain text",
+            f"the schedule {quoted(text)} holds a character that is not plain text",
             "write it on one line with ASCII letters and digits",
         )
     return " ".join(text.split())

@@ -199,7 +199,8 @@ def _written(file: str) -> tuple[dict[str, Any], Mapping[tuple[str, ...], int]]:
     document, lines = yamlfile.read(file)
     values: dict[str, Any] = {}
     for key, value in document.items():
-        name, line = _known(key, value, lines[key,]), lines[key,]
+        line = lines.get((key,), 1)  # one that was merged in has no line of its own
+        name = _known(key, value, line)
         if name in values:
             raise ConfigError(
                 f"{name} is given twice", hint="keep one of them", file=FILE, line=line, key=key
@@ -231,9 +232,10 @@ def _check_overrides(jobs: Mapping[str, Any], lines: Mapping[tuple[str, ...], in
     for job, keys in jobs.items():
         if keys is None or isinstance(keys, dict):
             continue
-        said = f"jobs.{job} is {shown(keys)}, which is not a mapping of config keys to values"
+        name = job if job.isprintable() else ascii(job)
+        said = f"jobs.{name} is {shown(keys)}, which is not a mapping of config keys to values"
         hint = "write folders: at the top of the file, beside jobs:" if job in ("folders", "jobs") else None
-        raise ConfigError(said, hint=hint, file=FILE, line=lines["jobs", job], key="jobs")
+        raise ConfigError(said, hint=hint, file=FILE, line=lines.get(("jobs", job), 1), key="jobs")
 
 
 def _is_blank(value: object) -> bool:

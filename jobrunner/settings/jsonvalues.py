@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jobrunner.errors import JobrunnerError
 from jobrunner.settings.readers import shown
 
 DEPTH = 50
+LONGEST_NAME = 60  # of a key as the path has it
 BITS = 14_000  # of an integer: Python writes no more than 4,300 digits
 HINT = "use text, finite numbers, True, False, None, lists and dicts"
 
@@ -28,9 +30,14 @@ def flaw(value: object, path: str, depth: int = DEPTH) -> str | None:
 
 def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict):
-        return ((f"{path}.{key}", part) for key, part in value.items())
+        return ((f"{path}.{_named(key)}", part) for key, part in value.items())
     assert isinstance(value, list | tuple)
     return ((f"{path}[{i}]", part) for i, part in enumerate(value))
+
+
+def _named(key: object) -> str:
+    plain = isinstance(key, str) and key.isprintable() and len(key) <= LONGEST_NAME
+    return str(key) if plain else shown(key)
 
 
 def _bad_key(value: object, path: str) -> str | None:
@@ -85,8 +92,17 @@ def _plain_object(value: object, depth: int) -> Any:
         return value.total_seconds()
     if isinstance(value, date):
         return value.isoformat()
-    text = getattr(value, "text", None)
+    text = _text_of(value)
     return plain(text) if isinstance(text, str) else value
+
+
+def _text_of(value: object) -> object:
+    try:
+        return getattr(value, "text", None)
+    except JobrunnerError:  # a builder's: it knows what is missing
+        raise
+    except Exception:
+        return None
 
 
 def _plain_name(key: object) -> object:

@@ -195,6 +195,6 @@ def shown(value: object) -> str:
             if isinstance(value, str) and value.isprintable()
             else ascii(value)
         )
-    except (ValueError, RecursionError):  # an integer of 5,000 digits, a list in itself
+    except Exception:  # an integer of 5,000 digits, a list in itself, a __repr__ of the user's
         quoted = f"a {type(value).__name__}"
     return quoted if len(quoted) <= 80 else quoted[:76] + " ..."

@@ -57,11 +57,11 @@ def offset(zone: str, instant: int) -> int:
 
 
 @cache
-def changes(zone: str, first: int = FIRST, last: int = LAST) -> tuple[int, ...]:
-    """Return all instants at which the offset changes, by looking every 6 hours and then halving."""
+def changes(zone: str, first: int = FIRST, last: int = LAST, step: int = 6 * HOUR) -> tuple[int, ...]:
+    """Return the instants at which the offset changes, by looking once a `step` and then halving."""
     found = []
-    for low in range(first, last, 6 * HOUR):
-        high = low + 6 * HOUR
+    for low in range(first, last, step):
+        high = low + step
         if offset(zone, low) != offset(zone, high):
             while high - low > 1:
                 middle = (low + high) // 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 import calendar
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 LIMIT = 3 * 3600
@@ -98,31 +98,44 @@ def walls(zone: str, start: int, end: int, tick: int) -> list[tuple[int, int]]:
     return row
 
 
-def due(job: Job, row: list[tuple[int, int]], tick: int) -> list[int]:
+def due(
+    job: Job, row: list[tuple[int, int]], tick: int, *, gap: str = "run-after", fold: str = "first"
+) -> list[int]:
     """Return the instants of a row at which Debian's loop starts the job, each at most once.
 
     `virtual` is the wall time up to which fixed-time jobs have been looked at. After a small jump ahead
-    the loop makes up for them, after a small jump back it waits for the wall clock to catch up; a jump of
-    three hours or more resets it.
+    the loop makes up for them, after a small jump back it waits for the wall clock to catch up; a larger
+    jump resets it. `gap` and `fold` are our options beside what Debian does, which is their defaults.
     """
     found = []
     virtual = row[0][1] - tick
+    early = first_passes(row) if fold == "second" and not job.wildcard else frozenset()
     for instant, wall in row:
         ahead = wall - virtual
         if ahead > LIMIT or ahead <= -LIMIT:
             starts = job.at(wall)
             virtual = wall
         elif ahead <= 0:
-            starts = job.wildcard and job.at(wall)
-        elif job.wildcard or ahead == tick:
+            starts = (job.wildcard or fold != "first") and job.at(wall)
+        elif job.wildcard or ahead == tick or gap == "skip":
             starts = job.at(wall)
             virtual = wall
         else:
             starts = any(job.at(missed) for missed in range(virtual + tick, wall + tick, tick))
             virtual = wall
-        if starts:
+        if starts and instant not in early:
             found.append(instant)
     return found
+
+
+def first_passes(row: list[tuple[int, int]]) -> frozenset[int]:
+    """Return the instants of a row whose wall time comes once more, after a small jump back."""
+    found: set[int] = set()
+    for number, ((_, before), (_, wall)) in enumerate(pairwise(row)):
+        if before - LIMIT < wall <= before:
+            earlier = reversed(row[: number + 1])
+            found |= {instant for instant, passed in islice(earlier, LIMIT) if passed >= wall}
+    return frozenset(found)
 
 
 def dropped(job: Job, row: list[tuple[int, int]], tick: int, *, skip: bool = False) -> list[int]:
