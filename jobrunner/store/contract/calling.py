@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobrunner.errors import Refused, StateError
+from jobrunner.errors import Refused
 from jobrunner.facts import NodeFacts
 from jobrunner.model import Job, Outcome, Run
 from jobrunner.store.base import AddedJob, Call, Claim, Keep
@@ -50,22 +50,6 @@ class Calling(Bench):
     def test_a_call_for_a_moment_that_has_passed_is_due_now(self) -> None:
         run = self.found(self.store.call(Call(at=at(3)), self.tick, at(5)))
         assert run.effective_at == at(5)
-
-    def test_many_calls_are_what_each_would_be_by_itself(self) -> None:
-        job = make_job(priority=2, group="db", group_limit=1, delivery="at-least-once")
-        self.register(job)
-        calls = [Call(at=at(30), params={"n": n}, identity="ann", parent_id=77) for n in range(3)]
-        one = self.found(self.store.call(calls[0], job, at(5)))
-        ids = self.store.call_all(calls, job, at(5))
-        assert ids == [one.id + 1, one.id + 2, one.id + 3]
-        for number, run_id in enumerate(ids):
-            assert self.found(run_id) == one._replace(id=run_id, root_id=run_id, params={"n": number})
-        assert self.store.call_all([], job, at(5)) == []
-
-    def test_of_many_calls_one_that_cannot_be_stored_lets_none_be_made(self) -> None:
-        with raises(StateError, code="unstorable"):
-            self.store.call_all([Call(at=at(1)), Call(at=at(1), params={"n": {1}})], self.tick, at(1))
-        assert self.store.open_runs() == []
 
     def test_a_call_starts_when_it_is_due_and_counts_in_no_limit(self) -> None:
         job = make_job(number_of_executions=1)

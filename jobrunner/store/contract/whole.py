@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from jobrunner.errors import Refused, StateError
 from jobrunner.model import Job, Outcome
-from jobrunner.store.base import LogChunk, RunFilter
+from jobrunner.store.base import Call, LogChunk, RunFilter
 from jobrunner.store.contract.things import (
     T0,
     Bench,
@@ -21,7 +21,7 @@ from jobrunner.store.contract.things import (
 
 
 class Whole(Bench):
-    """transaction, changed, run, runs, open_runs, logs, note, info, close."""
+    """transaction, call_all, changed, run, runs, open_runs, logs, note, info, close."""
 
     # -- transactions --------------------------------------------------------------------------------
 
@@ -102,6 +102,24 @@ class Whole(Bench):
         other.close()
         with raises(StateError):
             other.nodes()
+
+    # -- many at once --------------------------------------------------------------------------------
+
+    def test_many_calls_are_what_each_would_be_by_itself(self) -> None:
+        job = make_job(priority=2, group="db", group_limit=1, delivery="at-least-once")
+        self.register(job)
+        calls = [Call(at=at(30), params={"n": n}, identity="ann", parent_id=77) for n in range(3)]
+        one = self.found(self.store.call(calls[0], job, at(5)))
+        ids = self.store.call_all(calls, job, at(5))
+        assert ids == [one.id + 1, one.id + 2, one.id + 3]
+        for number, run_id in enumerate(ids):
+            assert self.found(run_id) == one._replace(id=run_id, root_id=run_id, params={"n": number})
+        assert self.store.call_all([], job, at(5)) == []
+
+    def test_of_many_calls_one_that_cannot_be_stored_lets_none_be_made(self) -> None:
+        with raises(StateError, code="unstorable"):
+            self.store.call_all([Call(at=at(1)), Call(at=at(1), params={"n": {1}})], self.tick, at(1))
+        assert self.store.open_runs() == []
 
     # -- lists ---------------------------------------------------------------------------------------
 
