@@ -240,13 +240,16 @@ def broken_jobs(store: Store, definitions: Definitions) -> Mapping[str, Job]:
     return found
 
 
-def restored(store: Store, settings: Settings, name: str) -> Job | None:
-    """Return a job as the store knows it: for the policy of runs whose job this node does not hold."""
-    for each in store.definitions():
-        if each.name.casefold() == name.casefold():
-            job = restore(each.name, each.config, each.file, each.hash, settings)
-            return None if job is None else job._replace(parameters=each.parameters)
-    return None
+def restored(store: Store, settings: Settings, name: str, *, held: bool = False) -> Job | None:
+    """Return a job as the store knows it: for the policy of runs whose job this node does not hold.
+
+    With `held` only where some node does.
+    """
+    found = store.definition(name, held=held)
+    if found is None:
+        return None
+    job = restore(found.name, found.config, found.file, found.hash, settings)
+    return None if job is None else job._replace(parameters=found.parameters)
 
 
 def differences(before: Definitions, after: Definitions, adopted: Adopted) -> list[Event]:

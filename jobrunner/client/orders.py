@@ -39,11 +39,9 @@ def wanted(settings: Settings, store: Store | None, files: Callable[[], Registry
     What a node holds is what will run. Of a job that none holds the files decide, where there are some;
     else the definition that was current last. Raises UnknownJob, naming near ones, and ConfigError.
     """
-    fact = store.job(name) if store is not None else None
-    if store is not None and fact is not None and fact.id in store.holders():
-        held = restored(store, settings, name)
-        if held is not None:
-            return held
+    held = restored(store, settings, name, held=True) if store is not None else None
+    if held is not None:
+        return held
     registry = files()
     try:
         return find(registry, name, lambda: store)

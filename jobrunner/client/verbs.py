@@ -238,11 +238,8 @@ class Client(Looking):
 
     def _held_file(self, store: Store | None, name: str) -> str | None:
         """Return the file of a job whose definition some node holds; None of one that code has added."""
-        held = store.holders() if store is not None else {}
-        for each in store.definitions() if store is not None else ():
-            if each.name.casefold() == name.casefold() and each.file and each.job_id in held:
-                return each.file
-        return None
+        found = store.definition(name, held=True) if store is not None else None
+        return found.file or None if found is not None else None
 
     def remove(self, name: str) -> bool:
         """Take a job away that code has added; False where there is none. Its history stays.

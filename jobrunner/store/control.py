@@ -55,6 +55,11 @@ class Control(Protocol):
         """Return the current definition of every job that has one."""
         ...
 
+    def definition(self, name: str, *, held: bool = False) -> Definition | None:
+        """Return that of one job, ignoring case; with `held` only where some node holds it. Cheap, however
+        many jobs and runs there are."""
+        ...
+
     def executions_by_machine(self, job_id: int) -> Mapping[str, int]:
         """Return the counts of a runPerMachine job; {} of any other."""
         ...

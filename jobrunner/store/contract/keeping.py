@@ -238,8 +238,13 @@ class Keeping(Bench):
         self.store.register("a", [job], "", at(0), {"tick": "environment"})
         (hold,) = self.store.holders()[self.standing().job_id]
         assert (hold.owner, hold.gate) == ("a", "environment")
+        held = self.store.definition("TICK", held=True)
+        assert held is not None and (held.name, held.job_id) == ("tick", self.standing().job_id)
         self.store.leave("a")
         assert self.store.holders() == {}
+        assert self.store.definition("tick", held=True) is None
+        assert self.store.definition("tick") == held
+        assert self.store.definition("tock") is None
 
     def test_figures_say_how_long_runs_took_and_how_late_they_were(self) -> None:
         self.enqueue(self.loose, 1)

@@ -152,12 +152,21 @@ class Control(Part):
 
     DEFINITIONS = """
         SELECT d.job_id, j.name, d.hash, d.file, d.config, d.parameters
-        FROM jobs j JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash
-        ORDER BY j.name_key"""
+        FROM jobs j JOIN definitions d ON d.job_id = j.id AND d.hash = j.definition_hash"""
+    ALL_DEFINITIONS = f"{DEFINITIONS} ORDER BY j.name_key"
+    DEFINITION = f"{DEFINITIONS} WHERE j.name_key = ?"
+    HELD_DEFINITION = f"""{DEFINITION} AND EXISTS (
+        SELECT 1 FROM holdings h WHERE h.job_id = j.id AND h.hash = j.definition_hash)"""  # noqa: S608
 
     def definitions(self) -> list[Definition]:
         """See `Control.definitions`; by name."""
-        return self._db.made(_definition, self.DEFINITIONS)
+        return self._db.made(_definition, self.ALL_DEFINITIONS)
+
+    def definition(self, name: str, *, held: bool = False) -> Definition | None:
+        """See `Control.definition`."""
+        statement = self.HELD_DEFINITION if held else self.DEFINITION
+        found = self._db.made(_definition, statement, (name.casefold(),))
+        return found[0] if found else None
 
     COUNTS = """
         SELECT c.job_id, c.scope, c.executions
