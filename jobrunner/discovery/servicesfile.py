@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from jobrunner.settings import Settings
 
@@ -13,7 +12,7 @@ SERVICES = "services.py"
 
 def has_services(settings: Settings) -> bool:
     """Say whether a project has services of its own; without them a parameter that lacks has no value."""
-    return bool(settings.services) or Path(settings.project, SERVICES).is_file()
+    return bool(settings.services) or os.path.isfile(os.path.join(settings.project, SERVICES))  # noqa: PTH113  (asked at each call)
 
 
 def services_look(settings: Settings) -> bool:
