@@ -57,12 +57,14 @@ class Link:
         os.close(self._fd)
         self._open, Link.present = False, None
 
-    def send(self, frame: Mapping[str, Any]) -> None:
-        """Send a frame whole. Raises OSError when the wire is gone, TypeError or ValueError for no JSON and
+    def send(self, *frames: Mapping[str, Any]) -> None:
+        """Send frames whole. Raises OSError when the wire is gone, TypeError or ValueError for no JSON and
         for what is too long."""
-        data = encode(frame)
-        if len(data) > LONGEST_WORD:
-            raise ValueError(f"a frame of {len(data)} bytes is over the limit of {LONGEST_WORD}")
+        words = [encode(frame) for frame in frames]
+        longest = max(map(len, words))
+        if longest > LONGEST_WORD:
+            raise ValueError(f"a frame of {longest} bytes is over the limit of {LONGEST_WORD}")
+        data = b"".join(words)
         with self._lock:
             self._check()
             if len(data) <= _SHORT:

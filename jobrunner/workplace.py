@@ -25,6 +25,7 @@ from jobrunner.settings import Settings, zonerules
 Handlers = dict[signal.Signals, object]
 
 COARSE = 0.002  # seconds: the last stretch to a deadline is slept, not selected
+LINGER = 0.05  # seconds in which that a body has begun may wait for other news
 
 
 def who_am_i(
@@ -121,9 +122,18 @@ class Workplace:
         if 0 < timeout < COARSE:  # a selector rounds up to a millisecond, which a due moment would notice
             time.sleep(timeout)
             timeout = 0.0
-        for key, _ in self._selector.select(max(0.0, timeout - COARSE)):
-            key.data(key.fileobj)
+        end = self._clock.monotonic() + max(0.0, timeout - COARSE)
+        if self._listen_until(end):  # that bodies have begun may be told together with their end
+            self._listen_until(min(end, self._clock.monotonic() + LINGER))
         self.pool.tick(self._clock.monotonic())
+
+    def _listen_until(self, end: float) -> bool:
+        """Deal with what happens first; say whether it was nothing of which anybody need hear at once."""
+        heard = self._selector.select(max(0.0, end - self._clock.monotonic()))
+        for key, _ in heard:
+            key.data(key.fileobj)
+        ours = any(key.data in (_let_it_be, _swallow, self._on_bell) for key, _ in heard)
+        return bool(heard) and not ours and self.pool.can_wait
 
     def mind_the_bell(self) -> None:
         """Listen to the doorbell; to a new one, where the old one broke. Raises StateError."""

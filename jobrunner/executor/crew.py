@@ -17,7 +17,7 @@ from jobrunner.clock import Clock
 from jobrunner.executor import ending
 from jobrunner.executor.ending import Asked as AskedToEnd
 from jobrunner.executor.ending import StopState
-from jobrunner.executor.happened import Ended, Happening
+from jobrunner.executor.happened import Began, Ended, Happening
 from jobrunner.executor.member import Member
 from jobrunner.executor.plugin import Family, Launcher
 from jobrunner.executor.serving import Serving
@@ -39,6 +39,7 @@ class Crew(Family):
         self._members: dict[int, Member] = {}
         self._runs: dict[int, Member] = {}
         self._events: list[Happening] = []
+        self._pressing = False  # something has happened that a turn can make something of
         self._held: dict[Member, int] = {}  # output bytes that nobody has taken
 
     # -- what the node calls -------------------------------------------------------------------------
@@ -47,6 +48,11 @@ class Crew(Family):
     def running(self) -> int:
         """How many runs are under way."""
         return len(self._runs)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether nothing has happened of which anybody need hear at once: that bodies began is no hurry."""
+        return not self._pressing
 
     def stop(self, run_id: int, state: StopState, reason: str | None, *, now: bool = False) -> None:
         """Bring a run to its end: ask, then TERM, then KILL; `now` kills at once. Idempotent.
@@ -69,7 +75,7 @@ class Crew(Family):
 
     def happened(self) -> list[Happening]:
         """Return what happened since the last call, in order."""
-        events, self._events = self._events, []
+        events, self._events, self._pressing = self._events, [], False
         for member in self._held:
             member.resume()
         self._held.clear()
@@ -157,12 +163,13 @@ class Crew(Family):
         self._tell(serving.ended(outcome))
 
     def _refuse(self, spec: RunSpec, outcome: Outcome) -> int:
-        self._events.append(Ended(spec["runId"], outcome, 0))
+        self._tell(Ended(spec["runId"], outcome, 0))
         return 0
 
     def _tell(self, happening: Happening | None) -> None:
         if happening is not None:
             self._events.append(happening)
+            self._pressing = self._pressing or not isinstance(happening, Began)
 
     def _end_all(self) -> None:
         """What is left has been killed; what was still running is canceled, reason shutdown."""

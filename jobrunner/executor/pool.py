@@ -191,6 +191,7 @@ class Pool(Crew):
         if member.launcher is self._zygotes.current:
             self._back_off.succeeded()
             member.ready, member.since = True, self._clock.monotonic()
+            self._pressing = True
         else:  # its generation is over
             member.retire(self._clock.monotonic())
         self._replenish()

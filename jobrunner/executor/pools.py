@@ -69,6 +69,11 @@ class Pools:
         return self._processes.running + sum(pool.running for pool in self._others.values())
 
     @property
+    def can_wait(self) -> bool:
+        """Whether nothing has happened of which anybody need hear at once."""
+        return all(pool.can_wait for pool in (self._processes, *self._others.values()))
+
+    @property
     def skipped(self) -> Mapping[str, str]:
         """Packages that were not preloaded, and why."""
         return self._processes.skipped
