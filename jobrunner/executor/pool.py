@@ -66,7 +66,7 @@ class Pool(Crew):
     @property
     def ready(self) -> list[int]:
         """The pids of spares in hand, oldest first, as many as there are free slots."""
-        spares = [one.pid for one in self._members.values() if one.spare and one.ready]
+        spares = [one.pid for one in self._spares()]
         return spares[: max(0, self._slots - len(self._runs))]
 
     @property
@@ -170,6 +170,12 @@ class Pool(Crew):
 
     # -- what the launcher tells ---------------------------------------------------------------------
 
+    def forked(self, number: int, pid: int) -> None:
+        """A child exists."""
+        super().forked(number, pid)
+        member = self._members.get(number)
+        self._pressing = self._pressing or (member is not None and member.ready)
+
     def _gone(self, member: Member, *, served: bool) -> None:
         lost = not (served or member.ready) and member.key is None
         if lost and member.launcher is self._zygotes.current:
@@ -223,9 +229,13 @@ class Pool(Crew):
         self._members[member.number] = member
         launcher.launch(member.number, *ends, NOTHING)
 
+    def _spares(self) -> list[Member]:
+        """Return those in hand. A child may say that it is ready before the zygote says which pid it has."""
+        return [one for one in self._members.values() if one.spare and one.ready and one.pid]
+
     def _spare(self, pid: int = 0) -> Member | None:
         """Return the spare `pid`, or the oldest."""
-        spares = [one for one in self._members.values() if one.spare and one.ready]
+        spares = self._spares()
         return next((one for one in spares if one.pid == pid), spares[0] if spares else None)
 
     def _warm(self, spec: RunSpec) -> Member | None:

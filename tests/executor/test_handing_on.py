@@ -128,3 +128,16 @@ def test_a_process_kept_for_a_source_serves_that_text_only(house: Household) -> 
     assert of_text == again
     assert of_file == file_again
     assert (of_file[1], of_text[1]) == (1, 2)
+
+
+def test_a_child_is_in_hand_once_its_pid_is_known_though_it_said_before_that_it_is_ready(
+    house: Household,
+) -> None:
+    house.until(lambda: bool(house.pool.ready))
+    pid = house.pool.ready[0]
+    (member,) = [one for one in house.pool._members.values() if one.pid == pid]
+    member.pid = 0
+    assert pid not in house.pool.ready and 0 not in house.pool.ready
+    house.pool.happened()
+    house.pool.forked(member.number, pid)
+    assert pid in house.pool.ready and not house.pool.can_wait

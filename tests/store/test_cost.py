@@ -51,8 +51,8 @@ MEANT = {
     "START": [], "FINISH": [], "BEGUN": [], "PROGRESS": [], "STALL": [], "AGAIN": [], "LOSE": [], "RUN": [],
     "OVER_LIMIT": [], "GIVE_UP": [], "SUPERSEDE": [], "EXTEND": [], "SHORTEN": [], "SHORTEN_STRADDLING": [],
     "CANCEL_WAITING": [], "ASK": [], "STATE": [], "OURS": [], "LENGTHEN": [],
-    "LENGTH": [], "INSERT": [], "RUN_HERE": [], "CALL": [], "CALL_RESERVED": [], "FAIL_CALL": [],
-    "ROOT": [], "STILL_OURS": [],
+    "LENGTH": [], "INSERT": [], "RUN_HERE": [], "CALL": [], "CALL_RESERVED": [], "CALLS": [],
+    "FAIL_CALL": [], "ROOT": [], "STILL_OURS": [],
     "REPEAT": [], "SUSPEND": [],
 }  # fmt: skip
 # What somebody asks for once, or what the pruning does, which may look at much.

@@ -85,7 +85,7 @@ def _without_a_lock(right: Any, file: Any) -> None:
 
 def _forgives_verbs(module: Any) -> None:
     _of_file("_guarded", _forgives)(module)
-    module.File._join = lambda self: iter([None])
+    module.File.doom = lambda self: None
 
 
 def _by_the_wall(right: Any, store: Any, owner: str, now: int) -> Any:
