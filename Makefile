@@ -62,6 +62,7 @@ needs-system:
 .PHONY: test-system
 test-system: needs-system $(VENV)/installed-dev ## what needs root and packages of Debian's: poolers, networks, disks, clocks
 	$(BIN)/python -m pytest tests/system
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --every-cell tests/faults
 
 .PHONY: fuzz
 fuzz: $(VENV)/installed-dev ## mutate what is read as text, a minute a reader (FUZZ=seconds); needs Linux on x86-64
