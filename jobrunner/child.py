@@ -66,12 +66,11 @@ def serve(wire: int) -> NoReturn:
             _answer(link, {"reply": reply})
             _end()
         before.restore()
-        if not processes.children():  # in one piece: the node wakes up once
-            _answer(link, {"reply": reply}, {"ready": True})
-            continue
-        _answer(link, {"reply": reply})
+        words: list[dict[str, Any]] = [{"reply": reply}, {"ready": True}]
+        if processes.children():  # to end them takes time; else in one piece: the node wakes up once
+            _answer(link, words.pop(0))
         processes.kill_children()
-        _answer(link, {"ready": True})
+        _answer(link, *words)
     if shop is not None:
         shop.close()
     _end()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from jobrunner.errors import written
+
 MICROS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 LONGEST = 100 * 366 * MICROS["d"]
 
@@ -21,16 +23,9 @@ def parse(value: object) -> int:
     micros = _micros(value)
     if micros is None or not 0 <= micros <= LONGEST:
         raise ValueError(
-            f'{_shown(value)} is not a duration; write seconds as a number, or text such as "1h30m"'
+            f'{written(value)} is not a duration; write seconds as a number, or text such as "1h30m"'
         )
     return micros
-
-
-def _shown(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception:  # an integer of 5,000 digits, a __repr__ of the user's
-        return f"a {type(value).__name__}"
 
 
 def _micros(value: object) -> int | None:

@@ -16,7 +16,20 @@ JobrunnerError                       1
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+
+def written(value: object, write: Callable[[object], str] = repr) -> str:
+    """Return a value as a message has it; its type where it cannot be written."""
+    try:
+        return write(value)
+    except Exception:  # an integer of 5,000 digits, a list in itself, a __repr__ of the user's
+        return f"a {type(value).__name__}"
+
+
+def escaped(text: str) -> str:
+    """Return text, with escapes in place of what a terminal would obey."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 class JobrunnerError(Exception):

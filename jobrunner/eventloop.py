@@ -81,17 +81,14 @@ class Alarm:
         start_new_thread(_ring_later, ())  # in this very hook it would be thrown away once more
 
 
-def _told(word: str) -> Callable[[], None]:
+def _told(what: Callable[[Alarm], None]) -> Callable[[], None]:
     """Return what tells the alarm of this process, if there is one, of a fork."""
-
-    def tell() -> None:
-        if Alarm.present is not None:
-            getattr(Alarm.present, word)()
-
-    return tell
+    return lambda: None if Alarm.present is None else what(Alarm.present)
 
 
-os.register_at_fork(before=_told("hold"), after_in_parent=_told("release"), after_in_child=_told("let_go"))
+os.register_at_fork(
+    before=_told(Alarm.hold), after_in_parent=_told(Alarm.release), after_in_child=_told(Alarm.let_go)
+)
 
 
 def _ring_later() -> None:

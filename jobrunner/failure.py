@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Callable
 
+from jobrunner.errors import escaped
 from jobrunner.outcomes import PermanentFailure
 from jobrunner.wire import ErrorInfo
 
@@ -47,8 +48,7 @@ def in_short(error: BaseException) -> str:
 
 def _on_one_line(text: str) -> str:
     """Return text without line ends, and with what a terminal would obey as its escapes."""
-    words = " ".join(text.split())
-    return words if words.isprintable() else ascii(words)[1:-1]
+    return escaped(" ".join(text.split()))
 
 
 def advice(error: BaseException) -> str | None:

@@ -97,13 +97,10 @@ class Joining:
     def leave(self, now: Instant) -> None:
         """Go in good order. Who still has a run stays, to be found dead: only so it becomes lost."""
         with self._store.transaction():
-            if self._has_runs():
+            if self._store.has_runs(self._me.owner):
                 return
             self._store.leave(self._me.owner)
             self._store.note(self._me.node, "node-stop", None, f"pid {self._me.pid}", now)
-
-    def _has_runs(self) -> bool:
-        return any(run.owner == self._me.owner for run in self._store.open_runs())
 
     def look(
         self, definitions: Definitions, dead: Iterable[NodeFacts], now: Instant, *, changed: bool

@@ -183,23 +183,16 @@ def _package(name: str, folder: str) -> str:
     if "." in name and os.path.isfile(init):
         _execute(name, init, [folder])
         return name
-    module = ModuleType(name)
-    module.__path__ = [folder]
-    spec = ModuleSpec(name, None, is_package=True)
-    spec.submodule_search_locations = [folder]
-    module.__spec__, module.__package__ = spec, name
-    sys.modules[name] = module
+    sys.modules[name] = _module_of(ModuleSpec(name, None, is_package=True), [folder])
     return name
 
 
-def _module_of(loader: FreshLoader, locations: list[str] | None) -> ModuleType:
+def _module_of(spec: ModuleSpec, locations: list[str] | None) -> ModuleType:
     """Return what `importlib` would make, without looking for the place of a .pyc that nobody wants."""
-    module = ModuleType(loader.name)
-    spec = ModuleSpec(loader.name, loader, origin=loader.path, is_package=locations is not None)
+    module = ModuleType(spec.name)
     if locations is not None:
         spec.submodule_search_locations = module.__path__ = locations
     module.__spec__, module.__package__ = spec, spec.parent
-    module.__loader__, module.__file__ = loader, loader.path
     return module
 
 
@@ -212,10 +205,12 @@ def _show_in_tracebacks(path: str, text: str) -> None:
 
 
 def _execute(name: str, path: str, locations: list[str] | None = None, text: str | None = None) -> ModuleType:
-    module = _module_of(FreshLoader(name, path, text), locations)
+    loader = FreshLoader(name, path, text)
+    module = _module_of(ModuleSpec(name, loader, origin=path, is_package=locations is not None), locations)
+    module.__loader__, module.__file__ = loader, path
     sys.modules[name] = module
     try:
-        module.__loader__.exec_module(module)  # type: ignore[union-attr]
+        loader.exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
         raise

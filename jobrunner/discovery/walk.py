@@ -12,6 +12,8 @@ import os
 from operator import attrgetter
 from stat import S_ISREG
 
+from jobrunner.errors import escaped
+
 STAMP = 4  # inode, size, mtime and ctime in nanoseconds
 ProblemRow = tuple[str, int | None, str, str | None, str | None, str]  # the fields of model.Problem
 _name = attrgetter("name")
@@ -170,5 +172,4 @@ def scan(folders: tuple[str, ...], root: str) -> Scan:
 def shown_path(path: str, root: str) -> str:
     """Return a path as people are shown it: relative where it lies below the root, escaped if unprintable."""
     prefix = root if root.endswith(os.sep) else root + os.sep
-    shown = path.removeprefix(prefix)
-    return shown if shown.isprintable() else ascii(shown)[1:-1]
+    return escaped(path.removeprefix(prefix))

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from jobrunner import durations
-from jobrunner.errors import ScheduleError
+from jobrunner.errors import ScheduleError, written
 
 LONGEST_TEXT = 256
 LAST = 0  # the place of `5L` among the weekdays of a month; 1 to 5 are those of `5#1` to `5#5`
@@ -103,10 +103,7 @@ def fail(message: str, hint: str | None = None) -> ScheduleError:
 
 def quoted(value: object) -> str:
     """Return a value as a message shows it, in ASCII; its type where it has no short text of its own."""
-    try:
-        return ascii(value)[:80]
-    except Exception:  # an integer of 5,000 digits, a list in itself, a __repr__ of the user's
-        return f"a {type(value).__name__}"
+    return written(value, ascii)[:80]
 
 
 def folded(text: object) -> str:

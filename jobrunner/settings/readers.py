@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobrunner import durations
+from jobrunner.errors import written
 from jobrunner.labels import is_label
 
 SIZES = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9, "b": 1}
@@ -187,14 +188,13 @@ def shown(value: object) -> str:
 
     Passwords in URLs are left out.
     """
+    quoted = written(value, _quoted)
+    return quoted if len(quoted) <= 80 else quoted[:76] + " ..."
+
+
+def _quoted(value: object) -> str:
     from jobrunner.masking import without_passwords
 
-    try:
-        quoted = (
-            f'"{without_passwords(value)}"'
-            if isinstance(value, str) and value.isprintable()
-            else ascii(value)
-        )
-    except Exception:  # an integer of 5,000 digits, a list in itself, a __repr__ of the user's
-        quoted = f"a {type(value).__name__}"
-    return quoted if len(quoted) <= 80 else quoted[:76] + " ..."
+    if isinstance(value, str) and value.isprintable():
+        return f'"{without_passwords(value)}"'
+    return ascii(value)

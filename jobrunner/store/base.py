@@ -94,6 +94,10 @@ class Store(Company, Control, Calls, Documents, Steps, Protocol):
         """Say whether a node has joined and was not given up; cheap, and writes nothing."""
         ...
 
+    def has_runs(self, owner: str) -> bool:
+        """Say whether a node has runs whose end is not recorded; cheap."""
+        ...
+
     def leave(self, owner: str) -> None:
         """Remove a node that ends in good order and what it held; its definitions stop being current
         where another living node holds a different one."""

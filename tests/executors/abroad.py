@@ -49,9 +49,13 @@ class Abroad(Household):
         """Write and start a body, and wait until it says that it is up."""
         self.write(body)
         run_id = self.start(**how)
-        self.until(lambda: b"up" in self.log(run_id) or self.ended(run_id) is not None)
+        self.until(lambda: self.is_up(run_id) or self.ended(run_id) is not None)
         assert self.ended(run_id) is None, self.failure(run_id)
         return run_id
+
+    def is_up(self, run_id: int) -> bool:
+        """Both that it began and that it says so: words and output come by two ways, in any order."""
+        return self.began(run_id) and b"up" in self.log(run_id)
 
     def failure(self, run_id: int) -> dict[str, Any]:
         """Return the error of a run that is over."""

@@ -17,7 +17,6 @@ from unittest.mock import patch
 
 from jobrunner import rejoining
 from jobrunner.clock import MILLISECOND, SECOND
-from jobrunner.definitions import Definitions
 from jobrunner.events import Event
 from jobrunner.facts import NodeFacts
 from jobrunner.model import BY_PROCESS, Chosen, Run
@@ -30,7 +29,7 @@ from tests.simulation.actors import Killed
 from tests.simulation.bodies import NEVER, Bodies, Habits, Witness, key
 from tests.simulation.files import Files
 from tests.simulation.machine import Machine
-from tests.simulation.stage import Place, micros, set_up
+from tests.simulation.stage import Place, Role, micros, set_up
 from tests.simulation.world import World
 
 LEASE = 12 * SECOND
@@ -100,7 +99,7 @@ class Spares(Bodies):
         return super().run(spec, pid, timeout, runs_per_process, executor)
 
 
-class Life:
+class Life(Role):
     """A node's process, from its start to its end: what the simulation's stage calls a player."""
 
     def __init__(self, stage: Stage, name: str) -> None:
@@ -150,17 +149,6 @@ class Life:
     def settings(self) -> Settings:
         """Return what this node goes by."""
         return self.stage.settings._replace(node=self.name, machine=self.name, slots=2, lease=LEASE)
-
-    def definitions(self) -> Definitions:
-        """Return what the files say."""
-        jobs = {job.name: job for job in self.stage.files.jobs()}
-        return Definitions(jobs=jobs, problems=(), settings=self.settings())
-
-    def new_owner(self) -> str:
-        """Return another owner's id."""
-        self.owners += 1
-        self.owner = f"{self.name}.{self.owners}"
-        return self.owner
 
     def take_place(self, place: Place, me: NodeFacts) -> Bodies:
         """Work there from now on; returns what runs its bodies."""

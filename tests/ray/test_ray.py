@@ -26,9 +26,10 @@ STAYS = "import time\ndef default(ctx):\n    print('up')\n    while True: time.s
 
 
 def up(house: Abroad, body: str, **how: object) -> int:
+    """Wait for both that it began and that it says so: words and output come by two ways, in any order."""
     house.write(body)
     run_id = house.start(**how)  # type: ignore[arg-type]
-    house.until(lambda: b"up" in house.log(run_id) or house.ended(run_id) is not None, PATIENCE)
+    house.until(lambda: house.is_up(run_id) or house.ended(run_id) is not None, PATIENCE)
     assert house.ended(run_id) is None, house.failure(run_id)
     return run_id
 

@@ -133,18 +133,12 @@ class Acts:
     @staticmethod
     def remove(world: World, event: Event) -> None:
         """Somebody deletes a job's file."""
-        name = world.files.pick(event.what["job"])
-        if name is not None:
-            world.files.remove(name)
-            world.read_files()
+        _to_a_file(world, event, world.files.remove)
 
     @staticmethod
     def rename(world: World, event: Event) -> None:
         """Somebody gives a job another name."""
-        name = world.files.pick(event.what["job"])
-        if name is not None:
-            world.files.rename(name)
-            world.read_files()
+        _to_a_file(world, event, world.files.rename)
 
     @staticmethod
     def pause(world: World, event: Event) -> None:
@@ -210,3 +204,11 @@ class Acts:
                 verb(store, facts[event.what["job"] % len(facts)], now)
 
         world.order(ask)
+
+
+def _to_a_file(world: World, event: Event, do: Callable[[str], object]) -> None:
+    """Do something to the file of a job, if there is one."""
+    name = world.files.pick(event.what["job"])
+    if name is not None:
+        do(name)
+        world.read_files()

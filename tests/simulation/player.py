@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobrunner import rejoining
-from jobrunner.definitions import Definitions
 from jobrunner.errors import StateError
 from jobrunner.events import Event as Told
 from jobrunner.facts import NodeFacts
@@ -16,14 +15,14 @@ from tests.simulation.actors import Actor, Killed, Trap
 from tests.simulation.bodies import Bodies
 from tests.simulation.database import Private, open_store
 from tests.simulation.machine import Machine
-from tests.simulation.stage import Place, micros
+from tests.simulation.stage import Place, Role, micros
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
 @dataclass
-class Player:
+class Player(Role):
     """One process start of a node: its thread, its connection, its bodies."""
 
     world: World
@@ -69,17 +68,6 @@ class Player:
             slots=script.slots,
             lease=script.lease,
         )
-
-    def definitions(self) -> Definitions:
-        """Return what the files say."""
-        jobs = {job.name: job for job in self.world.files.jobs()}
-        return Definitions(jobs=jobs, problems=(), settings=self.settings())
-
-    def new_owner(self) -> str:
-        """Return another owner's id: each start, and each new start after it was given up, has its own."""
-        self.owners += 1
-        self.owner = f"{self.name}.{self.owners}"
-        return self.owner
 
     def take_place(self, place: Place, me: NodeFacts) -> Bodies:
         """Work there from now on; returns what runs its bodies."""

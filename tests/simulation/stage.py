@@ -33,6 +33,30 @@ def player() -> Player:
     return current
 
 
+class Role:
+    """What all who play a node on the stage have in common; `owners` counts their starts."""
+
+    world: Any
+    name: str
+    owner: str
+    owners: int
+
+    def settings(self) -> Settings:
+        """Return what this node goes by."""
+        raise NotImplementedError
+
+    def definitions(self) -> Definitions:
+        """Return what the files say."""
+        jobs = {job.name: job for job in self.world.files.jobs()}
+        return Definitions(jobs=jobs, problems=(), settings=self.settings())
+
+    def new_owner(self) -> str:
+        """Return another owner's id: each start, and each new start after it was given up, has its own."""
+        self.owners += 1
+        self.owner = f"{self.name}.{self.owners}"
+        return self.owner
+
+
 class Presence:
     """The locks, as the kernel keeps them: held until their process is gone, however it goes."""
 

@@ -51,7 +51,9 @@ class Ending(Bench):
 
     def test_a_node_taken_for_dead_cannot_end_its_run_any_more(self) -> None:
         claim = self._running()
+        assert self.store.has_runs("a") and not self.store.has_runs("b")
         self.store.recover("a", at(8))
+        assert not self.store.has_runs("a")
         assert not self.end(claim, result="late")
         assert (self.rows()[0].state, self.rows()[0].result) == ("lost", None)
 

@@ -41,36 +41,20 @@ class Calls(Claims, Jobs):
     def call(self, call: Call, job: Job, now: Instant) -> int:
         """See `Calls.call`. Its params are kept as given; the job's own are the caller's to add."""
         with self._db.transaction():
-            values = {
-                "id": call.id, "job_id": self.enroll(job, now), "trigger": "call", "at": max(call.at, now),
-                "parent_id": call.parent_id, "exclusive": int(job.concurrency != "allow"),
-            }  # fmt: skip
-            return self._ask(values, job, call.params, call.identity, now)
+            return self._ask(_values(call, job, self.enroll(job, now), now))
 
     CALLS = CALL_RESERVED.partition("RETURNING")[0]
 
     def call_all(self, calls: Sequence[Call], job: Job, now: Instant) -> list[int]:
         """See `Calls.call_all`."""
         with self._db.transaction():
-            first = self.reserve(len(calls))
-            alike = {
-                "job_id": self.enroll(job, now), "trigger": "call", "delivery": job.delivery, "now": now,
-                "exclusive": int(job.concurrency != "allow"), "priority": job.priority, "group": job.group,
-            }  # fmt: skip
-            self._db.many(self.CALLS, (
-                {**alike, "id": run_id, "at": max(each.at, now), "parent_id": each.parent_id,
-                 "params": dumps(dict(each.params)), "identity": each.identity}
-                for run_id, each in enumerate(calls, first)
-            ))  # fmt: skip
+            job_id, first = self.enroll(job, now), self.reserve(len(calls))
+            numbered = (each._replace(id=run_id) for run_id, each in enumerate(calls, first))
+            self._db.many(self.CALLS, (_values(each, job, job_id, now) for each in numbered))
         return list(range(first, first + len(calls)))
 
-    def _ask(
-        self, values: Mapping[str, object], job: Job, params: Mapping[str, Any], identity: str, now: Instant
-    ) -> int:
-        rest = {"priority": job.priority, "group": job.group, "delivery": job.delivery}
-        said = {"params": dumps(dict(params)), "identity": identity, "now": now}
-        statement = self.CALL if values["id"] is None else self.CALL_RESERVED
-        row = self._db.row(statement, {**values, **rest, **said})
+    def _ask(self, values: Mapping[str, object]) -> int:
+        row = self._db.row(self.CALL if values["id"] is None else self.CALL_RESERVED, values)
         assert row is not None
         return int(row[0])
 
@@ -83,11 +67,8 @@ class Calls(Claims, Jobs):
         with self._db.transaction():
             if alone and not queue:
                 self._refuse_if_busy(job_id, job, None if job.run_per_machine else "")
-            values = {
-                "id": None, "job_id": job_id, "trigger": "manual", "at": now, "parent_id": None,
-                "exclusive": int(alone),
-            }  # fmt: skip
-            return self._ask(values, job, params, identity, now)
+            asked = _values(Call(at=now, params=params, identity=identity), job, job_id, now)
+            return self._ask({**asked, "trigger": "manual", "exclusive": int(alone)})
 
     # -- what cannot be made -------------------------------------------------------------------------
 
@@ -158,6 +139,15 @@ class Calls(Claims, Jobs):
             if gone:
                 self._db.rows(self.CURRENTS_CHANGED)
         return gone
+
+
+def _values(call: Call, job: Job, job_id: int, now: Instant) -> dict[str, object]:
+    return {
+        "id": call.id, "job_id": job_id, "trigger": "call", "at": max(call.at, now),
+        "parent_id": call.parent_id, "exclusive": int(job.concurrency != "allow"), "priority": job.priority,
+        "group": job.group, "delivery": job.delivery, "params": dumps(dict(call.params)),
+        "identity": call.identity, "now": now,
+    }  # fmt: skip
 
 
 def _added(row: Row) -> AddedJob:

@@ -16,7 +16,7 @@ DURATIONS = 30  # how many are kept of each job
 
 
 class Runs(Nodes):
-    """The verbs begun, progress, stall, finish, again, conclude, recover, run, runs and open_runs.
+    """The verbs begun, progress, stall, finish, again, conclude, has_runs, recover, run, runs and open_runs.
 
     Recover removes a node, too.
     """
@@ -135,6 +135,10 @@ class Runs(Nodes):
         UPDATE runs SET state = 'lost', error = ?2, finished_at = ?3, stalled = 0
         WHERE id = ?1 AND state = 'running'
         RETURNING {COLUMNS}"""  # noqa: S608
+
+    def has_runs(self, owner: str) -> bool:
+        """See `Store.has_runs`."""
+        return self._db.row(self.RUNNING_OF, (owner,)) is not None
 
     def recover(self, owner: str, now: Instant) -> list[Run]:
         """See `Store.recover`."""

@@ -80,21 +80,11 @@ class Database(Transactions):
 
     def rows(self, sql: str, bindings: Bindings = ()) -> list[Row]:
         """Run one statement to its end and return its rows."""
-        self._refuse_doomed()
-        try:
-            return self._apsw.execute(sql, bindings).fetchall()
-        except CAUGHT as error:
-            self._doomed = self._depth > 0
-            raise translate(error, self.path) from error
+        return self._guarded(lambda: self._apsw.execute(sql, bindings).fetchall())
 
     def made(self, make: Callable[[Row], T], sql: str, bindings: Bindings = ()) -> list[T]:
         """Run one statement to its end and return its rows, each made into something."""
-        self._refuse_doomed()
-        try:
-            return [make(row) for row in self._apsw.execute(sql, bindings)]
-        except CAUGHT as error:
-            self._doomed = self._depth > 0
-            raise translate(error, self.path) from error
+        return self._guarded(lambda: [make(row) for row in self._apsw.execute(sql, bindings)])
 
     def row(self, sql: str, bindings: Bindings = ()) -> Row | None:
         """Run one statement to its end and return its first row, if any."""
@@ -108,9 +98,12 @@ class Database(Transactions):
 
     def many(self, sql: str, bindings: Iterable[Bindings]) -> None:
         """Run one statement for each of the bindings."""
+        self._guarded(lambda: self._apsw.executemany(sql, bindings).fetchall())
+
+    def _guarded(self, do: Callable[[], T]) -> T:
         self._refuse_doomed()
         try:
-            self._apsw.executemany(sql, bindings).fetchall()
+            return do()
         except CAUGHT as error:
             self._doomed = self._depth > 0
             raise translate(error, self.path) from error
