@@ -17,6 +17,7 @@ import time
 # those of `signal` make enum members of numbers, which costs more than what they do
 from _signal import getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_signal
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from jobrunner import processes
@@ -24,6 +25,7 @@ from jobrunner.earshot import hear_logging
 from jobrunner.link import Link
 
 _SIGNALS = tuple(map(int, signal.valid_signals()))
+_SOON = 0.01  # seconds; where runs come thick and fast, each is begun by a child that has just been born
 _DEFAULT = int(signal.SIG_DFL)
 _DEFAULTS = tuple(
     getattr(signal, name)
@@ -49,10 +51,15 @@ def settle_in(wire: int, output: int) -> None:
         numpy.seed()
 
 
-def serve(wire: int) -> NoReturn:
-    """Wait for specs and run them, one after another while the node says so. Never returns."""
+def serve(wire: int, meanwhile: Callable[[], None] | None = None) -> NoReturn:
+    """Wait for specs and run them, one after another while the node says so. Never returns.
+
+    `meanwhile` is done once if no spec has come soon.
+    """
     link = Link(wire)
     link.send({"ready": True})
+    if meanwhile is not None and not link.arrived(_SOON):
+        meanwhile()
     shop: Any = None
     while (frame := link.wait()) is not None:
         from jobrunner.body import Run

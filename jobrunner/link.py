@@ -116,7 +116,7 @@ class Link:
                 return self._heard.popleft()
             if self._ended:
                 return None
-            if self._arrived(patience):
+            if self.arrived(patience):
                 self._take_in()
 
     def _number(self) -> int:
@@ -135,7 +135,7 @@ class Link:
             check()
             if self._reading == get_ident():
                 raise OSError("a signal's handler cannot ask while the body it interrupts hears an answer")
-            if self._arrived(_LOOK_AGAIN):
+            if self.arrived(_LOOK_AGAIN):
                 self._take_in()
             if self._ended and not heard:
                 raise OSError("the node is gone")
@@ -144,14 +144,15 @@ class Link:
             raise refusal(answer["error"])
         return answer
 
-    def _arrived(self, timeout: float | None) -> bool:
+    def arrived(self, timeout: float | None) -> bool:
+        """Wait `timeout` seconds at most for something to read (None: for ever); say whether there is any."""
         return bool(select.select([self._fd], [], [], timeout)[0])
 
     def _take_in(self) -> bool:
         """Read what is there, for whom it may concern; False when nothing is."""
         with self._lock:
             self._check()
-            if self._reading or not self._arrived(0):  # the former: in a handler, in the middle of a word
+            if self._reading or not self.arrived(0):  # the former: in a handler, in the middle of a word
                 return False
             with Shield():
                 self._reading = get_ident()

@@ -13,19 +13,17 @@ from typing import NamedTuple
 from jobrunner.clock import SECOND, Clock, SystemClock
 from jobrunner.clockwatch import Clocks
 from jobrunner.definitions import Definitions
-from jobrunner.discovery import hooksfile
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import StateError
-from jobrunner.events import Event, FileBroken, LeaseLapsed, Looked, SchedulesPaused, StoreTroubled
+from jobrunner.events import Event, LeaseLapsed, Looked, SchedulesPaused, StoreTroubled
 from jobrunner.facts import NodeFacts
 from jobrunner.goal import Rest, progress
 from jobrunner.joining import Joining, differences, restored
 from jobrunner.liveness import liveness_of, renew
 from jobrunner.masking import masker_of
 from jobrunner.patience import Patience, will_pass
-from jobrunner.plugins import PROCESS
 from jobrunner.recovery import be_known, deaths
-from jobrunner.reloading import Reloading
+from jobrunner.reloading import Reloading, hooks_of, preload
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.stopping import Stage, Stop
@@ -86,7 +84,7 @@ class Node:
         self._new: Definitions | None = None  # what was read, and does not hold yet
         self._clocks = Clocks(self._clock, SystemClock(), self._scheduler, store, self.me, emit)
         self._dead: list[NodeFacts] = []
-        self._looked_at = self._clock.monotonic() - LOOK_EVERY
+        self._looked_at = self._clock.monotonic() - 2 * LOOK_EVERY  # so we look at once
         self._started_at = self._clock.monotonic()
         self._patience = Patience(emit)
         self._held = True  # whether our lease was ours at the last look
@@ -176,8 +174,24 @@ class Node:
     def _go_round(self) -> None:
         self._hold()
         if not self._dispatcher.in_doubt:
-            self._look_around()
+            leapt = self._clocks.look()
+            if leapt is None and self._has_looked():
+                self._hurry()
+            self._look_around(leapt)
             self._reload()
+        self._turn()
+
+    def _has_looked(self) -> bool:
+        """Say whether things were as they should be a moment ago: else we may have been stopped for long."""
+        return self._clock.monotonic() - self._looked_at < 2 * LOOK_EVERY
+
+    def _hurry(self) -> None:
+        """What is due now, or was asked for just now, is not to wait until we have looked around."""
+        if self.place.rung and self._clock.monotonic() >= self._patience.until:
+            try:
+                self._dispatcher.look_for_pending()
+            except StateError as error:
+                self._trouble(error)
         self._turn()
 
     def _hold(self) -> None:
@@ -186,13 +200,12 @@ class Node:
         if held and not self._held:
             self._emit(LeaseLapsed(len(self._dispatcher.running)))
 
-    def _look_around(self) -> None:
-        """Once a second: what no event tells."""
+    def _look_around(self, leapt: int | None) -> None:
+        """Once a second, or when time has leapt, by so many microseconds: what no event tells."""
         monotonic = self._clock.monotonic()
-        stepped = self._clocks.look()
-        self._outage = self._outage or (stepped or 0) > 0
+        self._outage = self._outage or (leapt or 0) > 0
         self._check_time(monotonic)
-        if monotonic - self._looked_at < LOOK_EVERY and not self.place.rung and stepped is None:
+        if monotonic - self._looked_at < LOOK_EVERY and not self.place.rung and leapt is None:
             return
         self._looked_at = monotonic
         self._dispatcher.check_stalls()
@@ -333,17 +346,3 @@ class Node:
         if self._stop.stage is not Stage.WORKING:
             return True
         return self._goal_reached and not self._rest.is_open(self._definitions.jobs, self._clock.now())
-
-
-def preload(definitions: Definitions) -> list[str]:
-    """Return the packages that job files import, for the zygote; other executors have none of them."""
-    here = (job for job in definitions.jobs.values() if job.executor.name == PROCESS)
-    return sorted({name for job in here for name in job.imports})
-
-
-def hooks_of(settings: Settings, emit: Callable[[Event], None]) -> frozenset[str]:
-    """Return the hooks that the project's hooks.py has; of a broken one it is said."""
-    found, problem = hooksfile.read(settings.project)
-    if problem is not None:
-        emit(FileBroken(problem))
-    return found

@@ -17,6 +17,7 @@ from jobrunner.discovery.warming import Warmer
 from jobrunner.errors import ConfigError
 from jobrunner.events import AtNextStart, Event, FileBroken
 from jobrunner.model import Problem
+from jobrunner.plugins import PROCESS
 from jobrunner.settings import FILE, Settings
 from jobrunner.store.values import AddedJob
 from jobrunner.watching import Quiet, Watch
@@ -172,3 +173,17 @@ class Reloading:
             return []
         found = scan(self._settings.folders, self._settings.project)
         return [found.paths, found.stamps, *map(stamp_of, self._files())]
+
+
+def preload(definitions: Definitions) -> list[str]:
+    """Return the packages that job files import, for the zygote; other executors have none of them."""
+    here = (job for job in definitions.jobs.values() if job.executor.name == PROCESS)
+    return sorted({name for job in here for name in job.imports})
+
+
+def hooks_of(settings: Settings, emit: Callable[[Event], None]) -> frozenset[str]:
+    """Return the hooks that the project's hooks.py has; of a broken one it is said."""
+    found, problem = hooksfile.read(settings.project)
+    if problem is not None:
+        emit(FileBroken(problem))
+    return found

@@ -116,6 +116,7 @@ class Workplace:
 
     def wait(self, timeout: float) -> None:
         """Sleep until something happens, `timeout` seconds at most, and let the pool deal with it."""
+        self.pool.replenish()
         deadline = self.pool.next_deadline()
         if deadline is not None:
             timeout = min(timeout, deadline - self._clock.monotonic())

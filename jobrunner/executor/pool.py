@@ -78,7 +78,7 @@ class Pool(Crew):
         """Start the zygote, or what stands in for it, and ask for spares."""
         self._zygotes.start()
         self._back_off.lift()
-        self._replenish()
+        self.replenish()
 
     def run(self, spec: RunSpec, pid: int, timeout: int | None = None, runs_per_process: int = 1) -> int:
         """Hand a run to the spare `pid`, or to a child that is warm for this job; returns whose pid it is.
@@ -108,7 +108,7 @@ class Pool(Crew):
         member = self._spare()
         self._hook_waits = member is None
         if member is None:
-            self._replenish()
+            self.replenish()
             return False
         serving = ServingHook(spec, self._clock.monotonic(), self._grace, number)
         try:
@@ -134,7 +134,7 @@ class Pool(Crew):
         for member in self._members.values():
             if member.serving is None and not member.retired:
                 member.retire(self._clock.monotonic())
-        self._replenish()
+        self.replenish()
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is needed, in monotonic seconds; None when only news can bring work."""
@@ -147,7 +147,7 @@ class Pool(Crew):
         restarted = self._zygotes.restart(now)
         if restarted or self._back_off.over(now):
             self._back_off.lift()
-            self._replenish()
+            self.replenish()
         self._zygotes.tick(now, self._busy, [member.launcher for member in self._members.values()])
         for member in list(self._members.values()):
             member.tick(now)
@@ -180,7 +180,7 @@ class Pool(Crew):
         lost = not (served or member.ready) and member.key is None
         if lost and member.launcher is self._zygotes.current:
             self._back_off.failed(self._clock.monotonic())
-        self._replenish()
+        self.replenish()
 
     def extinct(self, launcher: Launcher) -> None:
         """The zygote died: another one, at once or soon. What it had is reported one by one after this."""
@@ -200,19 +200,22 @@ class Pool(Crew):
             self._pressing = True
         else:  # its generation is over
             member.retire(self._clock.monotonic())
-        self._replenish()
+        self.replenish()
 
     def _hand_over(self, member: Member, serving: Serving, spec: RunSpec, data: bytes) -> None:
         member.key = warmth(spec)
         member.ready = False
         member.serving = serving
         member.post(data)
-        self._replenish()
 
     # -- spares --------------------------------------------------------------------------------------
 
-    def _replenish(self) -> None:
-        """Have as many spares, ready or on their way, as there may be runs soon."""
+    def replenish(self) -> None:
+        """Have as many spares, ready or on their way, as there may be runs soon.
+
+        To be called when a turn is over: while a fork is made, the bodies that it began have one processor
+        less.
+        """
         wanted = min(self._slots - len(self._runs), SPARES) + self._hook_waits
         present = sum(one.spare for one in self._members.values())
         while self._zygotes.current is not None and self._back_off.until is None and present < wanted:

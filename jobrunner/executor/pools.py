@@ -161,6 +161,10 @@ class Pools:
         times = [self._processes.next_deadline(), *(pool.next_deadline() for pool in self._others.values())]
         return min((time for time in times if time is not None), default=None)
 
+    def replenish(self) -> None:
+        """Have spares in place of those that were handed runs: when a turn is over."""
+        self._processes.replenish()
+
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._processes.tick(now)

@@ -212,7 +212,7 @@ def become_spare(parent: int, wire: int, output: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         settle_in(wire, output)
         gc.enable()
-        serve(wire)
+        serve(wire, rehearse)
     finally:
         os._exit(70)
 

@@ -88,6 +88,7 @@ class Household:
             self.turn()
 
     def turn(self, wait: float = 0.05) -> None:
+        self.pool.replenish()
         deadline = self.pool.next_deadline()
         if deadline is not None:
             wait = max(0.0, min(wait, deadline - time.monotonic()))

@@ -148,7 +148,7 @@ def test_a_node_without_descriptors_tries_again_and_leaves_none_open(
     with monkeypatch.context() as patch:
         patch.setattr("jobrunner.executor.member.os.pipe", refuse)
         house.pool._zygotes.current = Refusing()  # type: ignore[assignment]
-        house.pool._replenish()
+        house.pool.replenish()
         deadline = house.pool.next_deadline()
         house.pool.tick(time.monotonic())
         assert deadline is not None
@@ -185,7 +185,7 @@ class Refusing:
 def test_a_refused_fork_is_tried_again_after_a_while_and_not_at_once(tmp_path: Path) -> None:
     house, launcher = Household(tmp_path), Refusing()
     launcher.pool, house.pool._zygotes.current = house.pool, launcher  # type: ignore[assignment]
-    house.pool._replenish()
+    house.pool.replenish()
     limit = time.monotonic() + 1.0
     while time.monotonic() < limit:
         house.turn()
