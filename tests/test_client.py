@@ -338,7 +338,7 @@ def test_a_canceled_run_takes_the_calls_with_it_that_it_has_made(project: Projec
         '    scheduler.run_after("1h", "child", immediate=True)\n'
         "    import time\n    time.sleep(60)\n"
     )
-    project.start()
+    project.start("--grace", "1s")
     parent = client.trigger("parent")
     calls = wait_until(lambda: client.pending("child"), "the call")
     assert [call.parent_id for call in calls] == [parent]

@@ -200,7 +200,7 @@ def test_who_waits_gets_the_result_and_the_exit_code_of_run(
     project: Project, body: str, code: int, out: str
 ) -> None:
     project.job("job", body, schedule=None, timeout="1s")
-    project.start()
+    project.start("--grace", "1s")
     done = project.run("trigger", "job", "--wait", check=code)
     assert done.stdout == out
     assert "job #1 " in done.stderr

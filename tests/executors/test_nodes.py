@@ -91,7 +91,7 @@ def test_hooks_are_called_in_a_process_of_ours(project: Project, other_python: s
 
 def test_a_canceled_run_ends_and_says_who_did_it(project: Project, other_python: str) -> None:
     project.job("far", FAMILY, executor=by(other_python), schedule="* * * * * *", numberOfExecutions=1)
-    node = project.start()
+    node = project.start("--grace", "1s")
     pid = pid_in(project.root / "run")
     project.run("cancel", "--job", "far", check=0)
     wait_until(lambda: project.history("far")[-1]["state"] == "canceled", "the end")
