@@ -1,7 +1,7 @@
 """A node: one thread, one loop, one transaction a turn.
 
-look around     once a second: clocks, other nodes, changes made elsewhere
 turn            record, recover, plan, claim, hand out       (dispatcher)
+look around     once a second: clocks, other nodes, changes made elsewhere
 wait            for a child, the doorbell, a signal, or the next due moment
 """
 
