@@ -65,6 +65,12 @@ class Acts:
             player.actor.stalled_until = world.now + event.what["time"]
 
     @classmethod
+    def freeze(cls, world: World, event: Event) -> None:
+        """A node is stopped at a border, and all others go on until it does, too."""
+        cls._set_trap(world, event, "stall")
+        world.run_until(world.now + 2 * event.what["time"])
+
+    @classmethod
     def away(cls, world: World, event: Event) -> None:
         """A node cannot reach the database."""
         player = cls._with(world, event)
