@@ -748,6 +748,15 @@ def test_a_node_that_has_a_run_of_the_old_name_records_its_end(house: House) -> 
     assert second.ledger("new") == ["1 failed", "1 succeeded #2"]
 
 
+def test_a_run_of_a_job_that_is_renamed_meanwhile_is_tried_again_as_that_job_says(house: House) -> None:
+    old = a_job("old", hash="old", retries=Retries(max=1))
+    desk = house.open(old)
+    live(desk, MINUTE, takes=HOUR)
+    desk.adopt(old._replace(name="new", hash="new", former_names=("old",)))
+    live(desk, 10 * SECOND, ends=lambda spec: BAD if spec["attempt"] == 1 else GOOD)
+    assert desk.ledger("new") == ["1 failed", "1 succeeded #2"]
+
+
 def test_when_the_renaming_node_goes_the_old_name_is_back(house: House) -> None:
     old = a_job("old", hash="old")
     first = house.open(old)
