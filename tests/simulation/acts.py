@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jobrunner.cli.control import reset_detail
 from jobrunner.facts import JobFacts
 from tests.simulation.actors import Trap
 from tests.simulation.player import Player
@@ -173,7 +174,7 @@ class Acts:
         def ask(store: Any, fact: JobFacts, now: int) -> None:
             with store.transaction():
                 store.reset(fact.id, now)
-                store.note("ana", "reset", fact.name, "", now)
+                store.note("ana", "reset", fact.name, reset_detail(store), now)
 
         cls._of_job(world, event, ask)
 
