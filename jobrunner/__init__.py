@@ -45,6 +45,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     log         events as sentences
     definitions what a node holds at one moment; broken edits leave it as it was
     registry    the jobs we know: files, problems, names
+    exposure    who else may write what is executed here
     drift       who lives and holds other definitions than the current ones
     housekeeping  the jobs that come with jobrunner
     added       the jobs that code has added

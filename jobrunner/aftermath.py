@@ -29,7 +29,7 @@ class Aftermath:
     def settle(self, run: Run, outcome: Outcome, now: Instant, *, last: bool = False) -> list[Event]:
         """Write the next attempt, or conclude the chain: always when this was the `last`, as for a run that
         somebody asked to end."""
-        job = self._find(run.job)
+        job = self._find(run.job) or self._renamed(run)
         follows = self._again(run, outcome, job, now, last=last)
         if follows is not None:
             return [follows]
@@ -38,6 +38,11 @@ class Aftermath:
         if job is not None and outcome.state in FAILED and 0 < job.stop_on_error <= failures:
             events.append(self._disable(run, failures, now))
         return events
+
+    def _renamed(self, run: Run) -> Job | None:
+        """Return a run's job where it has got another name since the run was claimed."""
+        known = self._store.run(run.id)
+        return None if known is None or known.job == run.job else self._find(known.job)
 
     def _again(
         self, run: Run, outcome: Outcome, job: Job | None, now: Instant, *, last: bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from jobrunner.clockwatch import APART, ASTRAY
 from jobrunner.discovery.summary import Summary
 from jobrunner.drift import Drifting, differing
 from jobrunner.errors import JobrunnerError
+from jobrunner.exposure import exposures
 from jobrunner.facts import JobFacts, NodeFacts
 from jobrunner.labels import Reach
 from jobrunner.masking import without_passwords
@@ -156,28 +156,20 @@ def of_machine(apart: int) -> Iterator[Finding]:
         yield Finding("clock", "warning", f"{said}; what is due goes by the database's", "set it")
 
 
-def of_files(
-    problems: Iterable[Problem], orphans: Iterable[JobFacts], folders: Iterable[str]
-) -> Iterator[Finding]:
-    """Look at job files: broken ones, lost ones, and who may change them."""
+def of_files(problems: Iterable[Problem], orphans: Iterable[JobFacts]) -> Iterator[Finding]:
+    """Look at job files: broken ones, and lost ones."""
     for problem in problems:
         where = f"{problem.file}:{problem.line}" if problem.line else problem.file
         yield Finding("file", "error", f"{where}: {problem.message}", problem.hint)
     for fact in orphans:
         said = f"{fact.name} is an orphan: {fact.file}, which defined it, does not any more"
         yield Finding("orphan", "warning", said, f"put it back, or `jobrunner forget {fact.name}`")
-    for folder in folders:
-        if _writable_by_all(folder):
-            said = f"everybody on this machine may write in {folder}, and what lies there is run"
-            yield Finding("folder", "warning", said, f"chmod o-w {folder}")
 
 
-def _writable_by_all(folder: str) -> bool:
-    try:
-        mode = os.stat(folder).st_mode
-    except OSError:
-        return False
-    return bool(mode & stat.S_IWOTH)
+def of_rights(settings: Settings, jobs: Iterable[Summary]) -> Iterator[Finding]:
+    """Say who else may change what is run."""
+    for each in exposures(settings, (job.path for job in jobs)):
+        yield Finding("rights", "warning", each.said, each.hint)
 
 
 def of_runs(runs: Iterable[Run], facts: Iterable[JobFacts], now: Instant) -> Iterator[Finding]:

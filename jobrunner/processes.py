@@ -148,13 +148,30 @@ def data_limit(size: int | None) -> Iterator[None]:
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
+class _View:
+    """The kernel's list of our children, held open: for a process of one thread, forked ones have none."""
+
+    descriptor = -1
+    pid = 0
+
+
+def keep_children_in_view() -> None:
+    """Be able to tell our children also when no more files can be opened; we must have one thread only."""
+    if LINUX:
+        with contextlib.suppress(OSError):
+            _View.descriptor = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY)
+            _View.pid = os.getpid()
+
+
 def children() -> list[int]:
     """Return the pids of all children of this process, born or adopted; [] where nobody can tell."""
     if not LINUX:
         return []
+    if _View.pid == os.getpid():
+        return _pids_in(_View.descriptor)
     try:
         return [pid for task in os.listdir("/proc/self/task") for pid in _children_of(task)]
-    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN, or no more files can be opened
         return _children_by_scan()
 
 
@@ -215,20 +232,27 @@ def _reap(pid: int) -> bool:
 
 
 def _children_of(task: str) -> list[int]:
-    # not through a file object: the zygote asks twice for each child that ends
     file = os.open(f"/proc/self/task/{task}/children", os.O_RDONLY)
     try:
-        text = b""
-        while piece := os.read(file, 65_536):
-            text += piece
+        return _pids_in(file)
     finally:
         os.close(file)
+
+
+def _pids_in(file: int) -> list[int]:
+    # not through a file object: the zygote asks twice for each child that ends
+    text = b""
+    while piece := os.pread(file, 65_536, len(text)):
+        text += piece
     return [int(pid) for pid in text.split()]
 
 
 def _children_by_scan() -> list[int]:
     me = os.getpid()
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == me]
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == me]
+    except OSError:
+        return []
 
 
 def _parent(pid: str) -> int:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from jobrunner.cli.control import reset_detail
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, from_iso
 from jobrunner.events import CursorAhead, JobDisabled, Retrying
 from jobrunner.model import Outcome, Retries, Run
+from jobrunner.moving import movable
 from tests.desk import BAD, CRASH, ERROR, GOOD, Desk, Ends, House, live
 from tests.fakes import NOON, a_job
 
@@ -746,6 +748,36 @@ def test_a_node_that_has_a_run_of_the_old_name_records_its_end(house: House) -> 
     second = house.open(old._replace(name="new", hash="new", former_names=("old",)))
     live([first, second], 10 * SECOND, ends=lambda spec: BAD if spec["attempt"] == 1 else GOOD)
     assert second.ledger("new") == ["1 failed", "1 succeeded #2"]
+
+
+def test_a_reset_counts_from_then_on_also_where_a_clock_had_been_ahead(house: House) -> None:
+    desk = house.open(a_job())
+    right = house.clock.wall
+    house.clock.wall += 2 * HOUR
+    live(desk, 3 * MINUTE)
+    house.clock.wall = right
+    with desk.store.transaction():
+        desk.store.reset(desk.facts().id, right, schedule=True)
+        desk.store.note("ana", "reset", "job", reset_detail(desk.store), right)
+    assert problems(desk) == []
+    live(desk, 3 * MINUTE)
+    assert problems(desk) == []
+    desk.store._db.rows("UPDATE cursors SET executions = 1")  # type: ignore[attr-defined]
+    assert problems(desk) == ["job counts 1 executions, and 3 are in its history"]
+
+
+def problems(desk: Desk) -> list[str]:
+    with movable(desk.store).reading() as reading:
+        return list(reading.problems())
+
+
+def test_a_run_of_a_job_that_is_renamed_meanwhile_is_tried_again_as_that_job_says(house: House) -> None:
+    old = a_job("old", hash="old", retries=Retries(max=1))
+    desk = house.open(old)
+    live(desk, MINUTE, takes=HOUR)
+    desk.adopt(old._replace(name="new", hash="new", former_names=("old",)))
+    live(desk, 10 * SECOND, ends=lambda spec: BAD if spec["attempt"] == 1 else GOOD)
+    assert desk.ledger("new") == ["1 failed", "1 succeeded #2"]
 
 
 def test_when_the_renaming_node_goes_the_old_name_is_back(house: House) -> None:

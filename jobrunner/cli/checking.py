@@ -21,6 +21,7 @@ from jobrunner.discovery.files import NOT_READ
 from jobrunner.errors import ConfigError
 from jobrunner.executor import memory
 from jobrunner.executor.interpreters import missing
+from jobrunner.exposure import exposures
 from jobrunner.labels import lacking
 from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
@@ -84,7 +85,12 @@ def _look(
     if not static:
         problems += [*interpreters(jobs.values(), settings), *prove(jobs.values(), settings)]
     warnings = [*unread, *unlimited(jobs.values()), *hooksfile.warnings(settings.project)]
-    return jobs, problems, warnings + ([] if name else crowds(jobs.values(), settings))
+    return jobs, problems, warnings + ([] if name else [*crowds(jobs.values(), settings), *_of_rights(known)])
+
+
+def _of_rights(known: Registry) -> list[Problem]:
+    found = exposures(known.settings, (job.path for job in known.summaries))
+    return [Problem("", None, each.said, each.hint, path=each.path) for each in found]
 
 
 def _of_executors(settings: Settings, known: Iterable[Problem]) -> Iterable[Problem]:

@@ -17,6 +17,7 @@ from jobrunner.facts import JobFacts, Pause
 from jobrunner.log import one_line
 from jobrunner.registry import Registry
 from jobrunner.store import exists
+from jobrunner.store.base import RunFilter, Store
 
 NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...", type=JobName())
 NAME = click.argument("name", type=JobName())
@@ -137,7 +138,7 @@ def reset(asked: Asked, name: str, schedule: bool, user: str | None, as_json: bo
         target = at.target(name)
         before = target.fact
         at.store.reset(before.id, at.now, schedule=schedule)
-        at.note("reset", target.name, "schedule" if schedule else "")
+        at.note("reset", target.name, reset_detail(at.store, schedule=schedule))
         found = {"id": target.name, "was": _counts(before), "is": _counts(at.again(target.name))}
     if as_json:
         out.json_document(found)
@@ -146,6 +147,15 @@ def reset(asked: Asked, name: str, schedule: bool, user: str | None, as_json: bo
         f"{one_line(target.name)} starts over: it had {many(before.executions, 'execution')} and "
         f"{many(before.consecutive_failures, 'failure')} in a row" + ("; its schedule begins now" * schedule)
     )
+
+
+def reset_detail(store: Store, *, schedule: bool = False) -> str:
+    """Return what the audit trail has to say of a reset that is made now: which runs were before it.
+
+    No clock tells that, for it may have been wrong; runs are numbered as they are written.
+    """
+    newest = store.runs(RunFilter(limit=1))
+    return ", ".join(["schedule"] * schedule + [f"after run {run.id}" for run in newest])
 
 
 def _counts(fact: JobFacts) -> Object:

@@ -69,7 +69,9 @@ def _of_all(asked: Asked) -> Iterator[Finding]:
     if store is None:
         said = "there is no state yet: no node has run here"
         yield Finding("state", "error", said, "`jobrunner start` makes it")
-        yield from checks.of_files(Registry.load(settings).problems, (), settings.folders)
+        registry = Registry.load(settings)
+        yield from checks.of_files(registry.problems, ())
+        yield from checks.of_rights(settings, registry.summaries)
         return
     try:
         now = time_of(store)
@@ -94,6 +96,7 @@ def _of_state(settings: Settings, store: Store, now: Instant) -> Iterator[Findin
         why = f": {pause.reason}" if pause.reason else ""
         yield Finding("pause", "warning", f"all is paused by {pause.by}{why}", "`jobrunner resume`")
     orphans = report.orphans({fact.name.casefold(): fact for fact in facts}, registry)
-    yield from checks.of_files(registry.problems, orphans, settings.folders)
+    yield from checks.of_files(registry.problems, orphans)
+    yield from checks.of_rights(settings, registry.summaries)
     yield from checks.of_runs(store.open_runs(), facts, now)
     yield from checks.of_lag(vitals.overdue(store, here, registry.summaries, registry.upcoming(), now), now)

@@ -19,6 +19,7 @@ from jobrunner.cli.render import many, relative
 from jobrunner.clock import SystemClock, to_iso
 from jobrunner.definitions import Definitions, Filter, of_registry
 from jobrunner.errors import BadRequest, ConfigError
+from jobrunner.exposure import exposures
 from jobrunner.facts import CONTROL, JobFacts, Pause
 from jobrunner.log import Log, one_line, sentence
 from jobrunner.masking import without_passwords
@@ -251,6 +252,8 @@ class Banner:
             self._event(e.FileBroken(problem))
         for fact in report.orphans(facts, known):
             self._event(e.JobOrphaned(fact.name))
+        for each in exposures(settings, (one.path for one in known.summaries)):
+            self._log.line("warning", one_line(f"{each.said} ({each.hint})"), BANNER)
         self._warn(jobs, facts)
 
     def _jobs(self, jobs: Mapping[str, Job], facts: Mapping[str, JobFacts]) -> None:

@@ -116,6 +116,7 @@ class Zygote:
         if how["lock"]:
             self._lock = take_lock(how["lock"])
         processes.adopt_orphans()
+        processes.keep_children_in_view()
         if how["node"]:  # while a package is imported nobody listens to it: if it dies now, so must we
             processes.die_with(how["node"])
         for at, name in enumerate(how["preload"]):

@@ -212,10 +212,14 @@ def test_ctrl_c_ends_the_waiting_and_not_the_run(project: Project) -> None:
         project.command("trigger", "job", "--wait"), env=project.env(), cwd=project.root,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert waiting.stderr is not None
-    assert any("waits for one" in line for line in waiting.stderr)
-    waiting.send_signal(signal.SIGINT)
-    _, said = waiting.communicate(timeout=60)
+    try:
+        assert waiting.stderr is not None
+        assert any("waits for one" in line for line in waiting.stderr)
+        waiting.send_signal(signal.SIGINT)
+        _, said = waiting.communicate(timeout=60)
+    finally:
+        waiting.kill()
+        waiting.communicate()
     assert waiting.returncode == 130
     assert "run 1 of job goes on" in said
     project.start()

@@ -362,6 +362,13 @@ def test_reset_lets_a_finished_job_run_again(house: House) -> None:
     assert (job(house)["state"], job(house)["executions"]) == ("active", 0)
 
 
+def test_the_trail_tells_which_runs_were_before_a_reset(house: House) -> None:
+    house.job("a")
+    assert house.call("run", "a").code == 0
+    assert house.call("reset", "a", "--schedule", "--as", "ana").code == 0
+    assert trail(house)[-1] == ("ana", "reset", "a", "schedule, after run 1")
+
+
 def test_reset_of_the_schedule_begins_now(house: House) -> None:
     house.job("a", schedule="0 9 * * *")
     house.register(started_at=SystemClock().now() + 600 * MINUTE)  # a clock was wrong

@@ -140,7 +140,7 @@ def test_what_is_sick_is_named_with_what_to_do(alive: House) -> None:
     store.close()
     found = findings(alive)
     assert found["error"] == ["file"]
-    assert sorted(found["warning"]) == ["clock", "folder", "pause"]
+    assert sorted(found["warning"]) == ["clock", "pause", "rights"]
 
 
 def test_an_occurrence_that_nobody_takes_is_an_error(alive: House) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.executor.household import Household, alive, pid_in
 
+HOUR = 3_600_000_000  # microseconds
 NEVER = "import time\ndef default(container):\n    print('up')\n    while True: time.sleep(0.01)\n"
 STUBBORN = """
 import signal, time
@@ -19,11 +20,15 @@ def default(container):
 """
 
 
-def up(house: Household, body: str, timeout: int | None = None) -> int:
-    """Start a body and wait until it says that it is up."""
+def up(house: Household, body: str, *, late: bool = False) -> int:
+    """Start a body and wait until it says that it is up; if `late`, its time-out is over then."""
     house.write(body)
-    run_id = house.start(timeout=timeout)
+    run_id = house.start(timeout=HOUR if late else None)
     house.until(lambda: b"up" in house.log(run_id))
+    if late:
+        serving = house.pool._runs[run_id].serving
+        assert serving is not None
+        serving._deadline = time.monotonic()
     return run_id
 
 
@@ -119,7 +124,7 @@ def test_a_sync_body_hears_of_it_at_once_and_gets_canceled_at_term(house: Househ
 def test_the_message_does_not_wait_for_any_part_of_the_grace(house: Household, asked: str) -> None:
     house.pool._grace = 3_600_000_000
     body = "def default(ctx):\n    print('up')\n    while True: ctx.raise_if_cancelled()"
-    run_id = up(house, body, timeout=200_000 if asked == "time-out" else None)
+    run_id = up(house, body, late=asked == "time-out")
     if asked == "stop":
         house.pool.stop(run_id, "canceled", None)
     assert house.finish(run_id).state == ("canceled" if asked == "stop" else "timed_out")
@@ -163,7 +168,7 @@ def default(container):
 
 @pytest.mark.parametrize("asked", ["kill", "grace", "time-out"])
 def test_nothing_is_left_in_the_process_table_after_kill(house: Household, asked: str) -> None:
-    run_id = up(house, DAEMON, timeout=100_000 if asked == "time-out" else None)
+    run_id = up(house, DAEMON, late=asked == "time-out")
     if asked != "time-out":
         house.pool.stop(run_id, "canceled", None, now=asked == "kill")
     assert house.finish(run_id).state == ("timed_out" if asked == "time-out" else "canceled")
@@ -243,14 +248,15 @@ def test_now_kills_at_once_also_after_a_mild_stop(zygote_house: Household) -> No
 
 
 def test_a_time_out_ends_the_run_and_says_after_how_long(house: Household) -> None:
-    outcome = house.finish(up(house, NEVER, timeout=300_000))
+    house.write(NEVER)
+    outcome = house.finish(house.start(timeout=1_200_000))
     assert outcome.state == "timed_out"
     assert outcome.error is not None
-    assert outcome.error["message"] == "ran longer than its time-out of 0.3 s"
+    assert outcome.error["message"] == "ran longer than its time-out of 1.2 s"
 
 
 def test_a_stubborn_run_times_out_too(house: Household) -> None:
-    assert house.finish(up(house, STUBBORN, timeout=1_000_000)).state == "timed_out"
+    assert house.finish(up(house, STUBBORN, late=True)).state == "timed_out"
 
 
 def test_a_body_that_fails_in_its_own_way_while_being_stopped_has_failed(house: Household) -> None:

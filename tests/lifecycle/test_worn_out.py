@@ -38,6 +38,11 @@ def limit(pids: list[int], files: int) -> None:
         subprocess.run(["prlimit", "--pid", str(pid), f"--nofile={files}:4096"], check=True)
 
 
+def stands_still(project: Project) -> bool:
+    """Whether something has fallen due while what was due before could not start."""
+    return any(run["state"] == "skipped" for run in project.history())
+
+
 def test_a_zygote_that_is_killed_takes_its_runs_along_and_its_node_goes_on_with_another(
     project: Project,
 ) -> None:
@@ -54,13 +59,30 @@ def test_a_zygote_that_is_killed_takes_its_runs_along_and_its_node_goes_on_with_
     wait_until(lambda: not tagged(str(project.root)), "all its processes to be gone")
 
 
+def test_a_node_and_its_zygote_that_could_open_no_more_files_go_on_when_they_can_again(
+    project: Project,
+) -> None:
+    project.job("tick", TICK)
+    node = project.start()
+    on_it_goes(project)
+    both = [node.pid, zygote(node)]
+    limit(both, 3)
+    wait_until(lambda: stands_still(project), "it to stand still")
+    limit(both, 1024)
+    on_it_goes(project)
+    assert [node.pid, zygote(node)] == both
+    assert stop(node) == 0
+    assert "Traceback" not in project.words()
+    assert {run["state"] for run in project.history()} == {"succeeded", "skipped"}
+
+
 def test_what_a_node_leaves_that_could_open_no_more_files_the_next_one_makes_good(project: Project) -> None:
     project.job("tick", TICK)
     node = project.start()
     on_it_goes(project)
     forker = zygote(node)
     limit([node.pid, forker], 3)
-    wait_until(lambda: not alive(forker), "the zygote to give up")
+    wait_until(lambda: stands_still(project), "it to stand still")
     node.kill()  # unless it has ended already: it does when it needs a file itself
     node.wait()
     assert "this is a flaw" not in project.words()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jobrunner.cli.control import reset_detail
 from jobrunner.facts import JobFacts
 from tests.simulation.actors import Trap
 from tests.simulation.player import Player
@@ -63,6 +64,12 @@ class Acts:
         player = cls._with(world, event)
         if player is not None:
             player.actor.stalled_until = world.now + event.what["time"]
+
+    @classmethod
+    def freeze(cls, world: World, event: Event) -> None:
+        """A node is stopped at a border, and all others go on until it does, too."""
+        cls._set_trap(world, event, "stall")
+        world.run_until(world.now + 2 * event.what["time"])
 
     @classmethod
     def away(cls, world: World, event: Event) -> None:
@@ -167,7 +174,7 @@ class Acts:
         def ask(store: Any, fact: JobFacts, now: int) -> None:
             with store.transaction():
                 store.reset(fact.id, now)
-                store.note("ana", "reset", fact.name, "", now)
+                store.note("ana", "reset", fact.name, reset_detail(store), now)
 
         cls._of_job(world, event, ask)
 

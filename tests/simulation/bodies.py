@@ -263,11 +263,12 @@ class Bodies:
     def lapse(self, at: int) -> None:
         """The time is over until which they may live: the zygote kills them, whatever their node does.
 
-        That was `at`; on a machine that slept nothing has happened since.
+        That was `at`; on a machine that slept nothing has happened since. Whoever was handed out later still
+        was under way for a moment: where all were stopped, a node may go on before its zygote does.
         """
         for body in list(self.under_way.values()):
             self._end(body, ending.by_exit(-9, None, LAPSED), "lapsed")
-            body.witness.ended_at = at
+            body.witness.ended_at = max(at, body.witness.handed_at)
 
     def calm(self) -> None:
         """Bring all to their end soon, and well."""

@@ -3,6 +3,7 @@
 begin       before a transaction takes the lock         begun       it has it
 verb        before a statement in a transaction         read        before one outside of any
 commit      before the commit                           committed   it is on the disk, and nobody has gone on
+claimed     the same, where it has started a run
 
 A `Shared` store is what nodes of several machines would see of a database: they live by leases, by its clock,
 and a commit may come through without its answer.
@@ -11,7 +12,7 @@ and a commit may come through without its answer.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -20,6 +21,7 @@ import apsw
 from jobrunner.clock import Clock, Instant
 from jobrunner.facts import NodeFacts
 from jobrunner.store.faults import fault
+from jobrunner.store.sql.claims import Claims
 from jobrunner.store.sql.database import Bindings, Row
 from jobrunner.store.sqlite import SqliteStore
 from jobrunner.store.sqlite.connection import Database
@@ -27,6 +29,7 @@ from jobrunner.store.sqlite.faults import translate
 from tests.simulation import journal
 
 T = TypeVar("T")
+STARTS = Claims.START.partition(",")[0]
 FREE = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
 RAISES: dict[str, Callable[[], Exception]] = {
     "full": lambda: apsw.FullError("FullError: database or disk is full"),
@@ -53,6 +56,7 @@ class Bordered(Database):
     watcher: Watcher | None = None
     doubt: bool | None = None  # what became of a commit whose answer was not heard
     dead = False
+    _claims = False  # whether the open transaction has started a run
 
     def tell(self, watcher: Watcher) -> None:
         """Have a watcher from now on."""
@@ -76,19 +80,34 @@ class Bordered(Database):
     def _border(self, kind: str) -> str | None:
         return None if self.watcher is None else self.watcher.border(kind)
 
+    def rows(self, sql: str, bindings: Bindings = ()) -> list[Row]:
+        """See `Database.rows`."""
+        self._pass(sql)
+        return super().rows(sql, bindings)
+
     def made(self, make: Callable[[Row], T], sql: str, bindings: Bindings = ()) -> list[T]:
         """See `Database.made`."""
+        self._pass(sql)
+        return super().made(make, sql, bindings)
+
+    def many(self, sql: str, bindings: Iterable[Bindings]) -> None:
+        """See `Database.many`."""
+        self._pass(sql)
+        super().many(sql, bindings)
+
+    def _pass(self, sql: str) -> None:
+        self._claims = self._claims or sql.startswith(STARTS)
         if not sql.startswith(FREE):
             code = self._border("verb" if self._depth else "read")
             if code is not None:
                 self._doomed = self._depth > 0
                 raise self._failed(code)
-        return super().made(make, sql, bindings)
 
     def _begin(self) -> None:
         if (code := self._border("begin")) is not None:
             raise self._failed(code)
         super()._begin()
+        self._claims = False
         self._border("begun")
 
     def _commit(self) -> None:
@@ -102,6 +121,8 @@ class Bordered(Database):
         if code is not None:
             raise fault("in-doubt", f"{self.path}: nobody knows whether that was committed")
         self._border("committed")
+        if self._claims:
+            self._border("claimed")
 
     def _roll_back(self) -> None:
         if not self.dead:

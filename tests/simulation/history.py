@@ -78,18 +78,13 @@ def _live(world: World, events: list[Event]) -> list[str]:
 def _evidence(world: World) -> Evidence:
     store = world.people
     with store.reading() as reading:
-        problems = [said for said in reading.problems() if not _is_of_the_clock(world, said)]
+        problems = list(reading.problems())
     return Evidence(
         entries=journal.read(store), witnesses=world.witnesses, known=world.files.known, problems=problems,
         dead={owner: death.at for owner, death in world.deaths.items() if death.how == "killed"},
         documents={each.key: each.value for each in store.documents("count/")},
         nodes=[node.owner for node in store.nodes()], shared=world.script.shared, job_ids=_job_ids(world),
     )  # fmt: skip
-
-
-def _is_of_the_clock(world: World, said: str) -> bool:
-    """Say whether `state check` may be led astray: it tells what was before a reset by the clock."""
-    return "are in its history" in said and bool(world.tally["reset"] and world.tally["clock"])
 
 
 def _job_ids(world: World) -> dict[str, int]:

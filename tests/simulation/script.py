@@ -31,7 +31,7 @@ KINDS = {  # of events, and how often each is drawn
     "pause": 2, "resume": 2, "disable": 2, "enable": 2, "trigger": 5, "cancel": 5, "reset": 1,
 }  # fmt: skip
 # Only where the state is a database. A commit in doubt is drawn often: few of them carry what can be lost.
-SHARED = {"unheard": 40, "away": 12}
+SHARED = {"unheard": 40, "away": 12, "freeze": 8}
 BORDERS = (
     frozenset({"begin"}), frozenset({"begun"}), frozenset({"verb"}), frozenset({"commit"}),
     frozenset({"committed"}), frozenset({"read"}),
@@ -168,6 +168,11 @@ def _stall_at(chance: Random, often: bool) -> Config:
     return behind | _stall(chance, often)
 
 
+def _freeze(chance: Random, often: bool) -> Config:
+    """Beyond its lease, behind a claim: what it was about to start is no longer its own."""
+    return {"kinds": frozenset({"claimed"}), "left": 1, "time": chance.choice((9, 15, 25)) * SECOND}
+
+
 def _clock(chance: Random, often: bool) -> Config:
     return {"time": chance.choice(LEAPS if chance.random() < 0.15 else STEPS)}
 
@@ -207,7 +212,7 @@ def _pick(chance: Random, often: bool) -> Config:
 
 _DRAWS = {
     "passes": _pass, "kill_at": _border, "stall": _stall,
-    "stall_at": _stall_at,
+    "stall_at": _stall_at, "freeze": _freeze,
     "clock": _clock, "sleep": _sleep, "full": _span, "lock": _span, "away": _stall, "fault": _fault,
     "unheard": _unheard, "edit": _edit, "remove": _pick, "rename": _pick, "disable": _pick, "enable": _pick,
     "trigger": _pick, "cancel": _pick, "reset": _pick, "all_die": _sleep,

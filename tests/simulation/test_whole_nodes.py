@@ -13,6 +13,7 @@ import pytest
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import SECOND, from_iso
 from jobrunner.dispatcher import Dispatcher
+from jobrunner.liveness import Tenure
 from jobrunner.scheduler import Scheduler
 from jobrunner.store.sql import SqlStore
 from jobrunner.store.sql.claims import Claims
@@ -132,7 +133,12 @@ def test_it_sees_a_commit_in_doubt_that_counts_as_heard(
         return doubted is not None
 
     monkeypatch.setattr(Private, "came_through", always)
-    _find("each body has a claim of its own", tmp_path, 10, start=168)
+    _find("each body has a claim of its own", tmp_path, 10, start=160)
+
+
+def test_it_sees_a_lease_that_never_lapses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tenure, "lapsed", False)  # their zygotes know, so what is under way still ends
+    _find("was taken for lost, and its body was under way", tmp_path, 20, start=73)
 
 
 def test_it_sees_a_cursor_that_nobody_sets_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,13 +92,20 @@ RULES = (
     _rule("the counts of {} cannot be: {} executions, {} skips in a row", """
         SELECT j.name, c.executions, c.skip_count FROM cursors c JOIN jobs j ON j.id = c.job_id
         WHERE c.executions < 0 OR c.skip_count < 0 OR (c.skip_reason IS NULL) != (c.skip_count = 0)"""),
-    # since the last reset, or since when the audit trail would tell of one; clocks differ by a minute at most
+    # Since the last reset, or since when the audit trail would tell of one. That says which runs were before
+    # it, whatever the clock was then; of an older reset only the clock does: two differ by a minute at most.
     _rule("{} counts {} executions, and {} are in its history", """
         SELECT j.name, c.executions, count(*) FROM cursors c
         JOIN jobs j ON j.id = c.job_id
         JOIN runs r ON r.job_id = c.job_id AND r.scope = c.scope
         WHERE r.trigger = 'schedule' AND r.attempt = 1
-          AND r.started_at > (SELECT coalesce(max(at), 0) + 60000000 FROM audit WHERE action = 'reset')
+          AND r.id > (
+              SELECT coalesce(max(CAST(
+                  replace(replace(detail, 'schedule, ', ''), 'after run ', '') AS BIGINT)), 0)
+              FROM audit WHERE action = 'reset' AND detail LIKE '%after run %')
+          AND r.started_at > (
+              SELECT coalesce(max(at), 0) + 60000000
+              FROM audit WHERE action = 'reset' AND detail NOT LIKE '%after run %')
           AND r.started_at > (SELECT min(at) FROM audit)
         GROUP BY j.name, c.job_id, c.scope, c.executions HAVING count(*) > c.executions"""),
 )  # fmt: skip
