@@ -80,7 +80,8 @@ def load(
 
 def of_registry(registry: Registry, only: Filter | None = None, *, keep_sources: bool = False) -> Definitions:
     """Return the definitions of a registry that somebody has loaded."""
-    jobs = _filtered((registry.find(each.name) for each in _here(registry)), only)
+    found = registry.jobs
+    jobs = _filtered((found[each.name] for each in _here(registry)), only)
     return Definitions(
         jobs={**jobs, **_own(registry)},
         problems=_problems(registry),
