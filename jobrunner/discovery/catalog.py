@@ -112,7 +112,7 @@ class Catalog:
         """Return the entries of all files, from the cache where they are not at hand."""
         if self._entries is None:
             with no_collector():
-                kept = self._kept(self._cached or {})
+                kept = self._kept(self._generation)
                 if kept is None or list(kept) != self._scan.paths:
                     self._refresh({})
                 else:
@@ -155,7 +155,7 @@ class Catalog:
 
     def _load(self) -> None:
         self._began = self._clock.now() * 1_000
-        cached = self._cached = self._cache.read(JOBS)
+        cached = self._cache.read(JOBS)
         self._places = installed.places()
         self._packages = _known_packages(cached, self._places)
         folders = [*self._settings.folders, *(each for each in self._packages.values() if each)]
@@ -166,7 +166,7 @@ class Catalog:
         if cached is None or cached.get("key") != self._key or self._plugged_anew(cached):
             self._refresh({})
         elif not self._take(cached):
-            self._refresh_with(self._kept(cached) or {})
+            self._refresh_with(self._kept(cached.get("generation")) or {})
 
     def _plugged_anew(self, cached: dict[str, Any]) -> bool:
         """Whether a job names an executor that a package brings along, and packages have come or gone."""
@@ -194,11 +194,11 @@ class Catalog:
         files = [path.removeprefix(inside) for path in found]
         return [*columns[:FILE], files, found, *columns[FILE:]]
 
-    def _kept(self, cached: dict[str, Any]) -> dict[str, Entry] | None:
+    def _kept(self, generation: object) -> dict[str, Entry] | None:
         """Return the cache's entries by path, or None when they do not belong to what `ls` was shown."""
         full = self._cache.read(ENTRIES)
         try:
-            if full is None or full["generation"] != cached["generation"]:
+            if full is None or full["generation"] != generation:
                 return None
             kept = {each["path"]: each for each in map(json.loads, full["entries"])}
             self._noted = _by_path(list(kept), full["stamps"])
@@ -272,12 +272,12 @@ def _by_path(paths: list[str], stamps: list[int]) -> dict[str, list[int]]:
     return {path: stamps[STAMP * i : STAMP * i + STAMP] for i, path in enumerate(paths)}
 
 
-def _sealed(stamps: list[int]) -> str:
+def _sealed(stamps: Sequence[int]) -> str:
     """Return stamps as one text: it is compared as a whole, so there is no need to decode it."""
     try:
         data = array("q", stamps).tobytes()
-    except OverflowError:  # inode numbers of some file systems use the highest bit
-        data = repr(stamps).encode()
+    except OverflowError:  # as in `Scan.end`
+        data = repr(list(stamps)).encode()
     return b2a_base64(data, newline=False).decode()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from jobrunner.config.keys import KEYS
 from jobrunner.discovery import entries
+from jobrunner.discovery.cache import Cache
 from jobrunner.discovery.columns import packed, unpacked
 from jobrunner.discovery.entries import build
 from jobrunner.model import Job
@@ -125,6 +126,25 @@ def test_jobs_are_the_same_as_those_built_from_their_files_whatever_they_say(
     for name, job in first.items():
         assert (again[name], repr(again[name])) == (job, repr(job))
         assert [type(each) for each in again[name]] == [type(each) for each in job]
+
+
+def test_what_the_cache_vouches_for_is_taken_from_two_of_its_files(
+    varied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _settled(varied)
+    read: list[str] = []
+    real = Cache.read
+
+    def noting(self: Cache, name: str) -> dict[str, Any] | None:
+        read.append(name)
+        return real(self, name)
+
+    monkeypatch.setattr(Cache, "read", noting)
+    monkeypatch.setattr("jobrunner.discovery.files.read_source", None)
+    registry = varied.load()
+    assert len(registry.jobs) > 50
+    assert registry.imported() == []
+    assert read == ["jobs.json", "whole.json"]
 
 
 def test_one_job_is_found_without_building_any(varied: Project, built: list[str]) -> None:
