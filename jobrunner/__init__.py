@@ -109,6 +109,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     masking     which values are secret, and stars in their place
     failpoints  where a test lets a node die, freeze or fail
     fingerprint what tells two versions of something apart
+    garbage     the collector of cycles, kept from walking through what stays
     clock       the only place that asks for the time
     errors      what can go wrong
 """

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 from jobrunner import config as configs
 from jobrunner.added import is_added, place
 from jobrunner.clock import Clock
+from jobrunner.config.values import OURS
 from jobrunner.discovery.catalog import Gathered
 from jobrunner.discovery.files import digest, read_source
 from jobrunner.discovery.summary import Summary
 from jobrunner.errors import ConfigError
-from jobrunner.housekeeping import is_ours
+from jobrunner.garbage import keep
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -52,7 +53,7 @@ class Definitions(NamedTuple):
     @property
     def listed(self) -> Mapping[str, Job]:
         """The jobs without those of our own."""
-        return {name: job for name, job in self.jobs.items() if not is_ours(name)}
+        return {name: job for name, job in self.jobs.items() if name not in OURS}
 
     def source_of(self, job: Job) -> str | None:
         """Return the text that a job runs instead of its file; None: the file is what it was read from."""
@@ -75,12 +76,19 @@ def load(
     `only` says which jobs to hold, here and at each reload. Without `keep_sources` an edited file that is
     broken takes its jobs with it.
     """
-    return of_registry(Registry.load(settings, clock), only, keep_sources=keep_sources)
+    return _taken(Registry.load(settings, clock), only, keep_sources=keep_sources)
 
 
 def of_registry(registry: Registry, only: Filter | None = None, *, keep_sources: bool = False) -> Definitions:
-    """Return the definitions of a registry that somebody has loaded."""
-    jobs = _filtered((registry.find(each.name) for each in _here(registry)), only)
+    """Return the definitions of a registry that somebody has loaded, for a process that stays with them."""
+    found = _taken(registry, only, keep_sources=keep_sources)
+    keep()
+    return found
+
+
+def _taken(registry: Registry, only: Filter | None, *, keep_sources: bool) -> Definitions:
+    found = registry.jobs
+    jobs = _filtered((found[each.name] for each in _here(registry)), only)
     return Definitions(
         jobs={**jobs, **_own(registry)},
         problems=_problems(registry),

@@ -19,7 +19,7 @@ def is_label(value: object) -> bool:
 
 def lacking(wanted: Sequence[str], has: Collection[str]) -> tuple[str, ...]:
     """Return which of the wanted labels are not there."""
-    return tuple(label for label in wanted if label not in has)
+    return tuple(label for label in wanted if label not in has) if wanted else ()
 
 
 def nowhere(wanted: Sequence[str], reach: Reach) -> tuple[str, ...]:

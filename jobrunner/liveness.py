@@ -44,7 +44,7 @@ class Liveness(Protocol):
         ...
 
     def ring_all(self) -> None:
-        """Wake every node that listens."""
+        """Wake every other node that listens; one that is told of its own change may look in vain."""
         ...
 
     def bell(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jobrunner.clock import HOUR, SECOND, Instant
@@ -121,13 +122,17 @@ class Job(NamedTuple):
         """What a stored cursor belongs to: when this text changes, the schedule starts anew."""
         if self.schedule is None:
             return ""
-        zone = "" if self.schedule.text.startswith("every ") else self.timezone
-        gap, fold = self.config.get("dstGap", ""), self.config.get("dstFold", "")
-        return f"{self.schedule.text}|{zone}|{gap}|{fold}"
+        config = self.config
+        return _key(self.schedule.text, self.timezone, config.get("dstGap", ""), config.get("dstFold", ""))
 
     def scope(self, machine: str) -> str:
         """Return what its occurrences are counted in: a machine for runPerMachine, else all together."""
         return machine if self.run_per_machine else ""
+
+
+@lru_cache(maxsize=4096)
+def _key(text: str, zone: str, gap: str, fold: str) -> str:
+    return f"{text}|{'' if text.startswith('every ') else zone}|{gap}|{fold}"
 
 
 class Problem(NamedTuple):

@@ -42,7 +42,7 @@ def next_due(job: Job, standing: Standing) -> Instant | None:
     if job.schedule is None or exhausted(job, standing):
         return None
     anchor = _anchor(job, standing)
-    after = max(standing.consumed, anchor if job.schedule.after_end else standing.consumed)
+    after = max(standing.consumed, anchor) if job.schedule.after_end else standing.consumed
     if job.start_at is not None:
         after = max(after, job.start_at - 1)
     instant = job.schedule.next_after(after, anchor)

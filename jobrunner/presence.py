@@ -85,8 +85,8 @@ class Presence:
             self._path(owner, suffix).unlink(missing_ok=True)
 
     def ring_all(self) -> None:
-        """Wake every node that listens; the dead and the deaf are passed over."""
-        ring(self.folder)
+        """Wake every other node that listens; the dead and the deaf are passed over."""
+        ring(self.folder, but=f"{self.owner}.bell")
 
     def bell(self) -> int | None:
         """Return the doorbell's descriptor, to wait on."""
@@ -111,13 +111,13 @@ class Presence:
         return bell
 
 
-def ring(folder: Path) -> None:
-    """Wake every node whose doorbell hangs in `folder` (a state's `nodes` folder)."""
+def ring(folder: Path, but: str = "") -> None:
+    """Wake every node whose doorbell hangs in `folder` (a state's `nodes` folder), one of them left out."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hand:
         hand.setblocking(False)
         with _reachable(folder) as short:
             for name in os.listdir(folder):
-                if name.endswith(".bell"):
+                if name.endswith(".bell") and name != but:
                     with contextlib.suppress(OSError):
                         hand.sendto(b"!", f"{short}/{name}")
 

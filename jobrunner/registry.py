@@ -142,7 +142,9 @@ class Registry:
     @cached_property
     def jobs(self) -> Mapping[str, Job]:
         """Return every valid job by name, sorted."""
-        return {summary.name: self.find(summary.name) for summary in self.summaries}
+        self._built.update((job.name, job) for job in self._catalog.jobs(self._build))
+        find = self.find if self.settings.added or self._known else self._built.__getitem__
+        return {summary.name: find(summary.name) for summary in self.summaries}
 
     @cached_property
     def _by_name(self) -> dict[str, Summary]:
@@ -161,7 +163,7 @@ class Registry:
 
     def imported(self) -> list[str]:
         """Return the other files that configs came from, and those of added jobs' modules, sorted."""
-        found = {path for entry in self._catalog.entries() for path in entry["files"]}
+        found = self._catalog.imported
         return sorted(found.union(self._added.files) if self.settings.added else found)
 
     @property
@@ -188,8 +190,6 @@ class Registry:
 
     def find(self, name: str) -> Job:
         """Return a job, in whatever case its name is given. Raises as `summary` does."""
-        from jobrunner.discovery.entries import build
-
         known = self.summary(name).name
         if housekeeping.is_ours(known):
             return self.built_in[known]
@@ -197,10 +197,16 @@ class Registry:
             return self._added.jobs[known]
         if known in self._others:
             return self._others[known]
+        if not self._built:
+            self._built.update((job.name, job) for job in self._catalog.ready() or ())
         if known not in self._built:
-            entry, job = self._entry_of[known.casefold()]
-            self._built[known] = build(entry, job, self.settings, self._overrides)
+            self._built[known] = self._build(known)
         return self._built[known]
+
+    def _build(self, name: str) -> Job:
+        from jobrunner.discovery.entries import build
+
+        return build(*self._entry_of[name.casefold()], self.settings, self._overrides)
 
     def _unusable(self, name: str) -> ConfigError | None:
         for each in self.problems:

@@ -21,6 +21,7 @@ from jobrunner.events import (
     Skipped,
 )  # fmt: skip
 from jobrunner.facts import NodeFacts
+from jobrunner.garbage import no_collector
 from jobrunner.labels import lacking
 from jobrunner.model import Due, Job, Outcome, Reason, Run, Standing
 from jobrunner.plan import Plan, Span, next_due, overtaken, plan, waits
@@ -60,10 +61,10 @@ class Scheduler:
         The caller registers them, and then calls `load`.
         """
         self.settings = settings
-        self._jobs = {name.casefold(): job for name, job in (*broken.items(), *jobs.items())}
-        shut = {name: gate(job, self.settings) for name, job in self._jobs.items()}
-        shut |= {name.casefold(): "broken-file" for name in broken if name not in jobs}
-        self._gates: dict[str, Reason] = {name: reason for name, reason in shut.items() if reason is not None}
+        self._jobs = {folded(name): job for held in (broken, jobs) for name, job in held.items()}
+        shut = ((name, gate(job, settings)) for name, job in self._jobs.items())
+        self._gates: dict[str, Reason] = {name: reason for name, reason in shut if reason is not None}
+        self._gates |= {name.casefold(): "broken-file" for name in broken if name not in jobs}
 
     @property
     def holding(self) -> Holding:
@@ -95,15 +96,19 @@ class Scheduler:
         events: list[Event] = []
         ours: set[str] = set()
         self._watched.clear()
-        for standing in self._standings():
-            job = self._jobs[standing.job.casefold()]
-            current = self._rekeyed(standing, job, now)
-            warnings, consumed = self._check_ahead(current, job, now)
-            events += warnings
-            self._arm(current._replace(consumed=consumed, anchor=min(current.anchor, consumed)), now)
-            ours.add(standing.job.casefold())
-            if job.misfire_grace is not None or self._gate(job, standing)[0] is not None:
-                self._watched.add(standing.job_id)
+        with no_collector():
+            for standing in self._standings():
+                job = self._jobs[standing.job.casefold()]
+                current = self._rekeyed(standing, job, now)
+                if current.consumed > now:
+                    warnings, current = self._check_ahead(current, job, now)
+                    events += warnings
+                if current.anchor > current.consumed:
+                    current = current._replace(anchor=current.consumed)
+                self._arm(current, now)
+                ours.add(standing.job.casefold())
+                if job.misfire_grace is not None or self._gate(job, standing)[0] is not None:
+                    self._watched.add(standing.job_id)
         self.stale = False
         return events + self._check_outdated(frozenset(self._jobs.keys() - ours))
 
@@ -155,6 +160,8 @@ class Scheduler:
         that are shut here and everywhere. What waits for its next attempt waits out a pause. After an
         outage everything may be too late, otherwise only what has a grace."""
         found = self._store.waiting_runs(None if outage else self._watched)
+        if not found:
+            return []
         waiting = [run for run in reversed(found) if self.job(run.job) is not None]
         where = {(each.job_id, each.scope): each for each in self._standings([run.job_id for run in waiting])}
         events: list[Event] = []
@@ -276,7 +283,7 @@ class Scheduler:
             return standing
         return standing._replace(schedule_key=key, consumed=now, anchor=now)
 
-    def _check_ahead(self, standing: Standing, job: Job, now: Instant) -> tuple[list[Event], Instant]:
+    def _check_ahead(self, standing: Standing, job: Job, now: Instant) -> tuple[list[Event], Standing]:
         """A cursor in the future means that a clock was wrong. A day is waited for, more is set back."""
         ahead = standing.consumed - now
         if ahead > DAY:
@@ -284,14 +291,20 @@ class Scheduler:
             self._store.note(
                 self._me.node, "cursor-reset", standing.job, f"stood at {standing.consumed}", now
             )
-            return [CursorReset(standing.job, standing.consumed)], now
+            return [CursorReset(standing.job, standing.consumed)], standing._replace(consumed=now)
         if ahead > AHEAD and standing.job_id not in self._warned:
             self._warned.add(standing.job_id)
-            return [CursorAhead(standing.job, standing.consumed)], standing.consumed
-        return [], standing.consumed
+            return [CursorAhead(standing.job, standing.consumed)], standing
+        return [], standing
 
     def _gate(self, job: Job, standing: Standing) -> tuple[Reason | None, bool]:
         return shut(job, standing, self._gates.get(job.name.casefold()))
+
+
+def folded(name: str) -> str:
+    """Return a name as it is looked up: mostly the very same text, which is not kept twice then."""
+    key = name.casefold()
+    return name if key == name else key
 
 
 def gate(job: Job, settings: Settings) -> Reason | None:

@@ -278,17 +278,22 @@ def resting(
     return None if pause is None else paused(pause)
 
 
-def standing(job: Job, fact: Known | None, now: Instant) -> Standing:
-    """Return where a job stands, as a node that starts now would find it: at its cursor, else now."""
+def standing(job: Job, fact: Known | None, now: Instant, since: Instant | None = None) -> Standing:
+    """Return where a job stands, as a node that starts now would find it: at its cursor, else now.
+
+    With `since` what lies before is taken for consumed.
+    """
     from jobrunner.model import Standing
 
-    known = fact if fact is not None and fact.schedule_key == job.schedule_key else None
+    key = job.schedule_key
+    known = fact if fact is not None and fact.schedule_key == key else None
+    consumed = known.consumed if known is not None and known.consumed is not None else now
     return Standing(
         job_id=fact.id if fact else 0,
         job=job.name,
         scope="",
-        schedule_key=job.schedule_key,
-        consumed=known.consumed if known is not None and known.consumed is not None else now,
+        schedule_key=key,
+        consumed=consumed if since is None or consumed > since else since,
         anchor=known.anchor if known is not None and known.anchor is not None else now,
         executions=fact.executions + fact.pending if fact else 0,
         ended_at=fact.last_finished_at if fact else None,
@@ -309,6 +314,5 @@ def next_at(job: Job, fact: Known | None, now: Instant) -> Instant | None:
     """Return when a job is due next, its part of the jitter included; None when it never is."""
     from jobrunner.plan import next_due
 
-    where = standing(job, fact, now)
-    nominal = next_due(job, where._replace(consumed=max(where.consumed, now - job.offset)))
+    nominal = next_due(job, standing(job, fact, now, since=now - job.offset))
     return None if nominal is None else nominal + job.offset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from itertools import pairwise
 from typing import Any
@@ -640,6 +641,29 @@ def test_only_jobs_that_are_shut_or_have_a_grace_are_looked_through_each_second(
     desk.adopt(a_job("free"), a_job("graced"), a_job("off"))
     desk.look()
     assert asked == [{"graced", "off"}]
+
+
+def _work_of_a_look(desk: Desk) -> int:
+    """Return how many calls a look makes, of Python and of C."""
+    calls = [0]
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        calls[0] += event in ("call", "c_call")
+
+    desk.look()
+    sys.setprofile(count)
+    try:
+        desk.look()
+    finally:
+        sys.setprofile(None)
+    return calls[0]
+
+
+def test_a_look_at_which_nothing_waits_is_no_more_work_with_more_jobs(house: House) -> None:
+    desk = house.open(*(a_job(f"job-{i}", misfire_grace=HOUR) for i in range(60)))
+    few = _work_of_a_look(desk)
+    desk.adopt(*(a_job(f"job-{i}", misfire_grace=HOUR) for i in range(1_000)))
+    assert _work_of_a_look(desk) < few + 50
 
 
 def test_disabling_ends_waiting_retries_and_records_what_is_due(house: House) -> None:

@@ -180,19 +180,15 @@ class _Reader:
         return own or BY_PROCESS
 
     def _schedule(self, zone: str) -> Schedule | None:
-        value = self._values.get("schedule")
-        if value is None:
-            return None
-        gap, fold = self._value("dstGap"), self._value("dstFold")
         try:
-            return parsed(tuple(value) if isinstance(value, list) else value, zone, gap, fold)
+            return schedule_of(self._values, zone)
         except ScheduleError as error:
             file, line = self._from["schedule"]
             self.errors.append(
                 ScheduleError(error.message, hint=error.hint, file=file, line=line, key="schedule")
             )
         except TypeError:
-            said = f"schedule is {shown(value)}, which is not a schedule"
+            said = f"schedule is {shown(self._values['schedule'])}, which is not a schedule"
             self._refuse(
                 self._from["schedule"], "schedule", said, 'write one such as "*/5 * * * *" or "every 30s"'
             )
@@ -263,6 +259,18 @@ def parsed(value: object, zone: str, gap: str, fold: str) -> Schedule:
     return schedules.parse(value, zone=zone, dst_gap=gap, dst_fold=fold)
 
 
+def schedule_of(keys: Mapping[str, Any], zone: str) -> Schedule | None:
+    """Return the schedule that a config's keys say, in a zone; None for a job on demand.
+
+    Raises ScheduleError for one that cannot be, TypeError for what is no schedule at all.
+    """
+    value = keys.get("schedule")
+    if value is None:
+        return None
+    gap, fold = (keys.get(key, KEYS[key].default) for key in ("dstGap", "dstFold"))
+    return parsed(tuple(value) if isinstance(value, list) else value, zone, gap, fold)
+
+
 def _offset(name: str, jitter: int) -> int:
     """Return a job's own part of its jitter: always the same, spread evenly over many jobs."""
     return int.from_bytes(sha256(name.casefold().encode()).digest()[:8]) % jitter if jitter else 0
@@ -275,4 +283,4 @@ def _hash(place: Place, config: Mapping[str, Any], zone: str, executor: Chosen) 
     return sha256(text.encode()).hexdigest()
 
 
-__all__ = ["SET", "Executors", "Place", "Written", "read", "readable_name"]
+__all__ = ["SET", "Executors", "Place", "Written", "read", "readable_name", "schedule_of"]

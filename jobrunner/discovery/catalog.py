@@ -10,27 +10,29 @@ within the same tick of the file system's clock; its stamp is noted as zeros and
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
 from array import array
 from binascii import b2a_base64
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobrunner import installed
 from jobrunner.clock import Clock
 from jobrunner.discovery import packages
 from jobrunner.discovery.cache import Cache
+from jobrunner.discovery.columns import packed
 from jobrunner.discovery.servicesfile import services_look
-from jobrunner.discovery.summary import Summary, packed, unpacked
+from jobrunner.discovery.summary import Summary, summaries
 from jobrunner.discovery.walk import STAMP, ProblemRow, scan, stamp_of
+from jobrunner.garbage import no_collector
 from jobrunner.settings import Settings
 
 if TYPE_CHECKING:
     from jobrunner.discovery.entries import Entry
+    from jobrunner.discovery.whole import Whole
+    from jobrunner.model import Job
 
 JOBS, ENTRIES = "jobs.json", "entries.json"  # what `ls` needs; what a Job is built from
 WORTH = 200  # files from which on a cache pays for a folder of its own
@@ -58,7 +60,7 @@ class Gathered:
 
         self.settings = settings
         self._entries = list(entries)
-        with _no_collector():
+        with no_collector():
             rows, problems = merge(entries, settings)
         self.unread = frozenset(each["path"] for each in entries if each["unread"])
         self.summaries = [Summary._make(row) for row in rows]
@@ -70,9 +72,22 @@ class Gathered:
         """Return what tells this version of ours from others."""
         return _code()
 
+    @property
+    def imported(self) -> set[str]:
+        """Return the other files that configs came from."""
+        return {path for entry in self._entries for path in entry["files"]}
+
     def entries(self) -> list[Entry]:
         """Return the entries of all files."""
         return self._entries
+
+    def ready(self) -> list[Job] | None:
+        """Return no jobs: they are to be built."""
+        return None
+
+    def jobs(self, build: Callable[[str], Job]) -> list[Job]:
+        """Return the jobs of all summaries; `build` makes one."""
+        return [build(each.name) for each in self.summaries]
 
 
 class Catalog:
@@ -84,7 +99,7 @@ class Catalog:
         self._cache = Cache(settings.project)
         self._entries: list[Entry] | None = None
         self._noted: dict[str, list[int]] = {}  # path -> the stamp that a kept entry holds for
-        with _no_collector():
+        with no_collector():
             self._load()
 
     unread: frozenset[str] = frozenset()  # whoever loads a catalog waits until all is read
@@ -96,8 +111,8 @@ class Catalog:
     def entries(self) -> list[Entry]:
         """Return the entries of all files, from the cache where they are not at hand."""
         if self._entries is None:
-            with _no_collector():
-                kept = self._kept(self._cached or {})
+            with no_collector():
+                kept = self._kept(self._generation)
                 if kept is None or list(kept) != self._scan.paths:
                     self._refresh({})
                 else:
@@ -110,15 +125,37 @@ class Catalog:
         """Return what there is to say beside the entries of files."""
         return Around([*self._scan.problems, *_lost_packages(self._packages)], self.missing, self.found)
 
+    @property
+    def imported(self) -> set[str]:
+        """Return the other files that configs came from."""
+        return set(self._others)
+
+    def ready(self) -> list[Job] | None:
+        """Return the jobs of all summaries, where the cache has them as they are; else None."""
+        with no_collector():
+            return self._whole().ready(self.summaries)
+
+    def jobs(self, build: Callable[[str], Job]) -> list[Job]:
+        """Return the jobs of all summaries, and have them `ready` next time; `build` makes one."""
+        with no_collector():
+            found = self.ready()
+            worth = len(self._scan.paths) >= WORTH
+            return self._whole().jobs(self.summaries, build, worth=worth) if found is None else found
+
+    def _whole(self) -> Whole:
+        from jobrunner.discovery.whole import Whole
+
+        return Whole(self._cache, self._key, self._generation)
+
     def learn(self, read: Sequence[Entry]) -> None:
         """Take entries that were read since, in the place of those of the same files; remember them."""
         new = {entry["path"]: entry for entry in read}
-        with _no_collector():
+        with no_collector():
             self._settle([new.get(each["path"], each) for each in self.entries()], self._began)
 
     def _load(self) -> None:
         self._began = self._clock.now() * 1_000
-        cached = self._cached = self._cache.read(JOBS)
+        cached = self._cache.read(JOBS)
         self._places = installed.places()
         self._packages = _known_packages(cached, self._places)
         folders = [*self._settings.folders, *(each for each in self._packages.values() if each)]
@@ -129,7 +166,7 @@ class Catalog:
         if cached is None or cached.get("key") != self._key or self._plugged_anew(cached):
             self._refresh({})
         elif not self._take(cached):
-            self._refresh_with(self._kept(cached) or {})
+            self._refresh_with(self._kept(cached.get("generation")) or {})
 
     def _plugged_anew(self, cached: dict[str, Any]) -> bool:
         """Whether a job names an executor that a package brings along, and packages have come or gone."""
@@ -143,8 +180,9 @@ class Catalog:
                 return False
             if now >= (cached["expires"] or now + 1) or _stamps(cached["others"]) != cached["others"]:
                 return False
-            self.summaries = unpacked(self._located(cached["columns"], cached["at"]), cached["count"])
+            self.summaries = summaries(self._located(cached["columns"], cached["at"]), cached["count"])
             self.problems = [*self._scan.problems, *map(_problem, cached["problems"])]
+            self._others, self._generation = list(cached["others"]), str(cached["generation"])
         except (KeyError, TypeError, ValueError):
             return False
         return True
@@ -156,11 +194,11 @@ class Catalog:
         files = [path.removeprefix(inside) for path in found]
         return [*columns[:FILE], files, found, *columns[FILE:]]
 
-    def _kept(self, cached: dict[str, Any]) -> dict[str, Entry] | None:
+    def _kept(self, generation: object) -> dict[str, Entry] | None:
         """Return the cache's entries by path, or None when they do not belong to what `ls` was shown."""
         full = self._cache.read(ENTRIES)
         try:
-            if full is None or full["generation"] != cached["generation"]:
+            if full is None or full["generation"] != generation:
                 return None
             kept = {each["path"]: each for each in map(json.loads, full["entries"])}
             self._noted = _by_path(list(kept), full["stamps"])
@@ -197,8 +235,8 @@ class Catalog:
         worth = len(entries) >= WORTH
         stamps = _sure(self._scan.stamps, sure)
         number = {path: i for i, path in enumerate(self._scan.paths)}
-        generation = os.urandom(8).hex()
-        others = sorted({path for entry in entries for path in entry["files"]})
+        generation = self._generation = os.urandom(8).hex()
+        others = self._others = sorted({path for entry in entries for path in entry["files"]})
         jobs: dict[str, Any] = {
             "key": self._key, "generation": generation, "places": self._places, "packages": self._packages,
             "plugged": any(entry["plugged"] for entry in entries),
@@ -213,18 +251,6 @@ class Catalog:
         full = {"generation": generation, "entries": written, "stamps": stamps}
         self._cache.write(ENTRIES, full, worth=worth)
         self._cache.write(JOBS, jobs, worth=worth)
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Keep the collector from walking through a hundred thousand new values, none of them garbage."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _sure(stamps: Sequence[int], before: int) -> list[int]:
@@ -246,12 +272,12 @@ def _by_path(paths: list[str], stamps: list[int]) -> dict[str, list[int]]:
     return {path: stamps[STAMP * i : STAMP * i + STAMP] for i, path in enumerate(paths)}
 
 
-def _sealed(stamps: list[int]) -> str:
+def _sealed(stamps: Sequence[int]) -> str:
     """Return stamps as one text: it is compared as a whole, so there is no need to decode it."""
     try:
         data = array("q", stamps).tobytes()
-    except OverflowError:  # inode numbers of some file systems use the highest bit
-        data = repr(stamps).encode()
+    except OverflowError:  # as in `Scan.end`
+        data = repr(list(stamps)).encode()
     return b2a_base64(data, newline=False).decode()
 
 

@@ -42,7 +42,7 @@ class Refresh:
     def _holds(self, entry: Entry, noted: list[int] | None, i: int) -> bool:
         if entry["expires"] is not None and self._now >= entry["expires"]:
             return False
-        same = noted == self._scan.stamps[STAMP * i : STAMP * i + STAMP]
+        same = noted == list(self._scan.stamps[STAMP * i : STAMP * i + STAMP])
         content = same or self._digest(entry["path"]) == entry["hash"]
         return content and all(self._digest(path) == known for path, known in entry["files"].items())
 

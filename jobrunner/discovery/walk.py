@@ -9,6 +9,8 @@ instead of objects: four numbers in `stamps` for each of `paths`.
 from __future__ import annotations
 
 import os
+from array import array
+from collections.abc import Sequence
 from operator import attrgetter
 from stat import S_ISREG
 
@@ -29,11 +31,12 @@ class Scan:
     def __init__(self, root: str) -> None:
         self.root = root
         self.paths: list[str] = []
-        self.stamps: list[int] = []
+        self.stamps: Sequence[int] = []
         self.ends: list[tuple[str, int]] = []
         self.problems: list[ProblemRow] = []
         self.missing: list[str] = []
         self._links: list[str] = []
+        self._found: list[int] = []  # the stamps
 
     def walk(self, folder: str) -> None:
         """Add the job files below an absolute folder, or note that it is missing."""
@@ -67,7 +70,7 @@ class Scan:
 
     def _entries(self, here: str, entries: list[os.DirEntry[str]]) -> list[str]:
         """Add files, by a descriptor of their folder: the kernel need not walk the whole path each time."""
-        paths, stamps, folders = self.paths, self.stamps, []
+        paths, stamps, folders = self.paths, self._found, []
         for entry in entries:
             name = entry.name
             if name[0] in "._" or name.startswith("test_"):
@@ -120,7 +123,7 @@ class Scan:
             elif target not in known and (facts := _facts(target)) is not None:
                 known.add(target)
                 self.paths.append(link)
-                self.stamps += facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+                self._found += facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
     def _bad_link(self, link: str, target: str, folder: str) -> tuple[str, str] | None:
         if not os.path.exists(link):
@@ -138,9 +141,17 @@ class Scan:
     def _drop(self, before: set[str], start: int) -> None:
         """Forget files that an overlapping folder has already brought."""
         kept = [i for i in range(start, len(self.paths)) if self.paths[i] not in before]
-        stamps = [number for i in kept for number in self.stamps[STAMP * i : STAMP * i + STAMP]]
+        stamps = [number for i in kept for number in self._found[STAMP * i : STAMP * i + STAMP]]
         self.paths[start:] = [self.paths[i] for i in kept]
-        self.stamps[STAMP * start :] = stamps
+        self._found[STAMP * start :] = stamps
+
+    def end(self) -> None:
+        """Keep the stamps in little room."""
+        try:
+            self.stamps = array("q", self._found)
+        except OverflowError:  # inode numbers of some file systems use the highest bit
+            self.stamps = self._found
+        self._found = []
 
     def _odd(self, path: str, message: str, hint: str) -> None:
         self.problems.append((shown_path(path, self.root), None, message, hint, None, path))
@@ -166,6 +177,7 @@ def scan(folders: tuple[str, ...], root: str) -> Scan:
     found = Scan(root)
     for folder in dict.fromkeys(folders):
         found.walk(folder)
+    found.end()
     return found
 
 

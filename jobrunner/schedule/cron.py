@@ -42,7 +42,10 @@ class Options(NamedTuple):
 
 
 class Cron:
-    """A cron text in one zone. Immutable; two with equal text, zone and options are equal."""
+    """A cron text in one zone. Immutable; two with equal text, zone and options are equal.
+
+    Thousands of jobs share one, so it remembers the span that it was asked for last, and its words.
+    """
 
     after_end = False
 
@@ -54,9 +57,20 @@ class Cron:
         self.times = Times(found.hours, found.minutes, found.seconds)
         self.calendar = calendar_of(found.days, found.months, text)
         self.clock = zone_of(zone)
+        self._span: tuple[Instant, Instant] = 0, 0  # no instant from the first to before the second is due
+        self._words = ""
 
     def next_after(self, after: Instant, anchor: Instant = 0) -> Instant | None:
         """Return the first due instant strictly after `after`; None when there is none within 50 years."""
+        begin, end = self._span
+        if begin <= after < end:
+            return end
+        found = self._first_after(after)
+        if found is not None:
+            self._span = after, found
+        return found
+
+    def _first_after(self, after: Instant) -> Instant | None:
         second = max(after // SECOND + 1, EARLIEST)
         limit = min(second + FIFTY_YEARS, LATEST)
         while second < limit:
@@ -110,7 +124,8 @@ class Cron:
 
     def words(self) -> str:
         """Return the schedule in English, without the zone."""
-        return words.cron(self.fields)
+        self._words = self._words or words.cron(self.fields)
+        return self._words
 
     def bounds(self, stretch: Stretch) -> tuple[int, int]:
         """Return the wall times [low, high) of a stretch that count: a fixed time counts in one pass only."""

@@ -32,7 +32,8 @@ class Names(frozenset[str]):
     """Names of jobs or of secrets; `in` ignores case, as names do everywhere."""
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.casefold() in {each.casefold() for each in self}
+        found = self and isinstance(name, str) and name.casefold() in {each.casefold() for each in self}
+        return bool(found)
 
 
 NOBODY = Names()

@@ -193,7 +193,8 @@ class Store(Company, Control, Calls, Documents, Steps, Protocol):
 
         Suspended ones that are to go on are not among them, nor what takes steps back.
 
-        Costs what these jobs have waiting, however much other jobs have.
+        Costs what these jobs have waiting, however much other jobs have; next to nothing where nothing is
+        open, however many jobs are asked for.
         """
         ...
 

@@ -20,6 +20,7 @@ from jobrunner.discovery.files import describe
 from jobrunner.registry import Registry
 from tests.discovery.household import PLAIN, Project
 
+FILES = ("jobs.json", "entries.json", "whole.json")
 LONG_AGO = 1_600_000_000_000_000_000
 
 
@@ -30,6 +31,7 @@ def cached(project: Project) -> Project:
     for name in ("a", "b"):
         project.plain(name)
     _settle(project)
+    assert list(project.load().jobs) == ["a", "b"]
     return project
 
 
@@ -200,14 +202,14 @@ def _altered(path: Path) -> bytes:
     return path.read_bytes()[9:].replace(b"*/5 * * * *", b"*/7 * * * *")
 
 
-@pytest.mark.parametrize("name", ["jobs.json", "entries.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_a_cache_whose_checksum_is_wrong_is_not_believed(cached: Project, name: str) -> None:
     path = _folder(cached) / name
     path.write_bytes(path.read_bytes()[:9] + _altered(path))
     assert _says_five(cached)
 
 
-@pytest.mark.parametrize("name", ["jobs.json", "entries.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_a_cache_that_others_may_write_is_not_believed(cached: Project, name: str) -> None:
     path = _folder(cached) / name
     body = _altered(path)
@@ -236,12 +238,11 @@ SPOILED = [
 
 
 @pytest.mark.parametrize("spoil", SPOILED)
-@pytest.mark.parametrize("name", ["jobs.json", "entries.json", "both"])
+@pytest.mark.parametrize("name", [*FILES, "all"])
 def test_a_damaged_forged_or_missing_cache_is_made_anew(
     cached: Project, spoil: Callable[[Path], None], name: str
 ) -> None:
-    names = ["jobs.json", "entries.json"] if name == "both" else [name]
-    for each in names:
+    for each in FILES if name == "all" else [name]:
         spoil(_folder(cached) / each)
     cached.plain("c")
     jobs = cached.load().jobs
@@ -288,7 +289,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(
     monkeypatch.setattr(os, "replace", refuse)
     cached.plain("c")
     assert list(cached.load().jobs) == ["a", "b", "c"]
-    assert sorted(os.listdir(_folder(cached))) == ["entries.json", "jobs.json"]
+    assert sorted(os.listdir(_folder(cached))) == sorted(FILES)
 
 
 COMPUTED = "from ._part import NAME\nconfig = dict(name=NAME, schedule=None)\ndef default(): pass\n"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, from_iso
 from jobrunner.schedule import Schedule, parse
 from jobrunner.schedule.build import Built
+from jobrunner.schedule.cron import Cron
 from tests.schedule.differential import ZONES, changes
 
 common = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -66,6 +67,19 @@ def test_the_next_occurrence_is_strictly_after_and_the_same_each_time(
             break
         assert following > after
         after = following
+
+
+@common
+@given(cases(), st.lists(st.integers(-3 * DAY, 3 * DAY), min_size=2, max_size=8))
+def test_what_it_was_asked_before_makes_no_difference(
+    case: tuple[Schedule, int, int], steps: list[int]
+) -> None:
+    schedule, start, _ = case
+    assume(isinstance(schedule, Cron))
+    assert isinstance(schedule, Cron)
+    for moment in [start + step for step in steps]:
+        fresh = Cron(schedule.text, schedule.zone, schedule.options)
+        assert schedule.next_after(moment) == fresh.next_after(moment)
 
 
 @common

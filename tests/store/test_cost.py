@@ -38,6 +38,7 @@ MEANT = {
     "STANDINGS": [OCCUPYING] * 5, "STANDINGS_OF": [OCCUPYING] * 5,
     "ASK_ALL": [OCCUPYING], "END_RETRIES": [OCCUPYING], "RETRIES_NOW": [OCCUPYING],
     "ALL_WAITING": [OCCUPYING], "WAITING_OF": [OCCUPYING], "OCCUPANT": [OCCUPYING],
+    "BUSY_JOBS": [OCCUPYING] * 2,
     "OPEN_RUNS": [OPEN], "BUSY": [OPEN], "ORPHANED": [OPEN],
     "CANDIDATES": ["runs_pending", "runs_low", OCCUPYING, "runs_of_group"], "IN_GROUP": ["runs_of_group"],
     "THIS_ONE": [OCCUPYING], "CANCEL_CALLS": ["runs_of_parent"], "CHILDREN": ["runs_of_parent"],
@@ -150,6 +151,22 @@ def test_what_other_jobs_have_waiting_makes_no_look_slower(store: SqliteStore) -
         INSERT INTO runs (job_id, trigger, scheduled_for, effective_at, state, created_at)
         SELECT 2, 'schedule', i, i, 'pending', i FROM n""")
     assert counted(store, lambda: store.waiting_runs([1])) < 2 * few
+
+
+def test_a_look_at_what_thousands_of_jobs_have_waiting_costs_what_waits(store: SqliteStore) -> None:
+    store.join(make_node())
+    store.register("a", [make_job(f"job-{i}") for i in range(3_000)], "", at(0))
+    few, all_of_them = set(range(1, 100)), set(range(1, 3_001))
+    store.waiting_runs(few)
+    idle = counted(store, lambda: store.waiting_runs(few))
+    assert counted(store, lambda: store.waiting_runs(all_of_them)) == idle
+    store._db.rows("""
+        WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+        INSERT INTO runs (job_id, trigger, scheduled_for, effective_at, state, created_at)
+        SELECT 2000 + i % 2, 'schedule', i, i, 'pending', i FROM n""")
+    assert counted(store, lambda: store.waiting_runs(few)) < 4 * idle
+    assert len(store.waiting_runs(all_of_them)) == 5000
+    assert len(store.waiting_runs(all_of_them - {2000})) == 2500
 
 
 def test_calls_that_have_not_started_make_no_look_at_other_jobs_slower(store: SqliteStore) -> None:

@@ -210,6 +210,9 @@ class Consuming(Bench):
         ]
         assert facts(self.store.waiting_runs([ids["two"]])) == [(3, "pending", None, 1)]
         assert self.store.waiting_runs([]) == []
+        many = range(1_000_000, 1_000_100)
+        assert self.store.waiting_runs(many) == []
+        assert self.store.waiting_runs({*many, *ids.values()}) == self.store.waiting_runs()
 
     def test_a_later_attempt_waits_by_the_schedule_of_its_first_and_one_by_hand_does_not(self) -> None:
         self.enqueue(self.loose, 1)

@@ -93,20 +93,12 @@ def _mapping(text: str) -> Mapping[str, Any]:
 
 
 def _facts(row: Row) -> JobFacts:
-    (
-        id_, name, hash_, file, first_seen_at, running, pending, executions, consumed, anchor, schedule_key,
-        enabled_override, enabled_reason, consecutive_failures, last_scheduled_for, last_started_at,
-        last_finished_at, last_success_at, last_failure_at, last_state, last_result, last_error, cursor,
-        durations, overrides, progress, running_since,
-    ) = row  # fmt: skip
-    return JobFacts(
-        id=id_, name=name, definition_hash=hash_, file=file, first_seen_at=first_seen_at, running=running,
-        pending=pending, executions=executions, consumed=consumed, anchor=anchor, schedule_key=schedule_key,
-        enabled_override=None if enabled_override is None else bool(enabled_override),
-        enabled_reason=enabled_reason, consecutive_failures=consecutive_failures,
-        last_scheduled_for=last_scheduled_for, last_started_at=last_started_at,
-        last_finished_at=last_finished_at, last_success_at=last_success_at, last_failure_at=last_failure_at,
-        last_state=last_state, last_result=loads(last_result), last_error=loads(last_error),
-        cursor=loads(cursor), durations=() if durations == "[]" else tuple(json.loads(durations)),
-        overrides=_mapping(overrides), progress=loads(progress), running_since=running_since,
-    )  # fmt: skip
+    """Return the JobFacts of a row of JOBS, whose columns are its fields."""
+    enabled = row[11]
+    result, error, cursor, durations, overrides, progress, running_since = row[20:]
+    return JobFacts._make((
+        *row[:11], None if enabled is None else bool(enabled), *row[12:20],
+        loads(result), loads(error), loads(cursor),
+        () if durations == "[]" else tuple(json.loads(durations)),
+        _mapping(overrides), loads(progress), running_since,
+    ))  # fmt: skip

@@ -136,18 +136,28 @@ class Jobs(Part):
 
     HELD = "SELECT job_id, hash, gate FROM holdings WHERE owner = ?"
     HOLD = """
-        INSERT INTO holdings (job_id, owner, hash, gate) VALUES (?, ?, ?, ?)
+        INSERT INTO holdings (job_id, owner, hash, gate)
+        SELECT j.id, ?1, j.definition_hash, ?2
+        FROM json_each(?3) AS taken CROSS JOIN jobs j ON j.id = CAST(taken.value AS BIGINT)
+        WHERE TRUE
         ON CONFLICT (job_id, owner) DO UPDATE SET hash = excluded.hash, gate = excluded.gate"""
     DROP = "DELETE FROM holdings WHERE job_id = ? AND owner = ?"
 
     def _hold(self, owner: str, wanted: Mapping[int, tuple[str, str | None]]) -> list[int]:
-        """Make these (hash, gate) the owner's holdings; returns the jobs of which it holds another."""
+        """Make these (hash, gate) the owner's holdings; returns the jobs of which it holds another.
+
+        They are the current ones, so a few statements say it of thousands.
+        """
         held = {job_id: (hash_, gate) for job_id, hash_, gate in self._db.rows(self.HELD, (owner,))}
         dropped = [job_id for job_id in held if job_id not in wanted]
-        taken = [(job_id, owner, *what) for job_id, what in wanted.items() if held.get(job_id) != what]
+        taken: dict[str | None, list[int]] = {}
+        for job_id, what in wanted.items():
+            if held.get(job_id) != what:
+                taken.setdefault(what[1], []).append(job_id)
         self._db.many(self.DROP, ((job_id, owner) for job_id in dropped))
-        self._db.many(self.HOLD, taken)
-        return dropped + [job_id for job_id, *_ in taken if job_id in held]
+        for gate, ids in taken.items():
+            self._db.rows(self.HOLD, (owner, gate, dumps(sorted(ids))))
+        return dropped + [job_id for ids in taken.values() for job_id in ids if job_id in held]
 
     FIND = """
         SELECT id FROM jobs WHERE name_key = ?1 OR name_key IN (SELECT lower(value) FROM json_each(?2))

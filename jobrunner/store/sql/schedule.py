@@ -12,6 +12,8 @@ from jobrunner.store.sql.database import Row
 from jobrunner.store.sql.ledger import Ledger, Streak
 from jobrunner.store.sql.rows import COLUMNS, OCCUPYING, Part, occupying, run_of
 
+MANY = 50  # jobs; of more than these one looks first which have something open at all
+
 
 class Schedule(Part):
     """The verbs standings, consume, replace, rewind, waiting_runs, give_up and rekey."""
@@ -146,11 +148,23 @@ class Schedule(Part):
     ALL_WAITING = f"{WAITING} ORDER BY +id"
     WAITING_OF = f"{WAITING} AND job_id IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) ORDER BY +id"  # noqa: S608
 
+    # from one job to the next in the index, however much each of them has
+    BUSY_JOBS = f"""
+        WITH RECURSIVE busy(job_id) AS (
+            SELECT min(job_id) FROM runs INDEXED BY runs_occupying WHERE {OCCUPYING}
+            UNION ALL
+            SELECT (SELECT min(job_id) FROM runs INDEXED BY runs_occupying
+                    WHERE {OCCUPYING} AND job_id > busy.job_id)
+            FROM busy WHERE busy.job_id IS NOT NULL)
+        SELECT job_id FROM busy WHERE job_id IS NOT NULL"""  # noqa: S608
+
     def waiting_runs(self, job_ids: Collection[int] | None = None) -> list[Run]:
-        """See `Store.waiting_runs`."""
+        """See `Store.waiting_runs`. Thousands of jobs are not asked for one by one each second."""
         if job_ids is None:
             return self._db.made(run_of, self.ALL_WAITING)
-        return self._db.made(run_of, self.WAITING_OF, (json.dumps(list(job_ids)),))
+        if len(job_ids) > MANY:
+            job_ids = [job_id for (job_id,) in self._db.rows(self.BUSY_JOBS) if job_id in job_ids]
+        return self._db.made(run_of, self.WAITING_OF, (json.dumps(list(job_ids)),)) if job_ids else []
 
     # what is being taken back is not given up: it waits for somebody who can do it
     GIVE_UP = """
@@ -184,13 +198,7 @@ def _place(standing: Standing) -> dict[str, object]:
 
 
 def _standing(row: Row) -> Standing:
-    (
-        job_id, job, scope, key, consumed, anchor, executions, open_, pending, pending_id, occupant,
-        catching_up, ended_at, elsewhere, enabled, paused,
-    ) = row  # fmt: skip
-    return Standing(
-        job_id=job_id, job=job, scope=scope, schedule_key=key, consumed=consumed, anchor=anchor,
-        executions=executions, open=open_, pending=pending, pending_id=pending_id, occupant=occupant,
-        catching_up=bool(catching_up), ended_at=ended_at, elsewhere=bool(elsewhere),
-        enabled=None if enabled is None else bool(enabled), paused=bool(paused),
-    )  # fmt: skip
+    """Return the Standing of a row of STANDING, whose columns are its fields."""
+    *_, catching_up, ended_at, elsewhere, enabled, paused = row
+    override = None if enabled is None else bool(enabled)
+    return Standing._make((*row[:11], bool(catching_up), ended_at, bool(elsewhere), override, bool(paused)))
