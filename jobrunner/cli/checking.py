@@ -23,7 +23,6 @@ from jobrunner.executor import memory
 from jobrunner.executor.interpreters import missing
 from jobrunner.exposure import exposures
 from jobrunner.labels import lacking
-from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
 from jobrunner.parameters import is_param
 from jobrunner.plugins import PROCESS
@@ -32,6 +31,7 @@ from jobrunner.schedule import Schedule
 from jobrunner.settings import FILE, Settings
 from jobrunner.settings.readers import shown as of_settings
 from jobrunner.store.base import Store
+from jobrunner.wording import one_line
 
 SERVICES = "services.py"
 SUBPROCESS = "subprocess"
