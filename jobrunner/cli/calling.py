@@ -63,6 +63,7 @@ def asking(asked: Asked, name: str, pairs: tuple[str, ...], text: str | None) ->
         files = partial(Registry.load, with_stored(settings, seen))
         job = orders.wanted(settings, seen, files, name)
     given = typed.of(job.name, job.parameters, job.params)
+    terms.params_text(given)
     orders.check_params(settings, job, given, params.HOW)
     store = asked.state(settings) or asked.make(settings)
     try:
