@@ -152,8 +152,8 @@ class Ringer:
             stamp = at.st_dev, at.st_ino, at.st_mtime_ns
             if self._found.stamp != stamp:
                 self._found = self._look(stamp)
-            if not self._told(self._found.names):  # what does not hear may have been taken down since
-                self._found = _Found((), ())
+            if self._found.names and not self._told(self._found.names):
+                self._found = _Found((), ())  # what does not hear may have been taken down since
 
     def _look(self, stamp: Stamp) -> _Found:
         """List the bells. A folder may change twice within a tick of its clock: one that has just changed
