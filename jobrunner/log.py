@@ -8,7 +8,6 @@ or output can move the cursor, forge a line or colour the terminal.
 from __future__ import annotations
 
 import json
-import re
 import select
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
@@ -17,35 +16,11 @@ from typing import Any, TextIO
 from jobrunner import durations
 from jobrunner import events as e
 from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, Instant, to_iso
+from jobrunner.plaintext import one_line
 
 Say = tuple[str, str]
 
 _AT_ONCE = 4000  # bytes that a pipe which takes any takes whole (PIPE_BUF)
-
-# C0 and C1 controls but newline and tab, bidi controls, zero-width marks, line separators
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
-
-
-def printable(text: str) -> str:
-    """Return text with every character that could act on a terminal shown as an escape."""
-    return _UNSAFE.sub(_escape, text)
-
-
-def one_line(text: str) -> str:
-    """Return text as one printable line."""
-    return printable(text).replace("\n", "\\n").replace("\t", " ")
-
-
-def bytes_cut(count: int) -> str:
-    """Return the line that stands where so much of a run's output was not kept."""
-    return f"[… {count:,} bytes cut …]\n"
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def brief(micros: int) -> str:

@@ -20,15 +20,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobrunner.clock import SystemClock
 from jobrunner.errors import StateError
 from jobrunner.facts import NodeFacts
 
 _LONGEST_ADDRESS = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 TICK = 1_000_000_000  # nanoseconds: no file system's clock is coarser that locks can be trusted on
 
 Stamp = tuple[int, ...]
@@ -190,6 +191,8 @@ def _heard(hand: socket.socket, bell: str) -> bool:
 
 
 def _takeable(path: Path) -> bool:
+    from filelock import Timeout
+
     try:
         with contextlib.suppress(FileNotFoundError), _lock(path):
             return True
@@ -220,6 +223,8 @@ def boot_id() -> str:
 
 
 def _lock(path: Path) -> FileLock:
+    from filelock import FileLock  # a twentieth of what a command costs that only rings
+
     # no soft fallback: a lock that is only a file proves nothing; no singleton: two looks are two locks
     return FileLock(path, timeout=0, fallback_to_soft=False, mode=0o600)
 

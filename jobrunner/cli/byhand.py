@@ -17,8 +17,9 @@ from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
 from jobrunner.events import Draining, Event, Output
 from jobrunner.labels import lacking, said
-from jobrunner.log import one_line, printable, sentence
+from jobrunner.log import sentence
 from jobrunner.model import Job, Run
+from jobrunner.plaintext import one_line, printable
 from jobrunner.settings import Settings
 from jobrunner.stored import with_stored
 

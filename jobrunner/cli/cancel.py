@@ -21,8 +21,8 @@ from jobrunner.client import orders
 from jobrunner.client.orders import Canceled
 from jobrunner.clock import Instant
 from jobrunner.errors import BadRequest, Refused
-from jobrunner.log import one_line
 from jobrunner.model import OPEN, Run, State
+from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

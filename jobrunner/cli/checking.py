@@ -22,9 +22,9 @@ from jobrunner.errors import ConfigError
 from jobrunner.executor import memory
 from jobrunner.executor.interpreters import missing
 from jobrunner.labels import lacking
-from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
 from jobrunner.parameters import is_param
+from jobrunner.plaintext import one_line
 from jobrunner.plugins import PROCESS
 from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule

@@ -14,7 +14,7 @@ from jobrunner.client import changes
 from jobrunner.clock import to_iso
 from jobrunner.errors import Refused
 from jobrunner.facts import JobFacts, Pause
-from jobrunner.log import one_line
+from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.store import exists
 

@@ -16,7 +16,7 @@ from jobrunner.clock import Instant, SystemClock
 from jobrunner.doctor import Finding
 from jobrunner.drift import drifting
 from jobrunner.errors import JobrunnerError, StateError
-from jobrunner.log import one_line
+from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

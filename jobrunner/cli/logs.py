@@ -13,8 +13,8 @@ from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.past import find_run, is_run, newest_run, why
 from jobrunner.errors import BadRequest, UnknownRun
-from jobrunner.log import bytes_cut, printable
 from jobrunner.model import ENDED, Run
+from jobrunner.plaintext import bytes_cut, printable
 from jobrunner.settings import Settings
 from jobrunner.store.base import LogChunk, Store
 

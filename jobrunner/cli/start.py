@@ -20,9 +20,10 @@ from jobrunner.clock import SystemClock, to_iso
 from jobrunner.definitions import Definitions, Filter, of_registry
 from jobrunner.errors import BadRequest, ConfigError
 from jobrunner.facts import CONTROL, JobFacts, Pause
-from jobrunner.log import Log, one_line, sentence
+from jobrunner.log import Log, sentence
 from jobrunner.masking import without_passwords
 from jobrunner.model import Job, Problem
+from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.settings.readers import ROLES

@@ -8,9 +8,9 @@ from datetime import date, timedelta
 
 from jobrunner.cli.render import lasting, local, many
 from jobrunner.clock import SECOND, to_datetime
-from jobrunner.log import one_line
 from jobrunner.model import OPEN
 from jobrunner.pace import length
+from jobrunner.plaintext import one_line
 from jobrunner.simulation.timeline import ClockChange, Entry, Timeline, grouped
 
 EACH = 60  # entries that are shown one by one; beyond that they are summed up by job and day

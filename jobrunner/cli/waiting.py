@@ -17,9 +17,9 @@ from jobrunner.cli.render import table, when
 from jobrunner.client import orders
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import JobrunnerError
-from jobrunner.log import one_line
 from jobrunner.masking import Masker, masker_of
 from jobrunner.model import Run
+from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

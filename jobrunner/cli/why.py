@@ -14,8 +14,8 @@ from jobrunner.cli.jsonout import iso, run_object
 from jobrunner.cli.moments import instant_in, time_of
 from jobrunner.clock import Instant
 from jobrunner.errors import ConfigError, UnknownJob
-from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
+from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

@@ -13,8 +13,8 @@ from jobrunner.clock import Clock, Instant, SystemClock
 from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.facts import JobFacts
 from jobrunner.liveness import Bells, bells_of
-from jobrunner.log import one_line
 from jobrunner.model import Job
+from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jobrunner import housekeeping
 from jobrunner.clock import Instant
-from jobrunner.definitions import restore
 from jobrunner.discovery.catalog import Around, Gathered
 from jobrunner.discovery.files import NOT_READ
 from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
+from jobrunner.restoring import restore
 from jobrunner.settings import Settings
 from jobrunner.status import Known
 from jobrunner.stored import with_added

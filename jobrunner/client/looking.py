@@ -15,9 +15,9 @@ from jobrunner.client.infos import JobInfo, RunInfo, StepInfo, job_info, moment,
 from jobrunner.client.sights import Sights
 from jobrunner.clock import SystemClock
 from jobrunner.errors import BadArgument, UnknownJob
-from jobrunner.log import bytes_cut
 from jobrunner.masking import masker_of
 from jobrunner.model import ENDED, OPEN, Run
+from jobrunner.plaintext import bytes_cut
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store

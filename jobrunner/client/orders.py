@@ -10,20 +10,21 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobrunner import added, parameters, status, terms
+from jobrunner import parameters, status, terms
 from jobrunner.client.desk import Desk, writing
-from jobrunner.client.finding import find
 from jobrunner.clock import SECOND, Instant, SystemClock, to_iso
 from jobrunner.discovery.servicesfile import has_services
 from jobrunner.errors import JobrunnerError, NotEnded, Refused, UnknownJob, UnknownRun, unknown_job
 from jobrunner.facts import Footing
-from jobrunner.joining import restored
 from jobrunner.model import ENDED, Job, Run, State, Step
-from jobrunner.registry import Registry
+from jobrunner.restoring import restored
 from jobrunner.settings import Settings
 from jobrunner.store.base import Call, Store
+
+if TYPE_CHECKING:  # of a job that a node holds nobody need read the files
+    from jobrunner.registry import Registry
 
 BATCH = 500  # runs that are canceled in one transaction: nodes want the lock, too
 LONGEST_RESULT = 64 * 1024  # bytes of what a step is completed with, as JSON: as of any step
@@ -41,9 +42,12 @@ def wanted(settings: Settings, store: Store | None, files: Callable[[], Registry
     else the definition that was current last. Raises UnknownJob, naming near ones, and ConfigError.
     """
     held = restored(store, settings, name, held=True) if store is not None else None
-    if held is not None:
-        return held
-    registry = files()
+    return held if held is not None else _in_files(settings, store, files(), name)
+
+
+def _in_files(settings: Settings, store: Store | None, registry: Registry, name: str) -> Job:
+    from jobrunner.client.finding import find
+
     try:
         return find(registry, name, lambda: store)
     except UnknownJob:
@@ -182,6 +186,8 @@ def hindrance(store: Store, settings: Settings, run: Run) -> str | None:
 
 def _lost_module(store: Store, settings: Settings, name: str) -> str | None:
     """Return the module of an added job that nobody finds here; None of any other job."""
+    from jobrunner import added
+
     for each in store.added_jobs():
         if each.name == name and added.module_file(each.target, settings.project) is None:
             return each.target.partition(":")[0]
