@@ -60,16 +60,17 @@ def asking(asked: Asked, name: str, pairs: tuple[str, ...], text: str | None) ->
     """Open the state to ask for a run of a job, made if need be. Raises UnknownJob before it is made."""
     typed = params.words(pairs, text)
     settings = asked.settings()
-    with asked.look(settings) as seen:
-        job = orders.wanted(settings, seen, partial(_files, settings, seen), name)
-    given = typed.of(job.name, job.parameters, job.params)
-    terms.params_text(given)
-    orders.check_params(settings, job, given, params.HOW)
-    store = asked.state(settings) or asked.make(settings)
+    store = asked.state(settings)
     try:
+        job = orders.wanted(settings, store, partial(_files, settings, store), name)
+        given = typed.of(job.name, job.parameters, job.params)
+        terms.params_text(given)
+        orders.check_params(settings, job, given, params.HOW)
+        store = store or asked.make(settings)
         yield Asking(settings, store, job, given)
     finally:
-        store.close()
+        if store is not None:
+            store.close()
 
 
 def _files(settings: Settings, store: Store | None) -> Registry:
