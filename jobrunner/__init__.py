@@ -107,7 +107,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     durations   1h30m
     labels      what nodes have and jobs ask for
     masking     which values are secret, and stars in their place
-    plaintext   others' text, so that nothing in it acts on a terminal
+    wording   others' text, so that nothing in it acts on a terminal
     failpoints  where a test lets a node die, freeze or fail
     fingerprint what tells two versions of something apart
     clock       the only place that asks for the time

@@ -10,30 +10,15 @@ from __future__ import annotations
 import json
 import select
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
 from typing import Any, TextIO
 
-from jobrunner import durations
 from jobrunner import events as e
-from jobrunner.clock import DAY, HOUR, MINUTE, SECOND, Instant, to_iso
-from jobrunner.plaintext import one_line
+from jobrunner.clock import MINUTE, SECOND, Instant, to_iso
+from jobrunner.wording import brief, one_line, reason
 
 Say = tuple[str, str]
 
 _AT_ONCE = 4000  # bytes that a pipe which takes any takes whole (PIPE_BUF)
-
-
-def brief(micros: int) -> str:
-    """Return a length of time for people, who do not read beyond three digits: `23ms`, `8.97s`, `2m5s`."""
-    if micros < 999_500:
-        return f"{round(micros / 1000)}ms"
-    hundredths, tenths = (micros + 5_000) // 10_000, (micros + 50_000) // 100_000
-    if hundredths < 1_000:
-        return f"{hundredths // 100}.{hundredths % 100:02}s"
-    if tenths < 600:
-        return f"{tenths // 10}.{tenths % 10}s"
-    grain = SECOND if micros < HOUR else MINUTE if micros < DAY else HOUR
-    return durations.text(round(micros / grain) * grain)
 
 
 def sentence(event: e.Event, now: Instant | None = None) -> Say | None:
@@ -55,13 +40,6 @@ def _finished(event: e.Finished) -> Say:
     if outcome.error and outcome.state != "canceled":
         return "error", f"{head}{why} after {took}: {_error(outcome.error)}"
     return ("info" if outcome.state in ("succeeded", "skipped") else "warning"), f"{head}{why} after {took}"
-
-
-def reason(code: str | None, result: Any) -> str:
-    """Return why a run ended as it did; a body that skips may have said why, which is kept as its result."""
-    if code == "body" and isinstance(result, str) and result:
-        return f"body: {one_line(result)}"
-    return code or ""
 
 
 def _error(error: Any) -> str:
@@ -298,6 +276,6 @@ class Log:
 
 
 def _fields(event: e.Event | str) -> dict[str, Any]:
-    if isinstance(event, str) or not is_dataclass(event):
-        return {"event": event if isinstance(event, str) else type(event).__name__}
-    return {"event": type(event).__name__, "data": asdict(event)}
+    if isinstance(event, str):
+        return {"event": event}
+    return {"event": type(event).__name__, "data": vars(event)}

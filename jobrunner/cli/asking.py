@@ -126,7 +126,7 @@ class Asked:
         mistyped, and then they look elsewhere. Raises StateError."""
         from jobrunner.cli import out
         from jobrunner.masking import without_passwords
-        from jobrunner.plaintext import one_line
+        from jobrunner.wording import one_line
 
         store = self.open(settings)
         out.talk(f"note: there was no state yet at {one_line(without_passwords(settings.state))}; it is made")

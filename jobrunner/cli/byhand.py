@@ -19,9 +19,9 @@ from jobrunner.events import Draining, Event, Output
 from jobrunner.labels import lacking, said
 from jobrunner.log import sentence
 from jobrunner.model import Job, Run
-from jobrunner.plaintext import one_line, printable
 from jobrunner.settings import Settings
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line, printable
 
 # all else: the job failed; one that waits has done so far what it should
 EXIT = {"succeeded": 0, "skipped": 0, "waiting": 0, "timed_out": 5, "canceled": 6}

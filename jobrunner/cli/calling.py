@@ -21,10 +21,10 @@ from jobrunner.client.desk import Desk, writing
 from jobrunner.clock import Instant, SystemClock, from_datetime, to_datetime, to_iso
 from jobrunner.errors import BadArgument
 from jobrunner.model import Job, Outcome, Run
-from jobrunner.plaintext import one_line
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

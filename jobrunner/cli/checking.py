@@ -24,13 +24,13 @@ from jobrunner.executor.interpreters import missing
 from jobrunner.labels import lacking
 from jobrunner.model import Job, Problem
 from jobrunner.parameters import is_param
-from jobrunner.plaintext import one_line
 from jobrunner.plugins import PROCESS
 from jobrunner.registry import Registry
 from jobrunner.schedule import Schedule
 from jobrunner.settings import FILE, Settings
 from jobrunner.settings.readers import shown as of_settings
 from jobrunner.store.base import Store
+from jobrunner.wording import one_line
 
 SERVICES = "services.py"
 SUBPROCESS = "subprocess"

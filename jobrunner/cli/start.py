@@ -23,12 +23,12 @@ from jobrunner.facts import CONTROL, JobFacts, Pause
 from jobrunner.log import Log, sentence
 from jobrunner.masking import without_passwords
 from jobrunner.model import Job, Problem
-from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.settings.readers import ROLES
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line
 
 NODE_PATIENCE = 1.0  # seconds: a node has time-outs to keep while somebody else holds the state
 

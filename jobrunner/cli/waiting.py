@@ -19,11 +19,11 @@ from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import JobrunnerError
 from jobrunner.masking import Masker, masker_of
 from jobrunner.model import Run
-from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line
 
 if TYPE_CHECKING:
     from jobrunner.model import Job

@@ -14,10 +14,10 @@ from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.facts import JobFacts
 from jobrunner.liveness import Bells, bells_of
 from jobrunner.model import Job
-from jobrunner.plaintext import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.wording import one_line
 
 
 @dataclass(frozen=True, slots=True)

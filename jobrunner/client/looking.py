@@ -17,11 +17,11 @@ from jobrunner.clock import SystemClock
 from jobrunner.errors import BadArgument, UnknownJob
 from jobrunner.masking import masker_of
 from jobrunner.model import ENDED, OPEN, Run
-from jobrunner.plaintext import bytes_cut
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import bytes_cut
 
 MOST_ROWS = 1_000_000
 LONGEST_NAME = 128  # characters of a job's name
