@@ -49,6 +49,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     drift       who lives and holds other definitions than the current ones
     housekeeping  the jobs that come with jobrunner
     added       the jobs that code has added
+    restoring   a job as the state remembers it
     discovery/  which files there are, and what their syntax tree says
     probe       asks a child about files that must be executed to be read
     config/     a dict becomes a job, or an error with file, line, key and value
@@ -108,6 +109,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     durations   1h30m
     labels      what nodes have and jobs ask for
     masking     which values are secret, and stars in their place
+    wording   others' text, so that nothing in it acts on a terminal
     failpoints  where a test lets a node die, freeze or fail
     fingerprint what tells two versions of something apart
     garbage     the collector of cycles, kept from walking through what stays

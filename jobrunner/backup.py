@@ -15,9 +15,9 @@ from pathlib import Path
 from jobrunner.aftermath import Aftermath
 from jobrunner.clock import Instant
 from jobrunner.errors import Refused, StateError
-from jobrunner.joining import restored
 from jobrunner.model import Outcome, Run
 from jobrunner.moving import movable, transfer
+from jobrunner.restoring import restored
 from jobrunner.settings import Settings
 from jobrunner.store import open_store
 from jobrunner.store.base import Store

@@ -12,9 +12,8 @@ import os
 import tokenize
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jobrunner import config as configs
 from jobrunner.added import is_added, place
 from jobrunner.clock import Clock
 from jobrunner.config.values import OURS
@@ -243,20 +242,3 @@ def _decoded(data: bytes) -> str:
     except SyntaxError:
         encoding = "utf-8"
     return data.decode(encoding, "replace")  # Python lets odd bytes in a comment pass
-
-
-# --- what the state remembers -----------------------------------------------------------------
-
-
-def restore(name: str, config: Mapping[str, Any], file: str, hash_: str, settings: Settings) -> Job | None:
-    """Return a job as it was registered, for planning only: its file is broken or gone, and so `path` is "".
-
-    `config` is what was stored, overrides included; `file` and `hash_` are taken over. None when this
-    version cannot make a job of it; never raises.
-    """
-    try:
-        written = configs.Written({**config, "name": name}, file)
-        job, _ = configs.read(written, configs.Place("", "", ""), settings.timezone)
-    except Exception:  # another version may have stored anything
-        return None
-    return None if job is None else job._replace(hash=hash_)

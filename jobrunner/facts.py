@@ -100,6 +100,20 @@ class Pause(NamedTuple):
     reason: str | None
 
 
+class Footing(NamedTuple):
+    """What calls of a job go by; `job_id` is None for one that the store does not know.
+
+    While `mark` is the same, so is what the store says of the job's definition, who holds it, and what was
+    set, added, enabled or paused.
+    """
+
+    job_id: int | None
+    enabled_override: bool | None
+    enabled_reason: str | None
+    pause: Pause | None
+    mark: tuple[Any, ...]
+
+
 class Note(NamedTuple):
     """A line of the audit trail: who did what, when; `job` None concerns all."""
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from jobrunner.clock import SECOND, Instant
-from jobrunner.definitions import Definitions, restore
+from jobrunner.definitions import Definitions
 from jobrunner.drift import Drift
 from jobrunner.errors import Refused, StateError
 from jobrunner.events import (
@@ -26,8 +26,8 @@ from jobrunner.events import (
 from jobrunner.facts import NodeFacts
 from jobrunner.housekeeping import is_ours
 from jobrunner.model import Job, Outcome, Run
+from jobrunner.restoring import restore
 from jobrunner.scheduler import Scheduler
-from jobrunner.settings import Settings
 from jobrunner.store.base import Registration, Store
 
 CALLS_EVERY = 10 * SECOND
@@ -235,18 +235,6 @@ def broken_jobs(store: Store, definitions: Definitions) -> Mapping[str, Job]:
             if job is not None:
                 found[each.name] = job
     return found
-
-
-def restored(store: Store, settings: Settings, name: str, *, held: bool = False) -> Job | None:
-    """Return a job as the store knows it: for the policy of runs whose job this node does not hold.
-
-    With `held` only where some node does.
-    """
-    found = store.definition(name, held=held)
-    if found is None:
-        return None
-    job = restore(found.name, found.config, found.file, found.hash, settings)
-    return None if job is None else job._replace(parameters=found.parameters)
 
 
 def differences(before: Definitions, after: Definitions, adopted: Adopted) -> list[Event]:

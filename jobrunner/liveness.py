@@ -14,12 +14,20 @@ from typing import Protocol
 from jobrunner.clock import SECOND, Clock
 from jobrunner.errors import StateError
 from jobrunner.facts import NodeFacts
-from jobrunner.presence import Presence
+from jobrunner.presence import Presence, Ringer, bells_in
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 
 
-class Liveness(Protocol):
+class Bells(Protocol):
+    """How to wake nodes."""
+
+    def ring_all(self) -> None:
+        """Wake every node that listens."""
+        ...
+
+
+class Liveness(Bells, Protocol):
     """An owner's sign of life, and its view of the others."""
 
     @property
@@ -41,10 +49,6 @@ class Liveness(Protocol):
 
     def forget(self, owner: str) -> None:
         """Remove what an owner has left whose end is recorded."""
-        ...
-
-    def ring_all(self) -> None:
-        """Wake every other node that listens; one that is told of its own change may look in vain."""
         ...
 
     def bell(self) -> int | None:
@@ -96,6 +100,11 @@ class Leases:
 def liveness_of(store: Store, settings: Settings, owner: str = "") -> Liveness:
     """Return how an owner shows that it lives; without one, how to look at the others."""
     return Leases(store) if store.leased else Presence(Path(settings.state_folder), owner)
+
+
+def bells_of(store: Store, settings: Settings) -> Bells:
+    """Return how to wake all nodes, often."""
+    return Leases(store) if store.leased else Ringer(bells_in(Path(settings.state_folder)))
 
 
 class Tenure:

@@ -18,12 +18,13 @@ from jobrunner.errors import StateError
 from jobrunner.events import Event, LeaseLapsed, Looked, SchedulesPaused, StoreTroubled
 from jobrunner.facts import NodeFacts
 from jobrunner.goal import Rest, progress
-from jobrunner.joining import Joining, differences, restored
+from jobrunner.joining import Joining, differences
 from jobrunner.liveness import liveness_of, renew
 from jobrunner.masking import masker_of
 from jobrunner.patience import Patience, will_pass
 from jobrunner.recovery import be_known, deaths
 from jobrunner.reloading import Reloading, hooks_of, preload
+from jobrunner.restoring import restored
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.stopping import Stage, Stop

@@ -16,13 +16,13 @@ from jobrunner.discovery import hooksfile
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.errors import JobrunnerError, StateError
 from jobrunner.events import Draining, Event
-from jobrunner.joining import restored
 from jobrunner.liveness import liveness_of
 from jobrunner.masking import masker_of
 from jobrunner.model import Job, Run
 from jobrunner.patience import HOPELESS
 from jobrunner.recovery import deaths, recover
 from jobrunner.registry import Lately, Registry
+from jobrunner.restoring import restored
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.store.base import Claim, Store

@@ -16,24 +16,37 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from filelock import FileLock, Timeout
-
+from jobrunner.clock import SystemClock
 from jobrunner.errors import StateError
 from jobrunner.facts import NodeFacts
 
 _LONGEST_ADDRESS = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+TICK = 1_000_000_000  # nanoseconds: no file system's clock is coarser that locks can be trusted on
+
+Stamp = tuple[int, ...]
+
+
+class _Found(NamedTuple):
+    """The bells of a folder that has, or had, this stamp; () is no folder's."""
+
+    stamp: Stamp
+    names: Sequence[str]
 
 
 class Presence:
     """This owner's sign of life in the state's folder, and its view of the others."""
 
     def __init__(self, folder: Path, owner: str) -> None:
-        self.folder = folder / "nodes"
+        self.folder = bells_in(folder)
         self.owner = owner
         self._bell: socket.socket | None = None
 
@@ -111,18 +124,80 @@ class Presence:
         return bell
 
 
+def bells_in(folder: Path) -> Path:
+    """Return where the locks and doorbells are of a state in `folder`."""
+    return folder / "nodes"
+
+
 def ring(folder: Path, but: str = "") -> None:
     """Wake every node whose doorbell hangs in `folder` (a state's `nodes` folder), one of them left out."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hand:
-        hand.setblocking(False)
-        with _reachable(folder) as short:
-            for name in os.listdir(folder):
-                if name.endswith(".bell") and name != but:
-                    with contextlib.suppress(OSError):
-                        hand.sendto(b"!", f"{short}/{name}")
+    with contextlib.closing(Ringer(folder, but)) as ringer:
+        ringer.ring_all()
+
+
+class Ringer:
+    """Rings the doorbells of a folder, often: it keeps its socket, and lists what is there when that changes.
+
+    Threads may share it, and so may a process and its forks: a socket that only sends is nobody's.
+    """
+
+    def __init__(self, folder: Path, but: str = "") -> None:
+        self._folder = str(folder)
+        self._but = but
+        self._hand: socket.socket | None = None
+        self._found = _Found((), ())
+
+    def ring_all(self) -> None:
+        """Wake every node that listens; the dead and the deaf are passed over."""
+        with contextlib.suppress(OSError):
+            at = os.stat(self._folder)
+            stamp = at.st_dev, at.st_ino, at.st_mtime_ns
+            if self._found.stamp != stamp:
+                self._found = self._look(stamp)
+            if self._found.names and not self._told(self._found.names):
+                self._found = _Found((), ())  # what does not hear may have been taken down since
+
+    def _look(self, stamp: Stamp) -> _Found:
+        """List the bells. A folder may change twice within a tick of its clock: one that has just changed
+        is listed again the next time."""
+        young = abs(SystemClock().now() * 1000 - stamp[-1]) < TICK
+        names = tuple(name for name in os.listdir(self._folder) if _is_other(name, self._but))
+        return _Found(() if young else stamp, names)
+
+    def _told(self, names: Sequence[str]) -> bool:
+        if self._hand is None:
+            self._hand = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._hand.setblocking(False)
+        with _reachable(self._folder) as short:
+            heard = [_heard(self._hand, f"{short}/{name}") for name in names]
+        return all(heard)
+
+    def close(self) -> None:
+        """Put the socket away; another ring makes another. Idempotent."""
+        hand, self._hand = self._hand, None
+        if hand is not None:
+            hand.close()
+
+    __del__ = close
+
+
+def _is_other(name: str, but: str) -> bool:
+    return name.endswith(".bell") and name != but
+
+
+def _heard(hand: socket.socket, bell: str) -> bool:
+    try:
+        hand.sendto(b"!", bell)
+    except BlockingIOError:  # it has been rung so often that it cannot but hear
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _takeable(path: Path) -> bool:
+    from filelock import Timeout
+
     try:
         with contextlib.suppress(FileNotFoundError), _lock(path):
             return True
@@ -153,12 +228,14 @@ def boot_id() -> str:
 
 
 def _lock(path: Path) -> FileLock:
+    from filelock import FileLock  # a twentieth of what a command costs that only rings
+
     # no soft fallback: a lock that is only a file proves nothing; no singleton: two looks are two locks
     return FileLock(path, timeout=0, fallback_to_soft=False, mode=0o600)
 
 
 @contextmanager
-def _reachable(folder: Path) -> Iterator[str]:
+def _reachable(folder: str | Path) -> Iterator[str]:
     """Yield a name of the folder that is short enough for a socket address."""
     if len(os.fsencode(folder)) + 64 <= _LONGEST_ADDRESS or not sys.platform.startswith("linux"):
         yield str(folder)

@@ -245,11 +245,17 @@ class Lately:
         self._clock = clock or SystemClock()
         self._read: tuple[float, Registry | None] = 0.0, None
 
+    @property
+    def last(self) -> Registry | None:
+        """What was read a moment ago; None: that is longer ago, or never was."""
+        at, files = self._read
+        return files if 0 <= self._clock.monotonic() - at < LATELY else None
+
     def load(self, settings: Settings) -> Registry:
         """Return what `Registry.load` returned a moment ago, or does now."""
-        now = self._clock.monotonic()
-        at, files = self._read
-        if files is None or not 0 <= now - at < LATELY or files.settings != settings:
+        files = self.last
+        if files is None or files.settings != settings:
+            now = self._clock.monotonic()
             files = Registry.load(settings, self._clock)
             self._read = now, files
         return files

@@ -210,7 +210,21 @@ def state(
     return ("active" if job.schedule else "on-demand"), None
 
 
-def enablement(job: Defined, fact: Known | None, settings: Settings) -> tuple[bool, str | None]:
+class Overruled(Protocol):
+    """What `Known` and a `Footing` both tell."""
+
+    @property
+    def enabled_override(self) -> bool | None:
+        """What people, or stopOnError, said."""
+        ...
+
+    @property
+    def enabled_reason(self) -> str | None:
+        """Why."""
+        ...
+
+
+def enablement(job: Defined, fact: Overruled | None, settings: Settings) -> tuple[bool, str | None]:
     """Return whether a job is enabled, and who says so if not its file: a stored override wins over that."""
     if settings.disabled and job.name in settings.disabled:
         return False, VARIABLE

@@ -18,6 +18,7 @@ LONGEST_PARAM = 512  # characters of a param's name
 LONGEST_PARAMS = 4 * 1024 * 1024  # bytes of one call's params, as JSON
 DEEPEST = 100  # levels of lists and dicts in a value
 MOST_BYTES = 16 * 1024 * 1024  # of the params of all calls of one run
+_ENCODED = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 _MOST_SECONDS = (1 << 63) // SECOND  # before or after 1970, as an instant can be
 
 
@@ -87,34 +88,66 @@ def params_of(params: object, more: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
     They are those in `params`, a mapping or None, and `more`. Raises BadArgument, naming the param.
     """
+    text = params_as_text(params, more)
+    return params_from(text), len(text.encode())
+
+
+def params_as_text(params: object, more: Mapping[str, Any]) -> str:
+    """Return the params of a call, as `params_of` takes them, as JSON. Raises as it does."""
+    merged = _merged(params, more)
+    for name in merged:
+        name_of(name, "params", LONGEST_PARAM)
+    try:
+        text = _ENCODED(merged)
+        if len(text) <= LONGEST_PARAMS and len(text.encode()) <= LONGEST_PARAMS:
+            return text
+    except (TypeError, ValueError, RecursionError):
+        pass
+    return params_text({name: plain(value, name, LONGEST_PARAMS)[0] for name, value in merged.items()})
+
+
+def params_from(text: str) -> dict[str, Any]:
+    """Return the params of what `params_as_text` has made. Raises BadArgument for one nested too deeply."""
+    found: dict[str, Any] = json.loads(text)
+    if text.count("[") + text.count("{") > DEEPEST:  # else it cannot be
+        for name, value in found.items():
+            _refuse_deep(value, name)
+    return found
+
+
+def _merged(params: object, more: Mapping[str, Any]) -> Mapping[str, Any]:
     given = {} if params is None else params
     if not isinstance(given, Mapping):
         said = f"params is {params!r:.100}: it must be a dict of names and values"
         hint = "a param of that name goes into params={'params': …}"
         raise BadArgument(said, argument="params", hint=hint)
-    for name in {**given, **more}:
-        name_of(name, "params", LONGEST_PARAM)
     twice = next((name for name in more if name in given), None)
     if twice is not None:
         raise BadArgument(f"{twice} is both in params and a keyword argument", argument=twice)
-    merged = {**given, **more}
-    found = {name: plain(value, name, LONGEST_PARAMS)[0] for name, value in merged.items()}
-    return found, len(params_text(found).encode())
+    return {**given, **more}
 
 
 def params_text(params: Mapping[str, Any]) -> str:
     """Return a call's params as JSON. Raises BadArgument, naming the param, for what is none or too long."""
-    for name, value in params.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise BadArgument(f"{name} cannot be kept as JSON: {error}", argument=name) from None
-    text = json.dumps(dict(params), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text = _ENCODED(dict(params))
+    except (TypeError, ValueError, RecursionError):
+        raise _unkept(params) from None
     if (size := len(text.encode("utf-8", "surrogatepass"))) > LONGEST_PARAMS:
         largest = max(params, key=lambda name: len(json.dumps(params[name])))
         said = f"the params have {size:,} bytes as JSON, of which {largest} has most; a call may have 4 MiB"
         raise BadArgument(said, argument=largest)
     return text
+
+
+def _unkept(params: Mapping[str, Any]) -> BadArgument:
+    """Return the error for the param that is no JSON."""
+    for name, value in params.items():
+        try:
+            _ENCODED(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            return BadArgument(f"{name} cannot be kept as JSON: {error}", argument=name)
+    return BadArgument("the params cannot be kept as JSON", argument="params")
 
 
 def name_of(value: object, argument: str, longest: int) -> str:
@@ -124,7 +157,7 @@ def name_of(value: object, argument: str, longest: int) -> str:
     if not 0 < len(value) <= longest:
         said = f"{argument} has {len(value)} characters: it must have between 1 and {longest}"
         raise BadArgument(said, argument=argument)
-    if any(unicodedata.category(one) in ("Cc", "Cs") for one in value):
+    if not value.isprintable() and any(unicodedata.category(one) in ("Cc", "Cs") for one in value):
         said = f"{argument} is {value!r:.100}: control characters cannot be in it"
         raise BadArgument(said, argument=argument)
     return value
@@ -136,7 +169,7 @@ def plain(value: Any, argument: str, longest: int) -> tuple[Any, int]:
     Raises BadArgument, naming the argument, for what is no JSON, nested too deeply or over `longest` bytes.
     """
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = _ENCODED(value)
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise BadArgument(f"{argument} cannot be kept as JSON: {error}", argument=argument) from None
@@ -144,14 +177,18 @@ def plain(value: Any, argument: str, longest: int) -> tuple[Any, int]:
         said = f"{argument} has {size:,} bytes as JSON; it may have {longest:,}"
         raise BadArgument(said, argument=argument)
     copy = json.loads(text)
-    if _deeper(copy, DEEPEST):
-        raise BadArgument(f"{argument} is nested more than {DEEPEST} levels deep", argument=argument)
+    _refuse_deep(copy, argument)
     return copy, size
 
 
 def copied(value: Any) -> Any:
     """Return a copy of plain JSON data, for whoever may change what they are handed."""
     return json.loads(json.dumps(value))
+
+
+def _refuse_deep(value: Any, argument: str) -> None:
+    if _deeper(value, DEEPEST):
+        raise BadArgument(f"{argument} is nested more than {DEEPEST} levels deep", argument=argument)
 
 
 def _deeper(value: Any, most: int) -> bool:

@@ -13,6 +13,7 @@ from jobrunner import definitions
 from jobrunner.definitions import Definitions
 from jobrunner.housekeeping import PRUNE
 from jobrunner.model import Job
+from jobrunner.restoring import restore
 from jobrunner.settings import Settings
 from jobrunner.settings.readers import Names
 from tests.discovery.household import PLAIN, Project, write
@@ -299,7 +300,7 @@ STORED: Mapping[str, Any] = {
 def test_a_job_is_restored_from_what_was_registered_of_it(project: Project) -> None:
     project.write("a.py", f"config = {dict(STORED)!r}\ndef default(): pass\n")
     job = project.load().find("a")
-    made = definitions.restore("a", job.config, job.file, job.hash, project.settings())
+    made = restore("a", job.config, job.file, job.hash, project.settings())
     assert made is not None
     assert (made.hash, made.file, made.path, made.config) == (job.hash, job.file, "", job.config)
     assert (made.schedule_key, made.timeout, made.timezone) == (job.schedule_key, job.timeout, job.timezone)
@@ -312,11 +313,11 @@ ODD = [
 
 @pytest.mark.parametrize("config", ODD)
 def test_what_cannot_be_restored_is_none_and_never_an_error(project: Project, config: Any) -> None:
-    assert definitions.restore("a", config, "jobs/a.py", "h", project.settings()) is None
+    assert restore("a", config, "jobs/a.py", "h", project.settings()) is None
 
 
 def test_a_stored_definition_without_a_name_has_the_one_that_it_is_stored_under(project: Project) -> None:
-    made = definitions.restore("a", {"schedule": None}, "jobs/a.py", "h", project.settings())
+    made = restore("a", {"schedule": None}, "jobs/a.py", "h", project.settings())
     assert made is not None and (made.name, made.hash) == ("a", "h")
 
 

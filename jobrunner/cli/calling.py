@@ -8,28 +8,28 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from datetime import time as time_of_day
 from functools import partial
-from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from jobrunner import terms
-from jobrunner.cli import byhand, out, params
+from jobrunner.cli import out, params
 from jobrunner.cli.asking import Asked, JobName, Length, Text
 from jobrunner.cli.jsonout import run_object
-from jobrunner.cli.render import local, relative
 from jobrunner.client import orders
 from jobrunner.client.desk import Desk, writing
 from jobrunner.clock import Instant, SystemClock, from_datetime, to_datetime, to_iso
 from jobrunner.errors import BadArgument
-from jobrunner.events import Finished
-from jobrunner.log import sentence
 from jobrunner.model import Job, Outcome, Run
-from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
 from jobrunner.wording import one_line
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from jobrunner.registry import Registry
 
 WAYS = orders.Ways("--force", "--queue")
 MOMENTS = "2026-05-01T09:30, 2026-05-01T09:30Z, 09:30, or seconds since 1970"
@@ -60,16 +60,23 @@ def asking(asked: Asked, name: str, pairs: tuple[str, ...], text: str | None) ->
     """Open the state to ask for a run of a job, made if need be. Raises UnknownJob before it is made."""
     typed = params.words(pairs, text)
     settings = asked.settings()
-    with asked.look(settings) as seen:
-        files = partial(Registry.load, with_stored(settings, seen))
-        job = orders.wanted(settings, seen, files, name)
-    given = typed.of(job.name, job.parameters, job.params)
-    orders.check_params(settings, job, given, params.HOW)
-    store = asked.state(settings) or asked.make(settings)
+    store = asked.state(settings)
     try:
+        job = orders.wanted(settings, store, partial(_files, settings, store), name)
+        given = typed.of(job.name, job.parameters, job.params)
+        terms.params_text(given)
+        orders.check_params(settings, job, given, params.HOW)
+        store = store or asked.make(settings)
         yield Asking(settings, store, job, given)
     finally:
-        store.close()
+        if store is not None:
+            store.close()
+
+
+def _files(settings: Settings, store: Store | None) -> Registry:
+    from jobrunner.registry import Registry
+
+    return Registry.load(with_stored(settings, store))
 
 
 # -- at, in ----------------------------------------------------------------------------------------------
@@ -150,6 +157,8 @@ def _call(
     if as_json:
         out.json_document(run_object(run))
         return
+    from jobrunner.cli.render import local, relative
+
     said = f"{to_iso(run.effective_at)}, {relative(run.effective_at - now)}"
     here = local(run.effective_at, it.settings.timezone)
     out.line(f"run {run.id} of {one_line(run.job)}: due {said} ({here})")
@@ -157,6 +166,8 @@ def _call(
 
 def moment(text: str, zone: str, now: Instant) -> Instant:
     """Return the moment that a text means, in `zone` where it names no offset. Raises BadArgument."""
+    from zoneinfo import ZoneInfo
+
     written = text.strip()
     if written.replace(".", "", 1).isdecimal():
         return terms.moment(float(written))
@@ -173,6 +184,7 @@ def moment(text: str, zone: str, now: Instant) -> Instant:
 
 def _next_time(written: str, zone: ZoneInfo, now: Instant) -> Instant:
     """Return the next moment at which the clock on the wall shows this time, also on a day it does twice."""
+
     clock = time_of_day.fromisoformat(written)
     today = to_datetime(now).astimezone(zone).date()
     for days, fold in ((0, 0), (0, 1), (1, 0)):
@@ -246,6 +258,10 @@ def _going_on(run: Run) -> Iterator[None]:
 
 def _see_through(store: Store, run: Run, timeout: int | None, *, as_json: bool) -> int:
     """Wait for the end of a run, tell it, and return the exit code that `run` would have."""
+    from jobrunner.cli import byhand
+    from jobrunner.events import Finished
+    from jobrunner.log import sentence
+
     hint = f"it goes on: jobrunner show {run.id}; jobrunner cancel {run.id}"
     ended = orders.wait(store, run, timeout, hint)
     outcome = Outcome(

@@ -5,6 +5,7 @@ looking      the half of it that changes nothing
 changes      what people change of a job, whatever its file says
 orders       runs that people and programs ask for, and their end
 desk         who asks for a change, of which jobs, and when
+sights       jobs as a thread has found them last
 connections  one store a thread, none carried over a fork
 board        all jobs side by side
 infos        jobs, runs and steps, as programs are told of them

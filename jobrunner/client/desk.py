@@ -5,13 +5,14 @@ from __future__ import annotations
 import getpass
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 
-from jobrunner.clock import Instant, SystemClock
+from jobrunner.clock import Clock, Instant, SystemClock
 from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.facts import JobFacts
-from jobrunner.liveness import liveness_of
+from jobrunner.liveness import Bells, bells_of
 from jobrunner.model import Job
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -88,19 +89,44 @@ def read(registry: Registry, names: Sequence[str]) -> Registry:
     return registry
 
 
-@contextmanager
+class Counter:
+    """An open state, for those who change something in it, perhaps often: what lasts is found out once."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings = settings
+        self.store = store
+
+    @cached_property
+    def _clock(self) -> Clock:
+        return self.store.clock(SystemClock())
+
+    @cached_property
+    def _me(self) -> str:
+        return actor(None)
+
+    @cached_property
+    def _bells(self) -> Bells:
+        return bells_of(self.store, self.settings)
+
+    @contextmanager
+    def open(self, user: str | None = None, registry: Registry | None = None) -> Iterator[Desk]:
+        """Open a desk in one transaction of the store; wake the nodes when it is committed."""
+        clock, who = self._clock, user or self._me
+        with self.store.transaction():
+            yield Desk(self.settings, self.store, registry, who, clock.now())
+        self._bells.ring_all()
+
+
 def writing(
     settings: Settings, store: Store, user: str | None, registry: Registry | None = None
-) -> Iterator[Desk]:
-    """Open a desk in one transaction of the store; wake the nodes when it is committed."""
-    with store.transaction():
-        yield Desk(settings, store, registry, actor(user), store.clock(SystemClock()).now())
-    ring(settings, store)
+) -> AbstractContextManager[Desk]:
+    """Open a desk once, as a `Counter` does often."""
+    return Counter(settings, store).open(user, registry)
 
 
 def ring(settings: Settings, store: Store) -> None:
     """Wake all nodes: what they go by has changed."""
-    liveness_of(store, settings).ring_all()
+    bells_of(store, settings).ring_all()
 
 
 def actor(user: str | None) -> str:

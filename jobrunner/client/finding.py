@@ -167,7 +167,7 @@ def completed(files: Registry, store: Store | None) -> Registry:
 
 def _restored(held: Iterable[Definition], store: Store, settings: Settings) -> list[Job]:
     """Return jobs as they were registered, in the zone of the node that did it: their cursors remember it."""
-    from jobrunner.definitions import restore
+    from jobrunner.restoring import restore
 
     keys = {fact.id: fact.schedule_key for fact in store.glance()}
     jobs = []

@@ -12,11 +12,12 @@ from jobrunner.client import finding, orders
 from jobrunner.client.board import Board, job_object
 from jobrunner.client.connections import Connections
 from jobrunner.client.infos import JobInfo, RunInfo, StepInfo, job_info, moment, run_info, step_info
+from jobrunner.client.sights import Sights
 from jobrunner.clock import SystemClock
 from jobrunner.errors import BadArgument, UnknownJob
 from jobrunner.masking import masker_of
 from jobrunner.model import ENDED, OPEN, Run
-from jobrunner.registry import Lately, Registry
+from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
 from jobrunner.stored import with_stored
@@ -34,7 +35,7 @@ class Looking:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._connections = Connections(settings)
-        self._lately = threading.local()
+        self._mine = threading.local()
 
     def jobs(self) -> list[JobInfo]:
         """Return all jobs, hidden ones too, by name; then what cannot be used, as `ls` does."""
@@ -114,11 +115,13 @@ class Looking:
     def _files(self, store: Store | None) -> Registry:
         return finding.completed(Registry.load(with_stored(self.settings, store)), store)
 
-    def _files_lately(self, store: Store | None) -> Registry:
-        """Return what the files said a second ago at most: who makes many calls reads them once."""
-        if not hasattr(self._lately, "files"):
-            self._lately.files = Lately()
-        return finding.completed(self._lately.files.load(with_stored(self.settings, store)), store)
+    @property
+    def _sights(self) -> Sights:
+        """What this thread knows of jobs."""
+        if not hasattr(self._mine, "sights"):
+            self._mine.sights = Sights(self.settings)
+        found: Sights = self._mine.sights
+        return found
 
 
 def _gap(size: int) -> bytes:

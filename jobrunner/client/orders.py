@@ -10,22 +10,25 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobrunner import added, parameters, status, terms
+from jobrunner import parameters, status, terms
 from jobrunner.client.desk import Desk, writing
-from jobrunner.client.finding import find
 from jobrunner.clock import SECOND, Instant, SystemClock, to_iso
 from jobrunner.discovery.servicesfile import has_services
 from jobrunner.errors import JobrunnerError, NotEnded, Refused, UnknownJob, UnknownRun, unknown_job
-from jobrunner.joining import restored
+from jobrunner.facts import Footing
 from jobrunner.model import ENDED, Job, Run, State, Step
-from jobrunner.registry import Registry
+from jobrunner.restoring import restored
 from jobrunner.settings import Settings
 from jobrunner.store.base import Call, Store
 
+if TYPE_CHECKING:  # of a job that a node holds nobody need read the files
+    from jobrunner.registry import Registry
+
 BATCH = 500  # runs that are canceled in one transaction: nodes want the lock, too
 LONGEST_RESULT = 64 * 1024  # bytes of what a step is completed with, as JSON: as of any step
+HOW = "give it: {}=…"
 LOOK_EVERY = 0.1  # seconds, while a run is waited for
 
 
@@ -39,9 +42,12 @@ def wanted(settings: Settings, store: Store | None, files: Callable[[], Registry
     else the definition that was current last. Raises UnknownJob, naming near ones, and ConfigError.
     """
     held = restored(store, settings, name, held=True) if store is not None else None
-    if held is not None:
-        return held
-    registry = files()
+    return held if held is not None else _in_files(settings, store, files(), name)
+
+
+def _in_files(settings: Settings, store: Store | None, registry: Registry, name: str) -> Job:
+    from jobrunner.client.finding import find
+
     try:
         return find(registry, name, lambda: store)
     except UnknownJob:
@@ -59,23 +65,27 @@ def _unknown(registry: Registry, store: Store | None, name: str) -> UnknownJob:
     return unknown_job(name, names)
 
 
-def check_params(settings: Settings, job: Job, params: Mapping[str, Any], how: str = "give it: {}=…") -> None:
+def check_params(settings: Settings, job: Job, params: Mapping[str, Any], how: str = HOW) -> None:
     """Raise BadArgument for a param that the job does not take, or that it lacks where no service can bring
-    it, and for what cannot be kept as JSON. `how` is the hint for one that lacks, with {} for its name.
+    it. `how` is the hint for one that lacks, with {} for its name.
     """
     check_all_params(settings, job, [params], how)
 
 
 def check_all_params(
-    settings: Settings, job: Job, calls: Iterable[Mapping[str, Any]], how: str = "give it: {}=…"
+    settings: Settings, job: Job, calls: Iterable[Mapping[str, Any]], how: str = HOW
 ) -> None:
     """Raise as `check_params` does for any of these."""
-    complete = _is_here(settings, job) and not has_services(settings)
+    takes, own = job.parameters, job.params
+    complete: bool | None = None  # whether no service can bring what lacks: asked where something does
     for params in calls:
-        terms.params_text(params)
-        parameters.check(job.name, job.parameters, job.params, params)
-        if complete:
-            parameters.refuse_missing(job.name, job.parameters, job.params, params, how)
+        parameters.check(job.name, takes, own, params)
+        if parameters.missing(takes, own, params):
+            complete = (
+                _is_here(settings, job) and not has_services(settings) if complete is None else complete
+            )
+            if complete:
+                parameters.refuse_missing(job.name, takes, own, params, how)
 
 
 def _is_here(settings: Settings, job: Job) -> bool:
@@ -88,21 +98,26 @@ def _is_here(settings: Settings, job: Job) -> bool:
 # -- runs ------------------------------------------------------------------------------------------------
 
 
-def call(at: Desk, job: Job, due: Instant, params: Mapping[str, Any], identity: str = "system") -> int:
-    """Have a job run once, when it is due; returns the run's id.
+def call(
+    at: Desk, job: Job, due: Instant, params: Mapping[str, Any], identity: str = "system",
+    job_id: int | None = None,
+) -> int:  # fmt: skip
+    """Have a job run once, when it is due; returns the run's id. Whoever knows the job's spares a look.
 
     Raises BadArgument for a moment more than five years away; the past means now.
     """
     due = terms.within_reach(due, at.now)
-    run_id = at.store.call(Call(at=due, params=params, identity=identity), job, at.now)
+    run_id = at.store.call(Call(at=due, params=params, identity=identity), job, at.now, job_id)
     at.note("called", job.name, f"run {run_id}, due {to_iso(due)}")
     return run_id
 
 
-def call_all(at: Desk, job: Job, due: Instant, calls: Sequence[Mapping[str, Any]]) -> list[int]:
+def call_all(
+    at: Desk, job: Job, due: Instant, calls: Sequence[Mapping[str, Any]], job_id: int | None = None
+) -> Sequence[int]:
     """Have a job run once for each of these params; returns the runs' ids."""
     due = terms.within_reach(due, at.now)
-    ids = at.store.call_all([Call(at=due, params=params) for params in calls], job, at.now)
+    ids = at.store.call_all(Call(at=due), calls, job, at.now, job_id)
     if ids:
         at.note("called", job.name, f"runs {ids[0]} to {ids[-1]}, due {to_iso(due)}")
     return ids
@@ -120,18 +135,18 @@ PYTHON = Ways("force=True", "queue=True")
 
 def trigger(
     at: Desk, job: Job, params: Mapping[str, Any], *, identity: str, force: bool, queue: bool,
-    ways: Ways = PYTHON,
+    ways: Ways = PYTHON, footing: Footing | None = None,
 ) -> int:  # fmt: skip
     """Ask the nodes to run a job at the soonest; returns the run's id.
 
     Raises Refused, with the reason, while the job is disabled, paused or busy; `queue` lets it wait for a
     busy one, `force` has it run in any case.
     """
-    fact = at.store.job(job.name)
-    resting = None if force else _resting(at, job)
+    footing = footing or at.store.footing(job.name)
+    resting = None if force else _resting(at, job, footing)
     if resting is not None:
         raise Refused(resting, hint=f"{ways.force} runs it all the same")
-    job_id = fact.id if fact is not None else at.store.enroll(job, at.now)
+    job_id = footing.job_id or at.store.enroll(job, at.now)
     try:
         run_id = at.store.trigger(
             job_id, job, params, identity=identity, force=force, queue=queue, now=at.now
@@ -143,12 +158,12 @@ def trigger(
     return run_id
 
 
-def _resting(at: Desk, job: Job) -> str | None:
+def _resting(at: Desk, job: Job, footing: Footing) -> str | None:
     """Return why a job is not to run; where a job may run at all is a matter of nodes."""
-    enabled, reason = status.enablement(job, at.store.job(job.name), at.settings)
+    enabled, reason = status.enablement(job, footing, at.settings)
     if not enabled:
         return f"{job.name} is disabled" + (f" {reason}" if reason else "")
-    pause = at.store.paused()
+    pause = footing.pause
     return None if pause is None else f"all is {status.paused(pause)}, {job.name} too"
 
 
@@ -171,6 +186,8 @@ def hindrance(store: Store, settings: Settings, run: Run) -> str | None:
 
 def _lost_module(store: Store, settings: Settings, name: str) -> str | None:
     """Return the module of an added job that nobody finds here; None of any other job."""
+    from jobrunner import added
+
     for each in store.added_jobs():
         if each.name == name and added.module_file(each.target, settings.project) is None:
             return each.target.partition(":")[0]

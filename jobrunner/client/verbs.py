@@ -13,19 +13,21 @@ blocks for a short time, `wait` for a long one.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from jobrunner import added, terms
 from jobrunner.client import changes, finding, orders
-from jobrunner.client.desk import Desk, Target, read, writing
+from jobrunner.client.desk import Desk, Target, read
 from jobrunner.client.infos import JobInfo, RunInfo, run_info
 from jobrunner.client.looking import Looking, Moment, name_of
+from jobrunner.client.sights import Sight
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import BadArgument, ConfigError, Refused, UnknownJob
+from jobrunner.facts import Footing
 from jobrunner.model import OPEN, Job
 from jobrunner.registry import Registry
 from jobrunner.settings import load
@@ -34,6 +36,7 @@ from jobrunner.stored import with_added
 
 LONGEST_IDENTITY = 512  # characters of whom a run is for
 LONGEST_STEP = 4096  # and of a step's path
+T = TypeVar("T")
 KEEP: Any = object()  # an argument that was not given
 
 Delay = float | timedelta | str
@@ -94,12 +97,13 @@ class Client(Looking):
         Raises Refused while the job is disabled, paused or busy; `queue` lets it wait for a busy one, `force`
         has it run in any case. Without a node it waits for one.
         """
-        job, given = self._call_of(name, params, more)
+        given, _ = terms.params_of(params, more)
         terms.flag(force, "force")
         terms.flag(queue, "queue")
         terms.name_of(identity, "identity", LONGEST_IDENTITY)
-        with self._writing() as at:
-            return orders.trigger(at, job, given, identity=identity, force=force, queue=queue)
+        return self._order(name, [given], lambda at, job, footing: orders.trigger(
+            at, job, given, identity=identity, force=force, queue=queue, footing=footing
+        ))  # fmt: skip
 
     def run_after(
         self, delay: Delay, name: str, /, *, params: Mapping[str, Any] | None = None, **more: Any
@@ -127,27 +131,46 @@ class Client(Looking):
         """
         after = terms.delay(delay)
         terms.within_reach(_later(after, now := SystemClock().now()), now)
-        job, given = self._wanted(name), [terms.params_of(params, {})[0] for params in calls]
-        orders.check_all_params(self.settings, job, given)
-        with self._writing() as at:
-            return orders.call_all(at, job, _later(after, at.now), given)
+        given = list(_copied(calls))
+        different = [each for at, each in enumerate(given) if at == 0 or each is not given[at - 1]]
+        return list(self._order(name, different, lambda at, job, footing: orders.call_all(
+            at, job, _later(after, at.now), given, footing.job_id
+        )))  # fmt: skip
 
     def _call(
         self, due: Callable[[Instant], Instant], name: str, params: Mapping[str, Any] | None,
         more: Mapping[str, Any],
     ) -> int:  # fmt: skip
         terms.within_reach(due(now := SystemClock().now()), now)  # before a state is made for it
-        job, given = self._call_of(name, params, more)
-        with self._writing() as at:
-            return orders.call(at, job, due(at.now), given)
-
-    def _call_of(
-        self, name: str, params: Mapping[str, Any] | None, more: Mapping[str, Any]
-    ) -> tuple[Job, dict[str, Any]]:
         given, _ = terms.params_of(params, more)
-        job = self._wanted(name)
-        orders.check_params(self.settings, job, given)
-        return job, given
+        return self._order(name, [given], lambda at, job, footing: orders.call(
+            at, job, due(at.now), given, job_id=footing.job_id
+        ))  # fmt: skip
+
+    def _order(
+        self, name: str, params: Sequence[Mapping[str, Any]], ask: Callable[[Desk, Job, Footing], T]
+    ) -> T:
+        """Ask for runs of a job with these params, by what is known of it. Where that is no longer so, look
+        again: not in the transaction, for nodes wait meanwhile."""
+        store, sight = self._checked(name, params)
+        counter = self._sights.counter(store or self._connections.store())
+        while True:
+            with counter.open() as at:
+                footing = at.store.footing(name)
+                if footing == sight.footing:
+                    return ask(at, sight.job, footing)
+            sight = self._sights.look(counter.store, name)
+            orders.check_all_params(self.settings, sight.job, params)
+
+    def _checked(self, name: str, params: Sequence[Mapping[str, Any]]) -> tuple[Store | None, Sight]:
+        store = self._connections.existing()
+        sight = self._sights.wanted(store, name_of(name))
+        try:
+            orders.check_all_params(self.settings, sight.job, params)
+        except BadArgument:  # by what the job was like
+            sight = self._sights.look(store, name)
+            orders.check_all_params(self.settings, sight.job, params)
+        return store, sight
 
     def cancel(self, run_id: int, *, force: bool = False) -> str:
         """Let a run end, and the calls that it has made and that have not started; returns its state now.
@@ -157,7 +180,7 @@ class Client(Looking):
         """
         run, store = self._run(run_id), self._connections.store()
         terms.flag(force, "force")
-        files = partial(self._files_lately, store)
+        files = partial(self._sights.files, store)
         if not force and run.state in OPEN and orders.guarded([run], files, store):
             raise Refused(f"{run.job} says cancellable: false", hint="force=True cancels it all the same")
         ended = orders.cancel(self.settings, store, None, [run])
@@ -279,14 +302,11 @@ class Client(Looking):
 
     # -- how -----------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _writing(self) -> Iterator[Desk]:
-        with writing(self.settings, self._connections.store(), None) as at:
-            yield at
+    def _writing(self) -> AbstractContextManager[Desk]:
+        return self._sights.counter(self._connections.store()).open()
 
     def _wanted(self, name: str) -> Job:
-        store = self._connections.existing()
-        return orders.wanted(self.settings, store, partial(self._files_lately, store), name_of(name))
+        return self._sights.look(self._connections.existing(), name_of(name)).job
 
     def _defined(self, name: str) -> Job:
         """Return a job as its file has it, before anything was laid over it; without files as it was last."""
@@ -295,6 +315,16 @@ class Client(Looking):
         if files.missing_folder is not None:
             return self._wanted(name)
         return finding.find(read(files, [name_of(name)]), name, lambda: store)
+
+
+def _copied(calls: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the params of calls as plain JSON data; of equal ones in a row one copy."""
+    before, copy = "", {}  # type: str, dict[str, Any]
+    for params in calls:
+        text = terms.params_as_text(params, {})
+        if text != before:
+            before, copy = text, terms.params_from(text)
+        yield copy
 
 
 def _later(delay: int, now: Instant) -> Instant:

@@ -10,9 +10,10 @@ from jobrunner.dispatcher import Dispatcher
 from jobrunner.events import Event
 from jobrunner.facts import NodeFacts
 from jobrunner.handout import Executor
-from jobrunner.joining import Joining, restored
+from jobrunner.joining import Joining
 from jobrunner.masking import Masker
 from jobrunner.model import Job
+from jobrunner.restoring import restored
 from jobrunner.scheduler import Scheduler
 from jobrunner.store.base import Store
 

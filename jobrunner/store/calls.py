@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from jobrunner.clock import Instant
+from jobrunner.facts import Footing
 from jobrunner.model import Job, Run
 from jobrunner.store.values import AddedJob, Call
 
@@ -17,18 +18,26 @@ class Calls(Protocol):
         """Return the first of `count` consecutive run ids that nobody else will be given."""
         ...
 
-    def call(self, call: Call, job: Job, now: Instant) -> int:
+    def call(self, call: Call, job: Job, now: Instant, job_id: int | None = None) -> int:
         """Write a call as a pending run, due at `call.at` but not before `now`; returns its id.
 
-        `job` must have a row (`enroll`, `register`). A call occupies its job only from its start on.
+        A job without a row gets one; whoever knows its id spares the look. A call occupies its job only from
+        its start on.
         """
         ...
 
-    def call_all(self, calls: Sequence[Call], job: Job, now: Instant) -> list[int]:
-        """Write many calls of a job as `call` does one, much faster; returns their ids, one after another.
-
-        None of them has an `id` yet.
+    def call_all(
+        self, call: Call, params: Sequence[Mapping[str, Any]], job: Job, now: Instant,
+        job_id: int | None = None,
+    ) -> Sequence[int]:  # fmt: skip
+        """Write a call for each of these params, all else as `call` says, which has no id yet: much faster
+        than one by one. Returns their ids, one after another, in the order of the params.
         """
+        ...
+
+    def footing(self, name: str) -> Footing:
+        """Return what calls of a job go by, ignoring case, whether or not there is one; cheap, however many
+        runs there are."""
         ...
 
     def trigger(

@@ -18,6 +18,7 @@ from jobrunner.store.contract.committing import Committing
 from jobrunner.store.contract.consuming import Consuming
 from jobrunner.store.contract.controlling import Controlling
 from jobrunner.store.contract.ending import Ending
+from jobrunner.store.contract.footing import Footing
 from jobrunner.store.contract.keeping import Keeping
 from jobrunner.store.contract.outdating import Outdating
 from jobrunner.store.contract.registering import Registering
@@ -32,6 +33,6 @@ from jobrunner.store.contract.yielding import Yielding
 
 class StoreContract(
     Registering, Consuming, Claiming, Calling, Repeating, Stepping, Outdating, Suspending, Yielding, Ending,
-    Committing, Controlling, Keeping, Whole, Accompanying, Sparing, Scoping, Choosing, Agreeing,
+    Committing, Controlling, Footing, Keeping, Whole, Accompanying, Sparing, Scoping, Choosing, Agreeing,
 ):  # fmt: skip
     """All of it. Override `make_store`, and `again` where opening the URL once more is not enough."""

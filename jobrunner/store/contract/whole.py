@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from jobrunner.errors import Refused, StateError
 from jobrunner.model import Job, Outcome
@@ -108,17 +109,32 @@ class Whole(Bench):
     def test_many_calls_are_what_each_would_be_by_itself(self) -> None:
         job = make_job(priority=2, group="db", group_limit=1, delivery="at-least-once")
         self.register(job)
-        calls = [Call(at=at(30), params={"n": n}, identity="ann", parent_id=77) for n in range(3)]
-        one = self.found(self.store.call(calls[0], job, at(5)))
-        ids = self.store.call_all(calls, job, at(5))
-        assert ids == [one.id + 1, one.id + 2, one.id + 3]
+        call = Call(at=at(30), identity="ann", parent_id=77)
+        one = self.found(self.store.call(call, job, at(5)))
+        ids = self.store.call_all(call, [{"n": n} for n in range(3)], job, at(5))
+        assert list(ids) == [one.id + 1, one.id + 2, one.id + 3]
         for number, run_id in enumerate(ids):
             assert self.found(run_id) == one._replace(id=run_id, root_id=run_id, params={"n": number})
-        assert self.store.call_all([], job, at(5)) == []
+        assert list(self.store.call_all(call, [], job, at(5))) == []
+
+    def test_many_calls_have_their_params_in_order_and_to_the_letter(self) -> None:
+        odd: dict[str, Any] = {
+            '"\\/\n\0\u2028é𝄞\ud800': [1e300, 1 << 80, -0.0, None, True, {"": {}}],
+            "a": "[1,2]",
+            "A": {"b": []},
+        }
+        params = [{"n": n, **(odd if n % 50 == 0 else {})} for n in range(1001)]
+        ids = self.store.call_all(Call(at=at(1)), params, self.loose, at(1))
+        assert [self.found(run_id).params for run_id in ids] == params
+
+    def test_of_many_calls_of_a_job_whose_id_is_known_each_is_of_that_job(self) -> None:
+        other = self.found(self.store.call(Call(at=at(1)), self.loose, at(1)))
+        ids = self.store.call_all(Call(at=at(1)), [{}] * 2, self.loose, at(1), other.job_id)
+        assert [self.found(run_id).job for run_id in ids] == [other.job] * 2
 
     def test_of_many_calls_one_that_cannot_be_stored_lets_none_be_made(self) -> None:
         with raises(StateError, code="unstorable"):
-            self.store.call_all([Call(at=at(1)), Call(at=at(1), params={"n": {1}})], self.tick, at(1))
+            self.store.call_all(Call(at=at(1)), [{}] * 500 + [{"n": {1}}], self.tick, at(1))
         assert self.store.open_runs() == []
 
     # -- lists ---------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from jobrunner.store.postgres.connection import FROZEN, Database
 from jobrunner.store.postgres.faults import CAUGHT, translate
 from jobrunner.store.postgres.whole import Whole, flaws
 from jobrunner.store.sql import SqlStore
+from jobrunner.store.sql.calls import Calls
 from jobrunner.store.sql.runs import Runs
 
 if TYPE_CHECKING:
@@ -151,6 +152,12 @@ class PostgresStore(SqlStore):
         FROM (SELECT CAST(CAST('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS bit(32))
                           AS bigint) AS timeline) AS now
         RETURNING fence + now.timeline * 4294967296"""
+
+    # elements as they are written: as text, \\u0000 would be refused
+    CALLS = Calls.CALLS.replace(":id + key", ":id + key - 1").replace(
+        "FROM json_each(:params)",
+        "FROM json_array_elements(CAST(:params AS json)) WITH ORDINALITY AS each (value, key)",
+    )
 
     RESERVE = "SELECT setval(CAST(? AS regclass), nextval(CAST(?1 AS regclass)) + ?2 - 1)"
 

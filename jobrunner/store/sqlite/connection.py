@@ -51,8 +51,7 @@ class Database(Transactions):
         self.path = self.name = path
         self._real = real
         self._apsw = connection
-        self._identity = place.identity(path)
-        self._length = os.stat(real).st_size
+        self._identity, self._length = place.identity(path)
         self._data_version = self.pragma("data_version")
 
     @classmethod
@@ -178,18 +177,18 @@ class Database(Transactions):
     def verify(self) -> None:
         """Raise StateError unless the path still names the file that is open."""
         try:
-            now = place.identity(self.path)
+            now, length = place.identity(self.path)
         except OSError as error:
             raise translate(error, self.path) from error
         if now != self._identity:
             what = "was deleted" if now is None else "was replaced by another file"
             hint = "stop all jobrunner processes, put the right file in place, start again"
             raise fault("replaced", f"{self.path} {what} while in use", hint=hint)
-        self._check_whole()
+        self._check_whole(length)
 
-    def _check_whole(self) -> None:
+    def _check_whole(self, length: int) -> None:
         """A file that became shorter was truncated, or vacuumed by somebody: SQLite can tell which."""
-        before, self._length = self._length, os.stat(self._real).st_size
+        before, self._length = self._length, length
         if self._length < before and self.pragma("quick_check(1)") != "ok":
             raise fault("corrupt", f"{self.path} was truncated while in use", hint="restore a copy")
 

@@ -31,13 +31,13 @@ def prepare_folder(folder: str) -> None:
             file.write("*\n")
 
 
-def identity(path: str) -> Identity | None:
-    """Return (device, inode) of what the path names now, None for nothing."""
+def identity(path: str) -> tuple[Identity | None, int]:
+    """Return (device, inode) of what the path names now, None for nothing, and its length in bytes."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+        return None, 0
+    return (found.st_dev, found.st_ino), found.st_size
 
 
 def refuse_second_name(path: str) -> None:
