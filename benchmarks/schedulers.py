@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -162,12 +162,17 @@ def bree() -> Scheduler:
     )  # fmt: skip
 
 
-def _asked(program: str, each_second: bool, made: Prepared, task: str, words: Sequence[str]) -> list[str]:
-    """Have a queue's tables, and a call where one shall wait; its worker takes one word."""
+def _asked(
+    program: str, tasks: Collection[str] | None, made: Prepared, task: str, words: Sequence[str]
+) -> list[str]:
+    """Have a queue's tables, and a call where one shall wait; its worker takes a word, or None.
+
+    It is "work", but for tasks for which it has another way.
+    """
     made.run(made.command[0], "-m", f"{PROGRAMS}.{program}", "setup")
     if task == "start":
         made.run(made.command[0], "-m", f"{PROGRAMS}.{program}", "send", "1")
-    return ["each-second" if task == "each-second" else "work"] if each_second else []
+    return [] if tasks is None else [task if task in tasks else "work"]
 
 
 def huey() -> Scheduler:
@@ -176,7 +181,7 @@ def huey() -> Scheduler:
     return Scheduler(
         queues.huey("thread").system, "huey",
         ["{bin}/python", *consumer, "-w", str(queues.WORKERS)], ("idle", "start"),
-        prepare=partial(_asked, "huey_program", False),
+        prepare=partial(_asked, "huey_program", None),
     )  # fmt: skip
 
 
@@ -185,7 +190,7 @@ def procrastinate() -> Scheduler:
     return Scheduler(
         queues.procrastinate().system, "procrastinate",
         ["{bin}/python", "-m", f"{PROGRAMS}.procrastinate_program"], ("each-second", "idle", "start"),
-        lambda folder: servers.postgres(), partial(_asked, "procrastinate_program", True),
+        lambda folder: servers.postgres(), partial(_asked, "procrastinate_program", ("each-second",)),
     )  # fmt: skip
 
 
@@ -194,7 +199,7 @@ def dbos() -> Scheduler:
     return Scheduler(
         queues.dbos().system, "dbos", ["{bin}/python", "-m", f"{PROGRAMS}.dbos_program"],
         ("each-second", "idle", "start"), lambda folder: servers.postgres(),
-        partial(_asked, "dbos_program", True),
+        partial(_asked, "dbos_program", ("each-second", "idle")),
     )  # fmt: skip
 
 
