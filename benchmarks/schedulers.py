@@ -1,6 +1,6 @@
 """All that have schedules, ours and peers: a long-running process, told in the same words what to do.
 
-each-second                 one job, due each second
+each-second                 one job, due each second; or in even-seconds, or odd-seconds
 idle COUNT                  so many, none of which is due soon
 burst COUNT WHEN            so many, all due at one moment
 start COUNT                 so many, and a call that waits to be made
@@ -24,7 +24,10 @@ from benchmarks.peers import environment, servers
 from benchmarks.processes import working
 
 Tasks = tuple[str, ...]
-ALL = ("each-second", "idle", "burst", "start")
+EVEN, ODD = "even-seconds", "odd-seconds"  # for two that are measured in turns
+PLAIN = ("each-second", "idle", "burst", "start")
+ALL = (*PLAIN, EVEN, ODD)
+SECONDS = {"each-second": "* * * * * *", EVEN: "*/2 * * * * *", ODD: "1-59/2 * * * * *"}
 PROGRAMS = "benchmarks.peers.programs"
 MEMORY = "nothing: all is in memory"
 
@@ -95,8 +98,8 @@ class Prepared:
 def _ours(serves: int, imports: str, made: Prepared, task: str, words: Sequence[str]) -> list[str]:
     project = ours.Project(made.folder)
     config = {"runsPerProcess": serves, "timezone": "UTC", "misfireGrace": "60s"}
-    if task == "each-second":
-        project.job("tick", imports=imports, due=True, **{**config, "schedule": "* * * * * *"})
+    if task in SECONDS:
+        project.job("tick", imports=imports, due=True, **{**config, "schedule": SECONDS[task]})
     else:
         schedule = _moment(float(words[1])) if task == "burst" else _far()
         project.jobs(int(words[0]), imports=imports, **{**config, "schedule": schedule})
@@ -151,14 +154,14 @@ def schedule() -> Scheduler:
     """Return schedule."""
     return Scheduler(
         System("schedule", "peer", MEMORY, "none: one thread"), "schedule",
-        ["{bin}/python", "-m", f"{PROGRAMS}.schedule_program"], ALL,
+        ["{bin}/python", "-m", f"{PROGRAMS}.schedule_program"], PLAIN,
     )  # fmt: skip
 
 
 def bree() -> Scheduler:
     """Return Bree."""
     return Scheduler(
-        System("Bree", "peer", MEMORY, "a worker thread a run"), "bree", ["node", "{place}/bree.mjs"], ALL
+        System("Bree", "peer", MEMORY, "a worker thread a run"), "bree", ["node", "{place}/bree.mjs"], PLAIN
     )  # fmt: skip
 
 
