@@ -57,7 +57,7 @@ class Task(NamedTuple):
 def tasks() -> list[Task]:
     """Return what is compared."""
     return [
-        Task("Huey", (SENT, WARM, FRESH), _calls, 8),
+        Task("Huey", (SENT, WARM, FRESH), _calls, 6),
         Task("APScheduler 3, processes", (DUE,), _due, 12),
         Task("Huey's --help", (HELP, LS), _commands, 15),
         Task("APScheduler 3", (EASY, HARD), _computed, 5),
@@ -127,11 +127,12 @@ def measured(task: Task) -> Both | None:
 
 
 def ratios(looks: Sequence[Both | None], names: Iterable[str]) -> Found:
-    """Return by how many times our least is below the peer's, over all looks; None without one."""
+    """Return how many times less ours costs than the peer's, over all looks; None without one."""
     there = [look for look in looks if look]
 
     def ratio(name: str) -> float:
-        return min(min(each.peer[name]) for each in there) / min(min(each.ours[name]) for each in there)
+        ours, peer = ([value for each in of for value in each[name]] for of in zip(*there, strict=True))
+        return cost.least(peer) / cost.least(ours)
 
     return {name: ratio(name) if there else None for name in names}
 
