@@ -7,6 +7,7 @@ time wherever nobody waits for the result.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +27,8 @@ QUICKEST = 0.2
 
 
 def least(costs: Sequence[float]) -> float:
-    """Return what the quickest fifth of turns do not exceed."""
-    return percentile(costs, QUICKEST)
+    """Return what the quickest fifth of turns do not exceed; not a number: one of them is not."""
+    return math.nan if any(map(math.isnan, costs)) else percentile(costs, QUICKEST)
 
 
 def calls(
@@ -62,6 +63,15 @@ def _worked_off(place: queues.Place, count: int) -> float:
             raise NotMeasured(f"it did not do {count} calls within {PATIENCE:g} s")
         time.sleep(SETTLED)
         return (_used(processes) - used) / (start + count - before) * 1000
+
+
+def stalled() -> float:
+    """Return the seconds since the start in which somebody waited for a processor; 0: not known."""
+    try:
+        text = Path("/proc/pressure/cpu").read_text("ascii")
+    except OSError:
+        return 0.0
+    return int(text.split("total=")[1].split()[0]) / 1e6
 
 
 def _used(processes: Iterable[subprocess.Popen[bytes]]) -> float:

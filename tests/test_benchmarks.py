@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, measure, processes, report, short
+from benchmarks import cost, growth, measure, processes, report, short
 from benchmarks.measure import Contender, Metric, NotMeasured, Result, Row, System
 from benchmarks.peers import environment
 from benchmarks.peers.programs import body
@@ -155,6 +156,16 @@ def test_a_ratio_is_kept_after_two_looks() -> None:
 
 def test_a_single_lucky_turn_and_many_disturbed_ones_change_no_ratio() -> None:
     assert short.look([task([[10.0, 50.0, 400.0, 700.0, 900.0]])], {"work": 2.0}) == {"work": 2.0}
+
+
+def test_latency_is_not_judged_on_a_crowded_machine_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = itertools.count(0.0, 1000.0)
+    monkeypatch.setattr(cost, "stalled", lambda: next(waited))
+    latency, busy = task([[100.0], [100.0]])._replace(wall=True), task([[100.0], [100.0]])
+    found = short.look([latency], {"work": 9.0})
+    assert short.judge({"work": 9.0}, found) == 0
+    assert short.keep({}, found) == 1
+    assert short.judge({"work": 9.0}, short.look([busy], {"work": 9.0})) == 1
 
 
 def test_who_cannot_be_measured_stops_nobody_else() -> None:
