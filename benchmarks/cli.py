@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -47,23 +47,21 @@ LIMITS = {
 
 def command(python: str, arguments: list[str], times: int, folder: Path) -> Figures:
     """Measure one command: milliseconds, and what `-X importtime` lists."""
-    call = partial(_call, folder, {**os.environ, "TZ": "UTC"})
-    said = call([python, "-X", "importtime", *arguments]).stderr
-    took, cpu = zip(*(_timed(lambda: call([python, *arguments])) for _ in range(times)), strict=True)
+    said = call(folder, [python, "-X", "importtime", *arguments]).stderr
+    took, cpu = zip(*(timed(partial(call, folder, [python, *arguments])) for _ in range(times)), strict=True)
     modules = len(_IMPORTED.findall(said))
     return {"ms": statistics.median(took), "cpu": statistics.median(cpu), "modules": modules}
 
 
-def _call(
-    folder: Path, variables: Mapping[str, str], arguments: list[str]
-) -> subprocess.CompletedProcess[str]:
+def call(folder: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
     return subprocess.run(
-        arguments, cwd=folder, env=dict(variables), check=True, capture_output=True, text=True,
+        arguments, cwd=folder, env={**os.environ, "TZ": "UTC"}, check=True, capture_output=True, text=True,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 
-def _timed(call: Callable[[], object]) -> tuple[float, float]:
+def timed(call: Callable[[], object]) -> tuple[float, float]:
     """Return the milliseconds that a process takes, and those of them on a CPU."""
     before, began = _children(), time.perf_counter()
     call()
@@ -77,11 +75,16 @@ def _children() -> float:
 
 def listing(times: int, folder: Path) -> Figures:
     """Measure `ls` of a project that a node has seen."""
+    return command(sys.executable, listed(folder), times, folder)
+
+
+def listed(folder: Path) -> list[str]:
+    """Return the arguments of an `ls` in a project that a node has seen."""
     project = ours.Project(folder)
     project.jobs(JOBS, schedule="*/5 * * * *")
     project.see()
     project.run("ls")
-    return command(sys.executable, [OURS, "--project", str(folder), "ls"], times, folder)
+    return [OURS, "--project", str(folder), "ls"]
 
 
 def peer(name: str, program: str, times: int, folder: Path) -> Figures:

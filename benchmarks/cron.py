@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import limits, schedulers
 from benchmarks.measure import Contender, Figures, Metric, NotMeasured, parser, percentile, run
-from benchmarks.processes import Line, lines, wait_for
+from benchmarks.processes import lines, wait_for
 
 WHAT, COUNT, FIRST = "one job a second", 60, 3
 METRICS = [Metric("p50", "p50, ms", more=False), Metric("p99", "p99, ms", more=False)]
@@ -26,15 +26,10 @@ def latency(scheduler: schedulers.Scheduler, count: int, folder: Path) -> Figure
     """Measure one scheduler."""
     with scheduler.opened(folder, "each-second") as made, made.working():
         wait_for(made.out, count + FIRST, count + FIRST + START)
-    late = [_late(line) * 1000 for line in lines(made.out)[FIRST:]]
+    late = [line.late * 1000 for line in lines(made.out)[FIRST:]]
     if not late:
         raise NotMeasured("nothing ran")
     return {"p50": statistics.median(late), "p99": percentile(late, 0.99)}
-
-
-def _late(line: Line) -> float:
-    """Return seconds from the due moment: the second in which it began, where the body is not told."""
-    return line.began - (line.asked or line.began // 1)
 
 
 def contenders(count: int) -> list[Contender]:

@@ -1,6 +1,7 @@
 """Growth: how what we cost grows with jobs, runs, nodes and history.
 
     python -m benchmarks.growth [--most 10000] [--json FILE]
+    python -m benchmarks.growth --rounds 1 --most 1000     in about two minutes
 
 The slope is that of the logarithms, fitted over all sizes: 0 does not grow, 1 grows as the number does.
 """
@@ -99,10 +100,11 @@ def contenders(most: int) -> list[Contender]:
         "a call, by nodes": (list(NODES), of_nodes), "`ls`": (jobs, of_listing), "start": (jobs, of_start),
     }  # fmt: skip
     units = {"a call": "that wait", "`ls`": "jobs", "start": "jobs"}
+    systems = {"`ls`": System("jobrunner", "ours"), "start": ours.FRESH}
     return [
         Contender(
             f"{name}, {sizes[0]:,} to {sizes[-1]:,} {units.get(name, '')}".rstrip(),
-            System("jobrunner", "ours"), partial(figures, sizes, measure),
+            systems.get(name, ours.WARM), partial(figures, sizes, measure),
         )
         for name, (sizes, measure) in found.items()
     ]  # fmt: skip

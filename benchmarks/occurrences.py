@@ -1,4 +1,5 @@
 """Next-occurrence computations: each the one after the last, in UTC; expressions are parsed beforehand.
+A second is one of CPU time.
 
     python -m benchmarks.occurrences [--seconds 2] [--json FILE]
 
@@ -30,9 +31,11 @@ def ours(expressions: tuple[str, ...], seconds: float, folder: Path) -> Figures:
     return _mean([sys.executable, "-m", "benchmarks.ours_occurrences"], expressions, seconds)
 
 
-def peer(name: str, expressions: tuple[str, ...], seconds: float, folder: Path) -> Figures:
-    """Measure a library."""
-    python = str(environment.folder("cron") / "python")
+def peer(
+    name: str, expressions: tuple[str, ...], seconds: float, folder: Path, *, place: str = "cron"
+) -> Figures:
+    """Measure a library, of the environment `place`."""
+    python = str(environment.folder(place) / "python")
     return _mean([python, "-m", PROGRAM, name], expressions, seconds)
 
 

@@ -24,6 +24,11 @@ class Line(NamedTuple):
     began: float
     asked: float
 
+    @property
+    def late(self) -> float:
+        """Seconds from the due moment: the second in which it began, where the body is not told."""
+        return self.began - (self.asked or self.began // 1)
+
 
 def lines(out: Path) -> list[Line]:
     """Return what bodies have written so far."""

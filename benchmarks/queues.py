@@ -79,6 +79,10 @@ class Place:
 
     def ask(self, *arguments: object) -> float:
         """Run the program that asks; returns the seconds that it says that took."""
+        return self.asked(*arguments)["seconds"]
+
+    def asked(self, *arguments: object) -> dict[str, float]:
+        """Run the program that asks; returns all that it says that took."""
         command = [*self._filled(self.queue.ask), *map(str, arguments)]
         done = subprocess.run(
             command, cwd=self.folder, env=self.variables, capture_output=True, text=True,
@@ -88,7 +92,8 @@ class Place:
             raise NotMeasured("it has no way to do this")
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
-        return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        return found
 
     def ask_for(self, count: int) -> None:
         """Ask for so many calls, in whatever way is quick: how long that takes does not matter."""
@@ -149,15 +154,15 @@ def _postgres(folder: Path) -> AbstractContextManager[str]:
     return servers.postgres()
 
 
-def huey(kind: str) -> Queue:
+def huey(kind: str, workers: int = WORKERS) -> Queue:
     """Return Huey with workers as threads ("thread") or processes ("process")."""
-    plural = {"thread": "threads of one process", "process": f"{WORKERS} processes that serve many calls"}[
+    plural = {"thread": "threads of one process", "process": f"{workers} processes that serve many calls"}[
         kind
     ]
     return Queue(
-        System(f"Huey, {kind} ×{WORKERS}", "peer", FSYNC, plural), "huey", _program("huey_program"),
+        System(f"Huey, {kind} ×{workers}", "peer", FSYNC, plural), "huey", _program("huey_program"),
         [["{bin}/python", "-m", "huey.bin.huey_consumer", f"{PROGRAMS}.huey_program.huey",
-          "-k", kind, "-w", str(WORKERS), "-q"]], _file,
+          "-k", kind, "-w", str(workers), "-q"]], _file,
     )  # fmt: skip
 
 

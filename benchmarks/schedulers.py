@@ -1,6 +1,6 @@
 """All that have schedules, ours and peers: a long-running process, told in the same words what to do.
 
-each-second                 one job, due each second
+each-second                 one job, due each second; or in even-seconds, or odd-seconds
 idle COUNT                  so many, none of which is due soon
 burst COUNT WHEN            so many, all due at one moment
 start COUNT                 so many, and a call that waits to be made
@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,10 @@ from benchmarks.peers import environment, servers
 from benchmarks.processes import working
 
 Tasks = tuple[str, ...]
-ALL = ("each-second", "idle", "burst", "start")
+EVEN, ODD = "even-seconds", "odd-seconds"  # for two that are measured in turns
+PLAIN = ("each-second", "idle", "burst", "start")
+ALL = (*PLAIN, EVEN, ODD)
+SECONDS = {"each-second": "* * * * * *", EVEN: "*/2 * * * * *", ODD: "1-59/2 * * * * *"}
 PROGRAMS = "benchmarks.peers.programs"
 MEMORY = "nothing: all is in memory"
 
@@ -95,8 +98,8 @@ class Prepared:
 def _ours(serves: int, imports: str, made: Prepared, task: str, words: Sequence[str]) -> list[str]:
     project = ours.Project(made.folder)
     config = {"runsPerProcess": serves, "timezone": "UTC", "misfireGrace": "60s"}
-    if task == "each-second":
-        project.job("tick", imports=imports, due=True, **{**config, "schedule": "* * * * * *"})
+    if task in SECONDS:
+        project.job("tick", imports=imports, due=True, **{**config, "schedule": SECONDS[task]})
     else:
         schedule = _moment(float(words[1])) if task == "burst" else _far()
         project.jobs(int(words[0]), imports=imports, **{**config, "schedule": schedule})
@@ -151,23 +154,28 @@ def schedule() -> Scheduler:
     """Return schedule."""
     return Scheduler(
         System("schedule", "peer", MEMORY, "none: one thread"), "schedule",
-        ["{bin}/python", "-m", f"{PROGRAMS}.schedule_program"], ALL,
+        ["{bin}/python", "-m", f"{PROGRAMS}.schedule_program"], PLAIN,
     )  # fmt: skip
 
 
 def bree() -> Scheduler:
     """Return Bree."""
     return Scheduler(
-        System("Bree", "peer", MEMORY, "a worker thread a run"), "bree", ["node", "{place}/bree.mjs"], ALL
+        System("Bree", "peer", MEMORY, "a worker thread a run"), "bree", ["node", "{place}/bree.mjs"], PLAIN
     )  # fmt: skip
 
 
-def _asked(program: str, each_second: bool, made: Prepared, task: str, words: Sequence[str]) -> list[str]:
-    """Have a queue's tables, and a call where one shall wait; its worker takes one word."""
+def _asked(
+    program: str, tasks: Collection[str] | None, made: Prepared, task: str, words: Sequence[str]
+) -> list[str]:
+    """Have a queue's tables, and a call where one shall wait; its worker takes a word, or None.
+
+    It is "work", but for tasks for which it has another way.
+    """
     made.run(made.command[0], "-m", f"{PROGRAMS}.{program}", "setup")
     if task == "start":
         made.run(made.command[0], "-m", f"{PROGRAMS}.{program}", "send", "1")
-    return ["each-second" if task == "each-second" else "work"] if each_second else []
+    return [] if tasks is None else [task if task in tasks else "work"]
 
 
 def huey() -> Scheduler:
@@ -176,7 +184,7 @@ def huey() -> Scheduler:
     return Scheduler(
         queues.huey("thread").system, "huey",
         ["{bin}/python", *consumer, "-w", str(queues.WORKERS)], ("idle", "start"),
-        prepare=partial(_asked, "huey_program", False),
+        prepare=partial(_asked, "huey_program", None),
     )  # fmt: skip
 
 
@@ -185,7 +193,7 @@ def procrastinate() -> Scheduler:
     return Scheduler(
         queues.procrastinate().system, "procrastinate",
         ["{bin}/python", "-m", f"{PROGRAMS}.procrastinate_program"], ("each-second", "idle", "start"),
-        lambda folder: servers.postgres(), partial(_asked, "procrastinate_program", True),
+        lambda folder: servers.postgres(), partial(_asked, "procrastinate_program", ("each-second",)),
     )  # fmt: skip
 
 
@@ -194,7 +202,7 @@ def dbos() -> Scheduler:
     return Scheduler(
         queues.dbos().system, "dbos", ["{bin}/python", "-m", f"{PROGRAMS}.dbos_program"],
         ("each-second", "idle", "start"), lambda folder: servers.postgres(),
-        partial(_asked, "dbos_program", True),
+        partial(_asked, "dbos_program", ("each-second", "idle")),
     )  # fmt: skip
 
 

@@ -3,99 +3,150 @@
     python -m benchmarks.short            compares with benchmarks/ratios.json; exit code 1: one has fallen
     python -m benchmarks.short --keep     writes that file
 
-A ratio says how many times better ours is. Machines differ, and so does their load, but that falls on both.
-It has fallen when more than a third of it is gone, and still is after a second look.
+A ratio says how many times less ours costs than the peer's: `benchmarks.cost` has what makes it hold on any
+machine. It has fallen when more than a third of it is gone, and still is after a second look.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import cli, cron, drain, enqueue, occurrences, queues, schedulers
-from benchmarks.measure import Contender, Metric, Row, System, as_installed, load, turns
-from benchmarks.report import factor, ratio
+from benchmarks import cli, cost, occurrences, queues, schedulers
+from benchmarks.measure import NotMeasured, as_installed, load, reason
+from benchmarks.peers import environment
+from benchmarks.report import factor
 
 KEPT = Path(__file__).parent / "ratios.json"
-ROUNDS = 3
 MAY_FALL = 1 / 3
-OURS = System("jobrunner", "ours")
-SECONDS = 20.0  # for a drain
+CROWDED = 0.3  # of the time somebody waits for a processor: then the wall clock says nothing of us
+SENT = "CPU of a call asked for"
+WARM, FRESH = "CPU of a call, warm", "CPU of a call, fresh process each"
+DUE = "due moment to first line"
+HELP, LS = "CPU of --help", f"CPU of ls of {cli.JOBS} jobs"
+EASY, HARD = "CPU of an occurrence, easy", "CPU of an occurrence, 29 February"
+SECONDS = 0.25  # of CPU for a computation
+
+Costs = dict[str, list[float]]
+Found = dict[str, float | None]
 
 
-class Pair(NamedTuple):
-    """Ours and a peer at one task."""
+class Both(NamedTuple):
+    """What each turn has cost, ours and the peer's."""
 
-    name: str
-    metric: Metric
-    contenders: tuple[Contender, Contender]
+    ours: Costs
+    peer: Costs
 
 
-def pairs() -> list[Pair]:
+class Task(NamedTuple):
+    """What is measured together; each name becomes a ratio."""
+
+    peer: str
+    names: tuple[str, ...]
+    measure: Callable[[int, Path], Both]
+    turns: int
+    wall: bool = False  # latency: nobody can judge it on a crowded machine
+
+
+def tasks() -> list[Task]:
     """Return what is compared."""
-    huey = queues.huey("process")
     return [
-        _drained("drain, fresh process each", queues.jobrunner(), huey, 300, 600),
-        _drained("drain, warm", queues.warm(), huey, 600, 600),
-        _latency("cron each second"),
-        _enqueued("enqueue one by one", huey, 400),
-        _help("CLI --help"),
-        _computed("next occurrence, easy", occurrences.EASY),
-        _computed("next occurrence, 29 February", (occurrences.HARD,)),
+        Task("Huey", (SENT, WARM, FRESH), _calls, 6),
+        Task("APScheduler 3, processes", (DUE,), _due, 12, wall=True),
+        Task("Huey's --help", (HELP, LS), _commands, 15),
+        Task("APScheduler 3", (EASY, HARD), _computed, 5),
     ]
 
 
-def _drained(name: str, ours: queues.Queue, peer: queues.Queue, count: int, theirs: int) -> Pair:
-    mine = Contender(name, ours.system, partial(drain.drain, ours, count, SECONDS))
-    other = Contender(name, peer.system, partial(drain.drain, peer, theirs, SECONDS))
-    return Pair(name, drain.METRICS[0], (mine, other))
+def _calls(turns: int, folder: Path) -> Both:
+    """Measure ours and Huey; it has no process for each call, so one figure stands beside both of ours."""
+    asked = {
+        "warm": (queues.warm(), 500), "peer": (queues.huey("process", 1), 500),
+        "fresh": (queues.jobrunner(), 100),
+    }  # fmt: skip
+    found = cost.calls(asked, turns, folder)
+
+    def of(name: str, key: str) -> list[float]:
+        return [each[key] for each in found[name]]
+
+    sent = {SENT: "sent", WARM: "drained"}
+    ours = {name: of("warm", key) for name, key in sent.items()}
+    peer = {name: of("peer", key) for name, key in sent.items()}
+    return Both({**ours, FRESH: of("fresh", "drained")}, {**peer, FRESH: of("peer", "drained")})
 
 
-def _latency(name: str) -> Pair:
-    both = schedulers.jobrunner(), schedulers.apscheduler("threads")
-    mine, other = (Contender(name, each.system, partial(cron.latency, each, 5)) for each in both)
-    return Pair(name, cron.METRICS[0], (mine, other))
+def _due(turns: int, folder: Path) -> Both:
+    mine, theirs = cost.late(schedulers.jobrunner(), schedulers.apscheduler("processes"), turns, folder)
+    return Both({DUE: mine}, {DUE: theirs})
 
 
-def _enqueued(name: str, peer: queues.Queue, count: int) -> Pair:
-    both = queues.jobrunner(), peer
-    mine, other = (Contender(name, each.system, partial(enqueue.one_by_one, each, count)) for each in both)
-    return Pair(name, enqueue.METRICS[0], (mine, other))
+def _commands(turns: int, folder: Path) -> Both:
+    """Measure ours, and of Huey the one command that it has."""
+    peer = environment.folder("huey")
+    called = {
+        HELP: [sys.executable, cli.OURS, "--help"],
+        "peer": [str(peer / "python"), str(peer / "huey_consumer"), "--help"],
+        LS: [sys.executable, *cli.listed(folder)],
+    }
+    found = cost.commands(called, turns, folder)
+    theirs = found.pop("peer")
+    return Both(found, dict.fromkeys(found, theirs))
 
 
-def _help(name: str) -> Pair:
-    mine = Contender(name, OURS, partial(cli.command, sys.executable, [cli.OURS, "--help"], 7))
-    other = Contender(name, System("Huey"), partial(cli.peer, "huey", "huey_consumer", 7))
-    return Pair(name, cli.METRICS[1], (mine, other))  # CPU: whole processes are short, and others have turns
-
-
-def _computed(name: str, expressions: tuple[str, ...]) -> Pair:
-    mine = Contender(name, OURS, partial(occurrences.ours, expressions, 1.0))
-    other = Contender(name, System("croniter"), partial(occurrences.peer, "croniter", expressions, 1.0))
-    return Pair(name, occurrences.METRICS[0], (mine, other))
+def _computed(turns: int, folder: Path) -> Both:
+    both = Both({EASY: [], HARD: []}, {EASY: [], HARD: []})
+    for name, texts in {EASY: occurrences.EASY, HARD: (occurrences.HARD,)}.items():
+        for _ in range(turns):
+            theirs = occurrences.peer("apscheduler", texts, SECONDS, folder, place="apscheduler")
+            both.ours[name].append(1000 / occurrences.ours(texts, SECONDS, folder)["rate"])
+            both.peer[name].append(1000 / theirs["rate"])
+    return both
 
 
 # -- to compare ------------------------------------------------------------------------------------------
 
 
-def measured(pair: Pair, rounds: int, before: Sequence[Row] = ()) -> list[Row]:
-    """Measure a pair in turns; values of an earlier look are added."""
-    rows = turns(pair.contenders, rounds, lambda line: print(line, file=sys.stderr, flush=True))
-    for row, old in zip(rows, before, strict=False):
-        for key, values in old.figures.items():
-            row.figures[key] = [*values, *row.figures.get(key, [])]
-    return rows
+def measured(task: Task) -> Both | None:
+    """Measure a task; None where it cannot be measured."""
+    stalled, began = cost.stalled(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        try:
+            found = task.measure(task.turns, Path(folder))
+        except (NotMeasured, OSError, ValueError, subprocess.SubprocessError) as error:
+            print(f"{', '.join(task.names)}: not measured: {reason(error)}", flush=True)
+            return None
+    if task.wall and cost.stalled() - stalled > CROWDED * (time.monotonic() - began):
+        found = Both(*({name: [math.nan] for name in task.names} for _ in found))
+    for name in task.names:
+        print(f"  {name}: {_listed(found.ours[name])}", file=sys.stderr)
+        print(f"    {task.peer}: {_listed(found.peer[name])}", file=sys.stderr, flush=True)
+    return found
 
 
-def ratio_of(pair: Pair, rows: Sequence[Row]) -> float | None:
-    """Return how many times better ours is; None where one of both was not measured."""
-    return ratio(pair.metric, rows[0], rows[1])
+def ratios(looks: Sequence[Both | None], names: Iterable[str]) -> Found:
+    """Return how many times less ours costs than the peer's, over all looks; None without one.
+
+    Where a look says that nobody can judge it is not a number.
+    """
+    there = [look for look in looks if look]
+
+    def ratio(name: str) -> float:
+        ours, peer = ([value for each in of for value in each[name]] for of in zip(*there, strict=True))
+        return cost.least(peer) / cost.least(ours)
+
+    return {name: ratio(name) if there else None for name in names}
+
+
+def _listed(costs: Iterable[float]) -> str:
+    return " ".join(f"{each:.3g}" for each in sorted(costs))
 
 
 def fallen(kept: float | None, found: float | None) -> bool:
@@ -117,23 +168,29 @@ def complaints(kept: Mapping[str, float], found: Mapping[str, float | None]) -> 
     return said
 
 
-def look(chosen: Iterable[Pair], kept: Mapping[str, float], rounds: int) -> dict[str, float | None]:
-    """Measure all pairs; those whose ratio has fallen a second time."""
-    found: dict[str, float | None] = {}
-    for pair in chosen:
-        rows = measured(pair, rounds)
-        if fallen(kept.get(pair.name), ratio_of(pair, rows)):
-            rows = measured(pair, rounds, rows)
-        found[pair.name] = ratio_of(pair, rows)
-        print(line(pair, rows, kept.get(pair.name)), flush=True)
-    return found
+def look(chosen: Iterable[Task], kept: Mapping[str, float]) -> Found:
+    """Measure all tasks; one of whose ratios one has fallen, or is not known yet, a second time.
+
+    All turns of both count.
+    """
+    all_found: Found = {}
+    for task in chosen:
+        looks = [measured(task)]
+        if any(fallen(kept.get(name, math.inf), found) for name, found in ratios(looks, task.names).items()):
+            looks.append(measured(task))
+        found = ratios(looks, task.names)
+        for name in task.names:
+            print(line(task, name, found[name], kept.get(name)), flush=True)
+        all_found |= found
+    return all_found
 
 
-def line(pair: Pair, rows: Sequence[Row], kept: float | None) -> str:
+def line(task: Task, name: str, found: float | None, kept: float | None) -> str:
     """Return what was found, beside what was kept."""
-    found = ratio_of(pair, rows)
-    now = next((row.note for row in rows if row.note), "nothing") if found is None else f"{factor(found)}×"
-    return f"{pair.name}: {now} of {rows[1].system.name}, kept {'–' if kept is None else factor(kept)}×"
+    if found is not None and math.isnan(found):
+        return f"{name}: not judged, for others use all processors"
+    now, before = ("–" if each is None else f"{factor(each)}×" for each in (found, kept))
+    return f"{name}: {now} of {task.peer}, kept {before}"
 
 
 def main() -> int:
@@ -142,23 +199,22 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--keep", action="store_true", help="write the ratios, in place of comparing")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--only", default="", help="those whose names begin so")
+    parser.add_argument("--only", default="", help="tasks of whose ratios the first one's name begins so")
     asked = parser.parse_args()
     as_installed()
     kept: dict[str, float] = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
-    chosen = [pair for pair in pairs() if pair.name.startswith(asked.only)]
-    names = {pair.name for pair in chosen}
+    chosen = [task for task in tasks() if task.names[0].startswith(asked.only)]
+    names = {name for task in chosen for name in task.names}
     mine = {name: value for name, value in kept.items() if name in names or not asked.only}
     began = time.monotonic()
-    found = look(chosen, {} if asked.keep else mine, asked.rounds)
+    found = look(chosen, {} if asked.keep else mine)
     print(f"{time.monotonic() - began:.0f} s, load average {load()}")
-    return keep(kept, found) if asked.keep else judge(mine, found)
+    return keep(kept if asked.only else {}, found) if asked.keep else judge(mine, found)
 
 
-def keep(kept: Mapping[str, float], found: Mapping[str, float | None]) -> int:
+def keep(kept: Mapping[str, float], found: Found) -> int:
     """Write the ratios down; 1, and nothing is written, where one is missing."""
-    missing = [name for name, value in found.items() if value is None]
+    missing = [name for name, value in found.items() if value is None or math.isnan(value)]
     if missing:
         print(f"not kept, for these could not be measured: {', '.join(missing)}")
         return 1
@@ -167,7 +223,7 @@ def keep(kept: Mapping[str, float], found: Mapping[str, float | None]) -> int:
     return 0
 
 
-def judge(kept: Mapping[str, float], found: Mapping[str, float | None]) -> int:
+def judge(kept: Mapping[str, float], found: Found) -> int:
     """Print what has fallen; returns the exit code."""
     said = complaints(kept, found)
     for sentence in said:

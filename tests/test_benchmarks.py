@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, measure, processes, report, short
+from benchmarks import cost, growth, measure, processes, report, short
 from benchmarks.measure import Contender, Metric, NotMeasured, Result, Row, System
 from benchmarks.peers import environment
 from benchmarks.peers.programs import body
@@ -125,22 +126,60 @@ def test_the_exit_code_says_whether_a_ratio_has_fallen() -> None:
     assert short.judge({"drain": 3.0}, {"drain": 1.0}) == 1
 
 
-def test_a_pair_that_has_fallen_is_looked_at_a_second_time() -> None:
-    rates = [100.0, 100.0, 100.0, 300.0, 300.0, 300.0, 300.0]
+def task(looks: list[list[float]], peer: float = 100.0) -> short.Task:
+    """A task whose looks find these costs of ours, one after another."""
 
-    def pair(values: list[float]) -> short.Pair:
-        ours = Contender("work", OURS, lambda folder: {"rate": values.pop(0)})
-        peer = Contender("work", PEER, lambda folder: {"rate": 100.0})
-        return short.Pair("work", RATE, (ours, peer))
+    def measure(turns: int, folder: Path) -> short.Both:
+        return short.Both({"work": looks.pop(0)}, {"work": [peer] * turns})
 
-    assert short.look([pair(rates)], {"work": 3.0}, 3) == {"work": 2.0}
-    assert rates == [300.0]
-    assert short.look([pair([100.0] * 6)], {"work": 3.0}, 3) == {"work": 1.0}
+    return short.Task("other", ("work",), measure, 5)
+
+
+def test_what_has_fallen_is_looked_at_a_second_time_and_all_turns_count() -> None:
+    recovers = [[100.0] * 5, [50.0] * 5, [0.0] * 5]
+    assert short.look([task(recovers)], {"work": 2.0}) == {"work": 2.0}
+    assert recovers == [[0.0] * 5]
+    assert short.look([task([[100.0] * 5, [100.0] * 5])], {"work": 2.0}) == {"work": 1.0}
+
+
+def test_what_has_not_fallen_is_looked_at_once() -> None:
+    holds = [[50.0] * 5, [0.0] * 5]
+    assert short.look([task(holds)], {"work": 2.0}) == {"work": 2.0}
+    assert holds == [[0.0] * 5]
+
+
+def test_a_ratio_is_kept_after_two_looks() -> None:
+    looks = [[50.0] * 5, [50.0] * 5]
+    assert short.look([task(looks)], {}) == {"work": 2.0}
+    assert looks == []
+
+
+def test_a_single_lucky_turn_and_many_disturbed_ones_change_no_ratio() -> None:
+    assert short.look([task([[10.0, 50.0, 400.0, 700.0, 900.0]])], {"work": 2.0}) == {"work": 2.0}
+
+
+def test_latency_is_not_judged_on_a_crowded_machine_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = itertools.count(0.0, 1000.0)
+    monkeypatch.setattr(cost, "stalled", lambda: next(waited))
+    latency, busy = task([[100.0], [100.0]])._replace(wall=True), task([[100.0], [100.0]])
+    found = short.look([latency], {"work": 9.0})
+    assert short.judge({"work": 9.0}, found) == 0
+    assert short.keep({}, found) == 1
+    assert short.judge({"work": 9.0}, short.look([busy], {"work": 9.0})) == 1
+
+
+def test_who_cannot_be_measured_stops_nobody_else() -> None:
+    def lacking(turns: int, folder: Path) -> short.Both:
+        raise NotMeasured("needs huey, which could not be installed")
+
+    without = short.Task("other", ("first", "second"), lacking, 1)
+    found = short.look([without, task([[50.0]])], {"work": 2.0})
+    assert found == {"first": None, "second": None, "work": 2.0}
 
 
 def test_what_is_kept_is_what_is_measured() -> None:
     kept = json.loads(short.KEPT.read_text("utf-8"))
-    assert sorted(kept) == sorted(pair.name for pair in short.pairs())
+    assert sorted(kept) == sorted(name for each in short.tasks() for name in each.names)
 
 
 # -- processes -------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """APScheduler 3.
 
-PROGRAM threads|processes|sqlite each-second|idle COUNT|burst COUNT WHEN|start COUNT
+PROGRAM threads|processes|sqlite each-second|even-seconds|odd-seconds|idle COUNT|burst COUNT WHEN|start COUNT
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from apscheduler.triggers.date import DateTrigger
 from benchmarks.peers.programs.body import note
 
 WORKERS = os.cpu_count() or 2
+SECONDS = {"each-second": "*", "even-seconds": "*/2", "odd-seconds": "1-59/2"}
 
 
 def scheduler(kind: str) -> Any:
@@ -41,8 +42,8 @@ def daily(made: Any, count: int) -> None:
 
 def fill(made: Any, command: str, numbers: list[float]) -> None:
     """Add the jobs that are asked for."""
-    if command == "each-second":
-        made.add_job(note, CronTrigger(second="*", timezone=UTC), id="tick")
+    if command in SECONDS:
+        made.add_job(note, CronTrigger(second=SECONDS[command], timezone=UTC), id="tick")
     elif command == "burst":
         due = datetime.fromtimestamp(numbers[1], UTC)
         for number in range(int(numbers[0])):  # without grace it gives up what it cannot start in a second

@@ -1,5 +1,7 @@
 """What every queue is asked to do, in the same words; prints what it took as one line of JSON.
 
+Seconds, and those of them on a CPU.
+
 PROGRAM setup               makes what there must be before workers start
 PROGRAM send COUNT          one call after another, each safe before the next
 PROGRAM bulk COUNT SIZE     so many, in batches of SIZE
@@ -51,7 +53,7 @@ def main(queue: Queue) -> None:
     """Do what the command line says."""
     command, *numbers = sys.argv[1:]
     given = [float(each) for each in numbers]
-    commands: dict[str, Callable[[], float | None]] = {
+    commands: dict[str, Callable[[], dict[str, float] | None]] = {
         "setup": queue.setup,
         "send": lambda: send(queue, int(given[0])),
         "bulk": lambda: bulk(queue, int(given[0]), int(given[1])),
@@ -60,9 +62,10 @@ def main(queue: Queue) -> None:
         "fill": lambda: queue.fill(int(given[0])),
         "last": lambda: last(queue, int(given[0])),
     }
-    began = time.perf_counter()
-    found = commands[command]()
-    print(json.dumps({"seconds": time.perf_counter() - began if found is None else found}))
+    began, used = time.perf_counter(), time.process_time()
+    found = commands[command]() or {}
+    took = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - used}
+    print(json.dumps({**took, **found}))
 
 
 def send(queue: Queue, count: int) -> None:
@@ -71,21 +74,26 @@ def send(queue: Queue, count: int) -> None:
         queue.send(0.0)
 
 
+def _seconds(do: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    do()
+    return time.perf_counter() - began
+
+
 def bulk(queue: Queue, count: int, size: int) -> None:
     """Ask for many at once."""
     for _ in range(count // size):
         queue.send_many(size)
 
 
-def last(queue: Queue, times: int) -> float:
+def last(queue: Queue, times: int) -> dict[str, float]:
     """Look so often; returns the median of the seconds."""
-    took = []
-    for _ in range(times):
-        began = time.perf_counter()
-        if queue.last() != LAST:
-            raise SystemExit(f"it does not have the last {LAST}")
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
+    return {"seconds": statistics.median(_seconds(lambda: _look(queue)) for _ in range(times))}
+
+
+def _look(queue: Queue) -> None:
+    if queue.last() != LAST:
+        raise SystemExit(f"it does not have the last {LAST}")
 
 
 def trigger(queue: Queue, count: int, gap: float) -> None:

@@ -19,5 +19,7 @@ function jobs() {
   return command === "start" ? [...found, { name: "first", path, timeout: 0 }] : found;
 }
 
+// "each second" is for it a second after the last: begin with one
+if (command === "each-second") await new Promise((resolve) => setTimeout(resolve, 1000 - (Date.now() % 1000)));
 const bree = new Bree({ root: false, logger: false, timezone: "UTC", jobs: jobs() });
 await bree.start();

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from datetime import datetime
 
 import psycopg
-from dbos import DBOS, DBOSClient, DBOSConfig
+import sqlalchemy
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
 
 from benchmarks.peers.programs import asking
 from benchmarks.peers.programs.body import note
@@ -18,6 +20,8 @@ CONFIG: DBOSConfig = {
     "application_version": "1", "use_listen_notify": True,
 }  # fmt: skip
 QUEUE = "bench"
+POLLING = 0.1  # seconds between two looks at the queue, in place of one
+CALL: EnqueueOptions = {"workflow_name": "noop", "queue_name": QUEUE, "app_version": "1"}
 COPIED = {
     "workflow_uuid": "gen_random_uuid()::text", "status": "'SUCCESS'", "completed_at": "created_at",
     "started_at_epoch_ms": "created_at", "created_at": "created_at - n * 1000",
@@ -42,10 +46,24 @@ class Queue(asking.Queue):
 
     def setup(self) -> None:
         launch()
+        schedules(int(os.environ.get("BENCH_JOBS", "0")))
         DBOS.destroy()
 
     def send(self, asked: float) -> None:
-        self._client.enqueue({"workflow_name": "noop", "queue_name": QUEUE, "app_version": "1"}, asked)
+        self._client.enqueue(CALL, asked)
+
+    def send_many(self, count: int) -> None:
+        self._together(count, CALL)
+
+    def send_at(self, count: int, when: float) -> None:
+        self._together(count, {**CALL, "delay_seconds": max(0.0, when - time.time())})
+
+    def _together(self, count: int, call: EnqueueOptions) -> None:
+        """Enqueue in one transaction: it has no call for many."""
+        url = sqlalchemy.make_url(os.environ["BENCH_URL"]).set(drivername="postgresql+psycopg")
+        with sqlalchemy.create_engine(url).begin() as connection:
+            for _ in range(count):
+                self._client.enqueue_in_transaction(connection, call, 0.0)
 
     def fill(self, count: int) -> None:
         """Have copies of one row that say that they have ended."""
@@ -71,7 +89,6 @@ def launch() -> None:
     """Start all that works in the background."""
     DBOS(config=CONFIG)
     DBOS.launch()
-    DBOS.register_queue(QUEUE, polling_interval_sec=0.1)
 
 
 def schedules(count: int) -> None:
@@ -82,12 +99,20 @@ def schedules(count: int) -> None:
     ])  # fmt: skip
 
 
+def work(task: str) -> None:
+    """Work until told to stop; who is idle has schedules alone, and no queue to look at."""
+    launch()
+    if task != "idle":
+        DBOS.register_queue(QUEUE, polling_interval_sec=POLLING)
+    if task == "each-second":
+        DBOS.create_schedule(
+            schedule_name="tick", workflow_fn=tick, schedule="* * * * * *", context=None, queue_name=QUEUE
+        )
+    threading.Event().wait()
+
+
 if __name__ == "__main__":
-    if sys.argv[1] in ("work", "each-second"):
-        launch()
-        schedules(int(os.environ.get("BENCH_JOBS", "0")))
-        if sys.argv[1] == "each-second":
-            DBOS.create_schedule(schedule_name="tick", workflow_fn=tick, schedule="* * * * * *", context=None)
-        threading.Event().wait()
+    if sys.argv[1] in ("work", "idle", "each-second"):
+        work(sys.argv[1])
     else:
         asking.main(Queue())
