@@ -15,7 +15,6 @@ from jobrunner.settings import FILE, Settings
 
 BESIDE = (FILE, "services.py", "hooks.py")  # in the project
 NAMED = 3  # so many paths are named
-OTHERS = stat.S_IWGRP | stat.S_IWOTH
 # What these say of modes and owners is how they were mounted, not who may write.
 WITHOUT_MODES = frozenset(
     {"vfat", "msdos", "exfat", "ntfs", "ntfs3", "hfsplus", "9p", "cifs", "smb3", "smbfs"}
@@ -35,9 +34,10 @@ def exposures(settings: Settings, files: Iterable[str]) -> list[Exposure]:
     if not hasattr(os, "geteuid"):
         return []
     found: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+    mounted: dict[str, bool] = {}  # by folder
     for path in _paths(settings, files):
         how = _exposed(path)
-        if how is not None:
+        if how is not None and _tells_modes(path, mounted):
             found[how].append(path)
     return [_told(how, paths) for how, paths in found.items()]
 
@@ -56,15 +56,12 @@ def _exposed(path: str) -> tuple[str, str, int] | None:
         facts = os.stat(path)
     except OSError:
         return None
-    stranger = facts.st_uid not in (0, os.geteuid())
-    if not (stranger or facts.st_mode & OTHERS) or not _tells_modes(path):
-        return None
-    mode = stat.S_IMODE(facts.st_mode)
+    me, mode = os.geteuid(), stat.S_IMODE(facts.st_mode)
     if mode & stat.S_IWOTH:
         return "written", "everybody on this machine", mode
-    if mode & stat.S_IWGRP and facts.st_gid != _private_group(os.geteuid()):
+    if mode & stat.S_IWGRP and facts.st_gid != _private_group(me):
         return "written", f"the group {_group(facts.st_gid)}", mode
-    return ("owned", _user(facts.st_uid), mode) if stranger else None
+    return ("owned", _user(facts.st_uid), mode) if facts.st_uid not in (0, me) else None
 
 
 def _told(how: tuple[str, str, int], paths: list[str]) -> Exposure:
@@ -94,6 +91,7 @@ def _private_group(uid: int) -> int:
         return -1
 
 
+@cache
 def _user(uid: int) -> str:
     import pwd
 
@@ -103,6 +101,7 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
+@cache
 def _group(gid: int) -> str:
     import grp
 
@@ -112,15 +111,11 @@ def _group(gid: int) -> str:
         return str(gid)
 
 
-def _tells_modes(path: str) -> bool:
-    from jobrunner.store.sqlite.place import file_system
+def _tells_modes(path: str, known: dict[str, bool]) -> bool:
+    folder = os.path.dirname(path)  # noqa: PTH120
+    if folder not in known:
+        from jobrunner.store.sqlite.place import file_system, mounts
 
-    kind = file_system(os.path.realpath(path), _mounts())
-    return kind not in WITHOUT_MODES and not kind.startswith("fuse")
-
-
-@cache
-def _mounts() -> str:
-    from jobrunner.store.sqlite.place import mounts
-
-    return mounts()
+        kind = file_system(os.path.realpath(folder), mounts())
+        known[folder] = kind not in WITHOUT_MODES and not kind.startswith("fuse")
+    return known[folder]

@@ -98,7 +98,8 @@ def test_ten_files_alike_are_one_sentence(project: Path, monkeypatch: pytest.Mon
 def test_a_file_system_without_modes_is_not_looked_at(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "jobs").chmod(0o777)
     assert len(look(project)) == 1
-    monkeypatch.setattr(exposure, "_mounts", lambda: f"36 35 0:1 / {project} rw - vfat /dev/sdb1 rw")
+    table = f"36 35 0:1 / {project.parent} rw - vfat /dev/sdb1 rw"
+    monkeypatch.setattr("jobrunner.store.sqlite.place.mounts", lambda: table)
     assert look(project) == []
 
 

@@ -94,6 +94,7 @@ class Bodies:
         self._owner = owner
         self._slots = slots
         self._happened: list[Happening] = []
+        self._read = 0  # how much of that its node has read; while a commit is in doubt it hears none of it
         self._pids = 100
         self.under_way: dict[int, Body] = {}
         self.now = 0  # the world's time, as of the last `move`
@@ -186,7 +187,7 @@ class Bodies:
 
     def happened(self) -> list[Happening]:
         """Return and forget what happened."""
-        happened, self._happened = self._happened, []
+        happened, self._happened, self._read = self._happened, [], 0
         return happened
 
     def answer(self, run_id: int, number: int, payload: Mapping[str, Any]) -> None:
@@ -199,8 +200,12 @@ class Bodies:
 
     @property
     def pending(self) -> bool:
-        """Whether the node has something to hear."""
-        return bool(self._happened)
+        """Whether there is something to read for the node, which wakes it."""
+        return len(self._happened) > self._read
+
+    def read(self) -> None:
+        """The node has waited, and read what there was."""
+        self._read = len(self._happened)
 
     def next(self) -> int:
         """Return when something happens next."""

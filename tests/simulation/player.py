@@ -84,6 +84,7 @@ class Player(Role):
         assert bodies is not None
         awake = place.rung or place.signals or bodies.pending
         self.world.leave_stage(self, 0 if awake and seconds <= 0 else micros(seconds))
+        bodies.read()
 
     def border(self, kind: str) -> str | None:
         """Be at a border: die there, stall, fail, or go on."""
