@@ -82,6 +82,7 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     effects     what a run has read, and would have its commit change
     terms       when a call may be, and with which params
     wire        the words that node and run share
+    wording     what many say alike, and no terminal obeys
     backoff     how long to wait before the next try
     processes   what the kernel offers to keep processes together
     events      what happened, as data

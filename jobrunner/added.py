@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from hashlib import sha256
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +24,7 @@ from jobrunner.discovery.files import digest, read_source
 from jobrunner.discovery.function import named
 from jobrunner.discovery.walk import ProblemRow, stamp_of
 from jobrunner.errors import BadArgument, ConfigError
+from jobrunner.fingerprint import sha256
 from jobrunner.model import Job, Parameter, Problem
 from jobrunner.settings import Settings
 from jobrunner.store.values import AddedJob
@@ -181,7 +181,7 @@ def _build(
         digest(file) if file and _lies_in(file, settings.project) else None,
         signature.written(takes),
     ]
-    hash_ = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    hash_ = sha256(json.dumps(content, sort_keys=True).encode())
     try:
         over = overrides.of(added.name)
     except ConfigError as error:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import tokenize
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from hashlib import sha256
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from jobrunner.discovery.catalog import Gathered
 from jobrunner.discovery.files import digest, read_source
 from jobrunner.discovery.summary import Summary
 from jobrunner.errors import ConfigError
+from jobrunner.fingerprint import sha256
 from jobrunner.housekeeping import is_ours
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
@@ -226,7 +226,7 @@ def _text(job: Job) -> str | None:
         data = read_source(job.path)
     except ConfigError:
         return None
-    return _decoded(data) if sha256(data).hexdigest() == job.content_hash else None
+    return _decoded(data) if sha256(data) == job.content_hash else None
 
 
 def _decoded(data: bytes) -> str:

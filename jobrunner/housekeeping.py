@@ -61,11 +61,10 @@ def exec_job(file: str, settings: Settings) -> Job:
 
     Raises ConfigError for what is no such file, and for one without a clear function to call.
     """
-    from hashlib import sha256
-
     from jobrunner.discovery import syntax
     from jobrunner.discovery.files import read_source
     from jobrunner.errors import ConfigError
+    from jobrunner.fingerprint import sha256
     from jobrunner.model import Job
 
     path = os.path.abspath(file)  # links stay as they are: they say where the siblings lie
@@ -77,7 +76,7 @@ def exec_job(file: str, settings: Settings) -> Job:
         doc, parameters = syntax.script(source)
     except ConfigError as error:
         raise ConfigError(error.message, hint=error.hint, file=file, line=error.line) from None
-    digest = sha256(source).hexdigest()
+    digest = sha256(source)
     return Job(
         name=EXEC, schedule=None, timezone=settings.timezone, file=file, path=path,
         folder=os.path.dirname(path), line=1, content_hash=digest, hash=digest,

@@ -163,7 +163,7 @@ def say_error(code: str, message: str, hint: str | None, *, as_json: bool) -> No
     if as_json:
         out.talk(out.json_text({"error": {"code": code, "message": message, "hint": hint}}))
         return
-    from jobrunner.log import one_line
+    from jobrunner.wording import one_line
 
     out.talk(f"error: {one_line(message)}")
     if hint:

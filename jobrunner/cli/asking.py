@@ -125,8 +125,8 @@ class Asked:
         """Make the state to leave something in it for the nodes to come, and say so: the address may be
         mistyped, and then they look elsewhere. Raises StateError."""
         from jobrunner.cli import out
-        from jobrunner.log import one_line
         from jobrunner.masking import without_passwords
+        from jobrunner.wording import one_line
 
         store = self.open(settings)
         out.talk(f"note: there was no state yet at {one_line(without_passwords(settings.state))}; it is made")

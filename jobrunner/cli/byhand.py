@@ -17,10 +17,11 @@ from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
 from jobrunner.events import Draining, Event, Output
 from jobrunner.labels import lacking, said
-from jobrunner.log import one_line, printable, sentence
+from jobrunner.log import sentence
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line, printable
 
 # all else: the job failed; one that waits has done so far what it should
 EXIT = {"succeeded": 0, "skipped": 0, "waiting": 0, "timed_out": 5, "canceled": 6}

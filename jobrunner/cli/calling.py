@@ -23,12 +23,13 @@ from jobrunner.client.desk import Desk, writing
 from jobrunner.clock import Instant, SystemClock, from_datetime, to_datetime, to_iso
 from jobrunner.errors import BadArgument
 from jobrunner.events import Finished
-from jobrunner.log import one_line, sentence
+from jobrunner.log import sentence
 from jobrunner.model import Job, Outcome, Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line
 
 WAYS = orders.Ways("--force", "--queue")
 MOMENTS = "2026-05-01T09:30, 2026-05-01T09:30Z, 09:30, or seconds since 1970"

@@ -21,12 +21,12 @@ from jobrunner.client import orders
 from jobrunner.client.orders import Canceled
 from jobrunner.clock import Instant
 from jobrunner.errors import BadRequest, Refused
-from jobrunner.log import one_line
 from jobrunner.model import OPEN, Run, State
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_added
+from jobrunner.wording import one_line
 
 LOOK_EVERY = 0.1  # seconds, while we wait for runs to end
 

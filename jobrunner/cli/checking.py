@@ -22,7 +22,6 @@ from jobrunner.errors import ConfigError
 from jobrunner.executor import memory
 from jobrunner.executor.interpreters import missing
 from jobrunner.labels import lacking
-from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
 from jobrunner.parameters import is_param
 from jobrunner.plugins import PROCESS
@@ -31,6 +30,7 @@ from jobrunner.schedule import Schedule
 from jobrunner.settings import FILE, Settings
 from jobrunner.settings.readers import shown as of_settings
 from jobrunner.store.base import Store
+from jobrunner.wording import one_line
 
 SERVICES = "services.py"
 SUBPROCESS = "subprocess"

@@ -15,7 +15,7 @@ from jobrunner.cli.past import find_run
 from jobrunner.client import orders
 from jobrunner.client.desk import writing
 from jobrunner.errors import BadRequest
-from jobrunner.log import one_line
+from jobrunner.wording import one_line
 
 EXAMPLE = "--result '{\"approved\": true}', or --result '\"a text\"'"
 

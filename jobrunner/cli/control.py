@@ -14,9 +14,9 @@ from jobrunner.client import changes
 from jobrunner.clock import to_iso
 from jobrunner.errors import Refused
 from jobrunner.facts import JobFacts, Pause
-from jobrunner.log import one_line
 from jobrunner.registry import Registry
 from jobrunner.store import exists
+from jobrunner.wording import one_line
 
 NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...", type=JobName())
 NAME = click.argument("name", type=JobName())

@@ -102,7 +102,7 @@ def _refuse(there: str) -> None:
 
 def _go_on(name: str, there: str, url: str) -> None:
     """Say what to do now."""
-    from jobrunner.log import one_line
+    from jobrunner.wording import one_line
 
     out.talk(one_line(f"copied to {there}; {name} is still there, unchanged"))
     out.talk(one_line(f"next: say `state: {url}` in jobrunner.yaml (or --state), then `jobrunner start`"))

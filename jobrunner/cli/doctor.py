@@ -16,11 +16,11 @@ from jobrunner.clock import Instant, SystemClock
 from jobrunner.doctor import Finding
 from jobrunner.drift import drifting
 from jobrunner.errors import JobrunnerError, StateError
-from jobrunner.log import one_line
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line
 
 
 @click.command(cls=Verb, epilog="jobrunner doctor\njobrunner doctor report --json")

@@ -10,8 +10,8 @@ from jobrunner.cli import checking, nodes, out
 from jobrunner.cli.jsonout import Object
 from jobrunner.cli.render import facts, plain
 from jobrunner.clock import SECOND, to_iso
-from jobrunner.log import brief, one_line
 from jobrunner.masking import masker_of
+from jobrunner.wording import brief, one_line
 
 if TYPE_CHECKING:
     from jobrunner.model import Job, Run

@@ -20,7 +20,8 @@ from jobrunner import events as e
 from jobrunner.cli.canvas import Canvas
 from jobrunner.cli.render import STYLES, fraction, lasting, progress_words, relative
 from jobrunner.clock import MILLISECOND, SECOND, Instant
-from jobrunner.log import Log, brief, one_line, printable
+from jobrunner.log import Log
+from jobrunner.wording import brief, one_line, printable
 
 FRAMES = 4  # in a second, at most
 BAR = 20  # columns

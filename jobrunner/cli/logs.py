@@ -13,10 +13,10 @@ from jobrunner.cli import out
 from jobrunner.cli.asking import Asked, JobName, Verb
 from jobrunner.cli.past import find_run, is_run, newest_run, why
 from jobrunner.errors import BadRequest, UnknownRun
-from jobrunner.log import bytes_cut, printable
 from jobrunner.model import ENDED, Run
 from jobrunner.settings import Settings
 from jobrunner.store.base import LogChunk, Store
+from jobrunner.wording import bytes_cut, printable
 
 LOOK_EVERY = 0.25  # seconds between looks at a run that goes on
 LONGEST_WHY = 500  # characters of an error, as in the log of a node; `show` has all of it

@@ -168,7 +168,7 @@ class Cells:
 
 
 def _plain(text: str) -> str:
-    from jobrunner.log import one_line
+    from jobrunner.wording import one_line
 
     return one_line(text)
 

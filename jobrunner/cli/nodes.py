@@ -9,7 +9,7 @@ from jobrunner.cli import out
 from jobrunner.clock import SECOND, Instant
 from jobrunner.errors import Refused
 from jobrunner.facts import NodeFacts
-from jobrunner.log import one_line
+from jobrunner.wording import one_line
 
 if TYPE_CHECKING:
     from jobrunner.model import Run

@@ -79,7 +79,7 @@ class JobVerb(Verb):
 def _examples(name: str, verb: click.Command, ctx: click.Context) -> str:
     """Return the examples of a command for the job that is named, with the params that it wants."""
     from jobrunner import parameters
-    from jobrunner.log import one_line
+    from jobrunner.wording import one_line
 
     try:
         job = find(ctx, name)
@@ -119,7 +119,7 @@ def _named(verb: click.Command, ctx: click.Context) -> str | None:
 
 def _describe(name: str, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     """Write the job's description and params; of one that cannot be used, why."""
-    from jobrunner.log import one_line
+    from jobrunner.wording import one_line
 
     try:
         job = find(ctx, name)

@@ -16,12 +16,12 @@ from jobrunner.client.board import Board, Line, job_object
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import BadRequest, UnknownJob, UnknownRun
 from jobrunner.housekeeping import is_ours
-from jobrunner.log import brief, one_line, printable, reason
 from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import brief, one_line, printable, reason
 
 HEAD = ("RUN", "JOB", "STATE", "TRIGGER", "SCHEDULED", "STARTED", "TOOK", "WHY")
 

@@ -104,7 +104,7 @@ def fraction(progress: Mapping[str, Any] | None) -> float | None:
 
 def progress_words(progress: Mapping[str, Any] | None) -> str:
     """Return a run's progress in a few words: `45 % copying`, `17 copying`, `copying`; "" without any."""
-    from jobrunner.log import one_line
+    from jobrunner.wording import one_line
 
     said = progress or {}
     done = fraction(said)

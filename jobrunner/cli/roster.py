@@ -13,10 +13,10 @@ from jobrunner.cli.moments import time_of
 from jobrunner.cli.render import many, table, when
 from jobrunner.clock import Instant
 from jobrunner.drift import differing
-from jobrunner.log import one_line
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.vitals import Sight
+from jobrunner.wording import one_line
 
 HEAD = (
     "NODE", "PID", "MACHINE", "VERSION", "ROLE", "LABELS", "SLOTS", "RUNNING", "SEEN", "SINCE", "TIME ZONE",

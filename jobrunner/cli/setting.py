@@ -17,7 +17,7 @@ from jobrunner.cli.render import when
 from jobrunner.client.changes import KEYS, PARAM, Change, overrule
 from jobrunner.clock import Instant
 from jobrunner.errors import BadRequest
-from jobrunner.log import one_line
+from jobrunner.wording import one_line
 
 
 @click.command(

@@ -75,7 +75,7 @@ class _Listener:
     def __call__(self, event: Event) -> None:
         """Take in what happens."""
         if isinstance(event, Output) and event.data:
-            from jobrunner.log import printable
+            from jobrunner.wording import printable
 
             for line in event.data.decode("utf-8", "replace").splitlines():
                 out.talk(f"[{event.run_id}] {printable(line)}")

@@ -20,7 +20,7 @@ from jobrunner.clock import SystemClock, to_iso
 from jobrunner.definitions import Definitions, Filter, of_registry
 from jobrunner.errors import BadRequest, ConfigError
 from jobrunner.facts import CONTROL, JobFacts, Pause
-from jobrunner.log import Log, one_line, sentence
+from jobrunner.log import Log, sentence
 from jobrunner.masking import without_passwords
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
@@ -28,6 +28,7 @@ from jobrunner.settings import Settings
 from jobrunner.settings.readers import ROLES
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line
 
 NODE_PATIENCE = 1.0  # seconds: a node has time-outs to keep while somebody else holds the state
 

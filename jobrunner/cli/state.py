@@ -101,7 +101,7 @@ def _nodes(nodes: Nodes) -> list[Object]:
 
 
 def _lines(known: dict[str, Any], nodes: Nodes) -> list[tuple[str, str]]:
-    from jobrunner.log import one_line
+    from jobrunner.wording import one_line
 
     who = [
         f"{node.node} (pid {node.pid}, {'alive' if nodes.lives(node.owner) else 'dead'})"
@@ -160,7 +160,7 @@ def _problems(store: Store) -> list[str]:
 
 
 def _tell(found: list[str]) -> None:
-    from jobrunner.log import one_line
+    from jobrunner.wording import one_line
 
     for each in found:
         out.line(one_line(each))

@@ -8,10 +8,10 @@ from datetime import date, timedelta
 
 from jobrunner.cli.render import lasting, local, many
 from jobrunner.clock import SECOND, to_datetime
-from jobrunner.log import one_line
 from jobrunner.model import OPEN
 from jobrunner.pace import length
 from jobrunner.simulation.timeline import ClockChange, Entry, Timeline, grouped
+from jobrunner.wording import one_line
 
 EACH = 60  # entries that are shown one by one; beyond that they are summed up by job and day
 DAYS = 31  # that are shown one by one; beyond that they are summed up by job

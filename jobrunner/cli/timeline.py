@@ -9,11 +9,11 @@ from jobrunner.cli import out
 from jobrunner.cli.jsonout import Object, iso, step_object
 from jobrunner.cli.render import table, when
 from jobrunner.clock import SECOND, Instant
-from jobrunner.log import brief, one_line
 from jobrunner.masking import Masker, masker_of
 from jobrunner.model import OPEN, Run, Step
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.wording import brief, one_line
 
 STEPS = ("STEP", "STATE", "TRIES", "STARTED", "TOOK", "ERROR")
 ATTEMPTS = ("RUN", "ATTEMPT", "STATE", "STARTED", "TOOK", "DID")

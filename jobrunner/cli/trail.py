@@ -11,7 +11,7 @@ from jobrunner.cli.moments import Moment
 from jobrunner.cli.render import table, when
 from jobrunner.clock import Instant, SystemClock
 from jobrunner.facts import Note
-from jobrunner.log import one_line
+from jobrunner.wording import one_line
 
 HEAD = ("WHEN", "WHO", "WHAT", "JOB", "DETAIL")
 

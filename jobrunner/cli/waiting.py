@@ -17,13 +17,13 @@ from jobrunner.cli.render import table, when
 from jobrunner.client import orders
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import JobrunnerError
-from jobrunner.log import one_line
 from jobrunner.masking import Masker, masker_of
 from jobrunner.model import Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line
 
 if TYPE_CHECKING:
     from jobrunner.model import Job

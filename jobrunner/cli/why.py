@@ -14,12 +14,12 @@ from jobrunner.cli.jsonout import iso, run_object
 from jobrunner.cli.moments import instant_in, time_of
 from jobrunner.clock import Instant
 from jobrunner.errors import ConfigError, UnknownJob
-from jobrunner.log import one_line
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import one_line
 
 
 @click.command(cls=Verb, epilog="jobrunner why report\njobrunner why report --at 02:30")

@@ -12,11 +12,11 @@ from jobrunner.clock import Instant, SystemClock
 from jobrunner.errors import ConfigError, UnknownJob
 from jobrunner.facts import JobFacts
 from jobrunner.liveness import liveness_of
-from jobrunner.log import one_line
 from jobrunner.model import Job
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
+from jobrunner.wording import one_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jobrunner import housekeeping
 from jobrunner.clock import Instant
-from jobrunner.definitions import restore
 from jobrunner.discovery.catalog import Around, Gathered
-from jobrunner.discovery.files import NOT_READ
 from jobrunner.errors import ConfigError, JobrunnerError, UnknownJob
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -158,6 +156,8 @@ def registry(settings: Settings, store: Store | None) -> Registry:
 
 def completed(files: Registry, store: Store | None) -> Registry:
     """Return what the files say, and for those that nobody has executed to be read what nodes registered."""
+    from jobrunner.discovery.files import NOT_READ
+
     unread = {problem.file for problem in files.problems if problem.message == NOT_READ}
     if store is None or not unread:
         return files
@@ -167,6 +167,8 @@ def completed(files: Registry, store: Store | None) -> Registry:
 
 def _restored(held: Iterable[Definition], store: Store, settings: Settings) -> list[Job]:
     """Return jobs as they were registered, in the zone of the node that did it: their cursors remember it."""
+    from jobrunner.definitions import restore
+
     keys = {fact.id: fact.schedule_key for fact in store.glance()}
     jobs = []
     for each in held:

@@ -14,13 +14,13 @@ from jobrunner.client.connections import Connections
 from jobrunner.client.infos import JobInfo, RunInfo, StepInfo, job_info, moment, run_info, step_info
 from jobrunner.clock import SystemClock
 from jobrunner.errors import BadArgument, UnknownJob
-from jobrunner.log import bytes_cut
 from jobrunner.masking import masker_of
 from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Lately, Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import RunFilter, Store
 from jobrunner.stored import with_stored
+from jobrunner.wording import bytes_cut
 
 MOST_ROWS = 1_000_000
 LONGEST_NAME = 128  # characters of a job's name

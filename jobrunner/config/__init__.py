@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 from jobrunner import schedule as schedules
@@ -14,6 +13,7 @@ from jobrunner.config.executors import Place as At
 from jobrunner.config.keys import CANONICAL, KEYS, MAY_BE_NONE, PLAIN, REQUIRED, SETTABLE
 from jobrunner.config.values import Invalid
 from jobrunner.errors import ConfigError, NotYetSupported, ScheduleError
+from jobrunner.fingerprint import sha256
 from jobrunner.model import BY_PROCESS, Chosen, Job, Parameter
 from jobrunner.parameters import OTHERS
 from jobrunner.schedule import Schedule
@@ -265,14 +265,14 @@ def parsed(value: object, zone: str, gap: str, fold: str) -> Schedule:
 
 def _offset(name: str, jitter: int) -> int:
     """Return a job's own part of its jitter: always the same, spread evenly over many jobs."""
-    return int.from_bytes(sha256(name.casefold().encode()).digest()[:8]) % jitter if jitter else 0
+    return int(sha256(name.casefold().encode())[:16], 16) % jitter if jitter else 0
 
 
 def _hash(place: Place, config: Mapping[str, Any], zone: str, executor: Chosen) -> str:
     said = [place.content_hash, config, zone, *(["services"] if place.opened else [])]
     said += [] if executor == BY_PROCESS else [executor.name, executor.options]
     text = json.dumps(said, sort_keys=True, separators=(",", ":"))
-    return sha256(text.encode()).hexdigest()
+    return sha256(text.encode())
 
 
 __all__ = ["SET", "Executors", "Place", "Written", "read", "readable_name"]

@@ -9,13 +9,13 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from jobrunner.discovery import syntax
 from jobrunner.discovery.syntax import Syntax, Written
 from jobrunner.errors import ConfigError
+from jobrunner.fingerprint import sha256
 from jobrunner.model import Parameter
 
 LARGEST = 1_000_000
@@ -84,7 +84,7 @@ def _ask(found: Sequence[Found], limit: float) -> list[dict[str, Any]]:
 def digest(path: str) -> str | None:
     """Return the sha256 of a file as hex, or None when it cannot be read as a job file."""
     try:
-        return sha256(read_source(path)).hexdigest()
+        return sha256(read_source(path))
     except ConfigError:
         return None
 
@@ -117,7 +117,7 @@ def _describe(found: Found) -> tuple[Description, Syntax | None]:
         source = read_source(found.path)
     except ConfigError as error:
         return Description(problems=[error]), None
-    description = Description(sha256(source).hexdigest())
+    description = Description(sha256(source))
     try:
         said = syntax.read(source)
     except (ConfigError, RecursionError, MemoryError) as error:

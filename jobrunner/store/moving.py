@@ -7,7 +7,6 @@ whatever the store's own order is: so two stores can be compared, row by row.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -168,6 +167,8 @@ class Measure(NamedTuple):
 
 def measure(state: Reading, table: Table) -> Measure:
     """Count and read a table. Raises StateError when the two do not agree."""
+    import hashlib  # with OpenSSL, which takes 3 ms to load
+
     digest, read = hashlib.sha256(), 0
     for row in state.rows(table):
         digest.update(repr(row).encode())

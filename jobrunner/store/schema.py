@@ -6,17 +6,20 @@ newer state that only grew stays usable for an older program, and one that chang
 untouched.
 """
 
+# ruff: noqa: PTH120  (paths are text here: pathlib costs time)
+
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from jobrunner.errors import StateError
 from jobrunner.store.faults import fault
 
-MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATIONS = os.path.join(os.path.dirname(__file__), "migrations")
+FILE = re.compile(r"(\d{4})_.*\.sql", re.DOTALL)
 MIN_READER = "SELECT min_reader, version FROM meta"
 
 
@@ -29,26 +32,28 @@ class Step(NamedTuple):
 
 
 @cache
-def steps(folder: Path) -> tuple[Step, ...]:
+def steps(folder: str) -> tuple[Step, ...]:
     """Return the migrations in order."""
-    return tuple(_step(path) for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql")))
+    found = filter(None, map(FILE.fullmatch, sorted(os.listdir(folder))))
+    return tuple(_step(int(each[1]), os.path.join(folder, each[0])) for each in found)
 
 
 def newest() -> int:
     """Return the version that this program makes, of whichever database."""
-    return max(steps(folder)[-1].version for folder in MIGRATIONS.iterdir() if folder.is_dir())
+    return max(steps_of(database)[-1].version for database in os.listdir(MIGRATIONS))
 
 
 def steps_of(database: str) -> tuple[Step, ...]:
     """Return the steps of "sqlite" or "postgres", in order; the last one has the version of this program."""
-    return steps(MIGRATIONS / database)
+    return steps(os.path.join(MIGRATIONS, database))
 
 
-def _step(path: Path) -> Step:
-    sql = path.read_text("utf-8")
+def _step(version: int, path: str) -> Step:
+    with open(path, encoding="utf-8") as file:
+        sql = file.read()
     found = re.search(r"^-- min_reader: (\d+)$", sql, re.MULTILINE)
-    assert found is not None, f"{path.name} does not say its min_reader"
-    return Step(int(path.name[:4]), int(found[1]), sql)
+    assert found is not None, f"{path} does not say its min_reader"
+    return Step(version, int(found[1]), sql)
 
 
 def too_new(name: str, min_reader: int, version: int, ours: int) -> StateError:

@@ -8,9 +8,9 @@ import pytest
 
 from jobrunner.clock import DAY, HOUR, SystemClock, to_iso
 from jobrunner.facts import NodeFacts
-from jobrunner.log import brief
 from jobrunner.registry import Registry
 from jobrunner.settings import load
+from jobrunner.wording import brief
 from tests.cli.house import House, command
 
 pytestmark = pytest.mark.usefixtures("store_kind")

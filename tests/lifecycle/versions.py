@@ -42,7 +42,7 @@ class Versions:
                 shutil.copytree(
                     ROOT / "jobrunner", draft / "jobrunner", ignore=shutil.ignore_patterns("*.pyc")
                 )
-                for folder in (draft / MIGRATIONS.relative_to(ROOT)).iterdir():
+                for folder in (draft / Path(MIGRATIONS).relative_to(ROOT)).iterdir():
                     number = int(max(folder.glob("*.sql")).name[:4]) + 1
                     (folder / f"{number:04}_moods.sql").write_text(LATER.format(min_reader), "utf-8")
                 draft.rename(made)

@@ -51,7 +51,7 @@ NEXT = OURS + 1
 
 
 def become(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setattr(migrate, "FOLDER", folder)
+    monkeypatch.setattr(migrate, "FOLDER", str(folder))
 
 
 def test_an_older_state_is_brought_up_and_a_copy_kept(
@@ -163,7 +163,7 @@ def of_version_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A state as version 2 has left it."""
     folder = tmp_path / "old"
     folder.mkdir()
-    for path in sorted(migrate.FOLDER.glob("*.sql"))[:2]:
+    for path in sorted(Path(migrate.FOLDER).glob("*.sql"))[:2]:
         shutil.copy(path, folder)
     url = f"sqlite://{tmp_path}/s/old.db"
     with monkeypatch.context() as before:

@@ -105,7 +105,7 @@ def test_a_mark_of_the_whole_is_carried_or_is_the_places_own(tmp_path: Path) -> 
 
 
 def test_the_newest_version_is_that_of_each_database() -> None:
-    folders = [each for each in schema.MIGRATIONS.iterdir() if each.is_dir()]
+    folders = [str(each) for each in Path(schema.MIGRATIONS).iterdir()]
     assert {schema.steps(folder)[-1].version for folder in folders} == {schema.newest()}
 
 

@@ -44,7 +44,7 @@ def upgrade(
     folder = tmp_path / "migrations"
     shutil.copytree(migrate.FOLDER, folder)
     (folder / f"{OURS + 1:04}_moods.sql").write_text(LATER)
-    monkeypatch.setattr(migrate, "FOLDER", folder)
+    monkeypatch.setattr(migrate, "FOLDER", str(folder))
 
     def opened() -> int:
         with closing(open_store(postgres_url)) as later:

@@ -16,7 +16,7 @@ from jobrunner.store.faults import fault
 from jobrunner.store.postgres.address import Address
 from jobrunner.store.schema import MIGRATIONS, Step, steps, too_new
 
-FOLDER = MIGRATIONS / "postgres"
+FOLDER = os.path.join(MIGRATIONS, "postgres")
 OLDEST = 130000  # the first server that says how a transaction ended, by its number
 
 FOUND = """

@@ -1,12 +1,13 @@
 """One connection to one file: its settings, its transactions, its errors."""
 
+# ruff: noqa: PTH108, PTH120, PTH202  (paths are text here: pathlib costs time)
+
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
@@ -62,8 +63,8 @@ class Database(Transactions):
         real = os.path.realpath(path)
         try:
             if not allow_network_fs:
-                place.refuse_network(Path(real).parent)
-            if not Path(real).exists():
+                place.refuse_network(os.path.dirname(real))
+            if not os.path.exists(real):
                 if not create:
                     raise missing(path)
                 _make(real)
@@ -194,8 +195,8 @@ class Database(Transactions):
 
     def size(self) -> int:
         """Return how many bytes the file and its journal take."""
-        files = (Path(self._real), Path(self._real + "-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        files = (self._real, self._real + "-wal")
+        return sum(os.path.getsize(file) for file in files if os.path.exists(file))
 
 
 def _connect(real: str, patience: float, durable: bool) -> apsw.Connection:
@@ -230,7 +231,7 @@ def _use_wal(connection: apsw.Connection, patience: float) -> None:
 
 def _make(real: str) -> None:
     """Make a new state beside its place and move it there finished."""
-    place.prepare_folder(Path(real).parent)
+    place.prepare_folder(os.path.dirname(real))
     left = os.path.lexists(real + "-wal")  # SQLite would take the journal of a file that is gone for ours
     if left and not os.path.exists(real):  # else somebody has just made the state, and works in it
         raise fault(
@@ -248,6 +249,6 @@ def _make(real: str) -> None:
         finally:
             connection.close()
     except BaseException:
-        Path(new).unlink()
+        os.unlink(new)
         raise
-    place.publish(Path(new), Path(real))
+    place.publish(new, real)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from pathlib import Path
+import os
 
 import apsw
 
@@ -57,7 +57,7 @@ def missing(path: str) -> StateError:
 
 
 def _cannot_open(path: str) -> StateError:
-    if not Path(path).exists():
+    if not os.path.exists(path):
         return missing(path)
     return fault(
         "read-only", f"{path} cannot be opened", hint="check the permissions of the file and its folder"

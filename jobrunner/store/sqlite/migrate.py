@@ -1,11 +1,12 @@
 """The schema of an SQLite file: made, checked, and brought up to date, each step in one transaction."""
 
+# ruff: noqa: PTH105, PTH108, PTH202  (paths are text here: pathlib costs time)
+
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobrunner.clock import SystemClock
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from jobrunner.store.sqlite.connection import Database
 
 APPLICATION = 0x6A6F6272  # as in 0001: "jobr"
-FOLDER = MIGRATIONS / "sqlite"
+FOLDER = os.path.join(MIGRATIONS, "sqlite")
 
 
 def ours() -> int:
@@ -42,7 +43,7 @@ def _guard(connection: apsw.Connection, path: str) -> int:
     """Return the version of a file that is ours and that we may use."""
     version = int(connection.pragma("user_version"))
     if connection.pragma("application_id") != APPLICATION or version < 1:
-        empty = "is empty" if Path(path).stat().st_size == 0 else "is not a jobrunner state"
+        empty = "is empty" if os.path.getsize(path) == 0 else "is not a jobrunner state"
         hint = "nothing was changed; restore a copy, or move the file away"
         raise fault("not-a-database", f"{path} {empty}", hint=hint)
     found: list[tuple[int, int]] = [(int(a), int(b)) for a, b in connection.execute(MIN_READER)]
@@ -57,7 +58,7 @@ def found(path: str) -> int:
     import apsw
 
     real = os.path.realpath(path)
-    if not Path(real).exists():
+    if not os.path.exists(real):
         raise missing(path)
     with closing(apsw.Connection(real, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
         return _guard(connection, path)
@@ -126,6 +127,6 @@ def _copy(connection: apsw.Connection, target: str, version: int) -> None:
     finally:
         copy.close()
     if still:
-        Path(new).replace(target)
+        os.replace(new, target)
     else:  # another process was quicker, and made a copy before it migrated
-        Path(new).unlink()
+        os.unlink(new)

@@ -1,11 +1,12 @@
 """The file's place: its folder, its file system, how a new one appears, and whether it is still there."""
 
+# ruff: noqa: PTH103, PTH104, PTH108, PTH112, PTH119  (paths are text here: pathlib costs time)
+
 from __future__ import annotations
 
 import os
 import re
 import time
-from pathlib import Path
 
 from jobrunner.store.faults import fault
 
@@ -17,16 +18,17 @@ NETWORK = frozenset(
 Identity = tuple[int, int]
 
 
-def prepare_folder(folder: Path) -> None:
+def prepare_folder(folder: str) -> None:
     """Make the folder, for its owner only, if there is none; git ignores what we made.
 
     A folder that was there keeps its mode, and its git rules too unless it is plainly ours.
     """
-    made = not folder.is_dir()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ignore = folder / ".gitignore"
-    if (made or folder.name == ".jobrunner") and not ignore.exists():
-        ignore.write_text("*\n", encoding="ascii")
+    made = not os.path.isdir(folder)
+    os.makedirs(folder, 0o700, exist_ok=True)
+    ignore = os.path.join(folder, ".gitignore")
+    if (made or os.path.basename(folder) == ".jobrunner") and not os.path.exists(ignore):
+        with open(ignore, "w", encoding="ascii") as file:
+            file.write("*\n")
 
 
 def identity(path: str) -> Identity | None:
@@ -52,9 +54,9 @@ def refuse_second_name(path: str) -> None:
     )
 
 
-def refuse_network(folder: Path) -> None:
+def refuse_network(folder: str) -> None:
     """Raise StateError when the folder lies on a file system that two processes cannot share safely."""
-    kind = file_system(str(folder.resolve()), mounts())
+    kind = file_system(os.path.realpath(folder), mounts())
     if kind in NETWORK or kind.startswith("fuse"):
         raise fault(
             "network-fs",
@@ -66,7 +68,8 @@ def refuse_network(folder: Path) -> None:
 def mounts() -> str:
     """Return Linux's table of mounts; elsewhere nothing, so nothing is refused."""
     try:
-        return Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
     except OSError:
         return ""
 
@@ -87,17 +90,17 @@ def _mount(line: str) -> tuple[str, str]:
     return point, after.split(" ")[0]
 
 
-def publish(made: Path, path: Path) -> None:
+def publish(made: str, path: str) -> None:
     """Give a finished new file its name; if another process was quicker, theirs stays.
 
     So the name never stands for a file half made: an empty one was truncated, and is not made anew.
     """
     try:
-        path.hardlink_to(made)
+        os.link(made, path)
     except FileExistsError:
         pass
     except OSError:  # a file system without hard links
-        if not path.exists():
-            made.rename(path)
+        if not os.path.exists(path):
+            os.rename(made, path)
             return
-    made.unlink()
+    os.unlink(made)
