@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -44,11 +43,11 @@ class _Finder:
         sys.meta_path.remove(self)
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Heard(spec.loader)
+            spec.loader = _Heard(spec.loader)  # type: ignore[assignment]  # to derive it costs tempfile, pathlib
         return spec
 
 
-class _Heard(Loader):
+class _Heard:
     """Loads as another one does, and then has the run listen."""
 
     def __init__(self, loader: Any) -> None:

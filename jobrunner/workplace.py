@@ -12,10 +12,10 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from jobrunner import __version__
 from jobrunner.clock import Clock
+from jobrunner.executor.birth import environment
 from jobrunner.executor.pools import Pools
 from jobrunner.facts import CONTROL, NodeFacts
 from jobrunner.liveness import Liveness, Tenure
@@ -187,15 +187,6 @@ def unheed(before: Handlers) -> None:
     """Have called again what was called before `heed`."""
     for number, handler in before.items():
         signal.signal(number, handler)  # type: ignore[arg-type]
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """Return what runs have as their environment: ours, without the state's address if it has a password.
-
-    What a run needs of the state it asks its node for.
-    """
-    secret = urlsplit(settings.state).password is not None
-    return {name: text for name, text in os.environ.items() if not (secret and name == "JOBRUNNER_STATE")}
 
 
 def _let_it_be(_: object) -> None:

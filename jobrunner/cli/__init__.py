@@ -2,7 +2,7 @@
 
 app.py         the group: what commands there are, loaded when they are called; what an error looks like
 asking.py      the options that every command takes, and what they open: settings, jobs, state
-start.py       start
+start.py       start; startup.py does it, banner.py is what it says first
 look.py        ls
 coming.py      next
 past.py        history, show

@@ -14,7 +14,8 @@ import subprocess
 import sys
 
 from jobrunner import processes
-from jobrunner.executor.helper import END_LIMIT, MARK, kill_family
+from jobrunner.executor.birth import MARK
+from jobrunner.executor.helper import END_LIMIT, kill_family
 from jobrunner.executor.launch import Preloader
 from jobrunner.executor.plugin import Around, Family, Options
 

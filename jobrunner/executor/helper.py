@@ -19,16 +19,16 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from jobrunner import processes
+from jobrunner.executor import birth
+from jobrunner.executor.birth import MARK
 from jobrunner.executor.plugin import Around, Family, Launcher, Options
 from jobrunner.executor.pulse import Pulse
 from jobrunner.wire import Decoder, Frame, WireError, encode
 
-MARK = "JOBRUNNER_FAMILY"  # in the environment of every child: tells our orphans from strangers
 END_LIMIT = 2.0  # seconds that a helper may take to end
 
 
@@ -44,7 +44,7 @@ class HelperLauncher(Launcher):
         self._around = around
         self._selector = around.selector
         self._clock = around.clock
-        self._mark = os.urandom(16).hex()
+        self._mark = ""
         self._deadline: float | None = around.clock() + self.START_LIMIT
         self._decoder = Decoder()
         self._control: socket.socket | None = None
@@ -60,18 +60,15 @@ class HelperLauncher(Launcher):
         return self._helper.pid if self._helper is not None else 0
 
     def start(self) -> None:
-        """Exec the helper in a session of its own: the terminal's Ctrl-C is for the node alone."""
+        """Have the helper, and tell it where it works. Raises OSError."""
         processes.adopt_orphans()  # if the helper is killed, what its runs left behind comes to us
-        with contextlib.ExitStack() as undo:
-            pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-            ours, theirs = (undo.enter_context(end) for end in pair)
-            ours.setblocking(False)
-            self._selector.register(ours, selectors.EVENT_READ, self._on_news)
-            undo.callback(self._selector.unregister, ours)
-            self._helper = processes.bear(lambda: self._exec(theirs.fileno()))
-            undo.pop_all()
-        theirs.close()
-        self._control = ours
+        helper = birth.born(self.MODULE, self._around.environ)
+        try:
+            self._selector.register(helper.control, selectors.EVENT_READ, self._on_news)
+        except BaseException:
+            helper.abandon()
+            raise
+        self._helper, self._control, self._mark = helper.process, helper.control, helper.mark
         self._say({"start": self._first_words()})
 
     def launch(self, number: int, wire: socket.socket, output: int, options: Options) -> None:
@@ -139,13 +136,6 @@ class HelperLauncher(Launcher):
         if self._deadline is None and not self._pulse.asked:
             self._pulse.ask()
             self._say({"ping": 1})
-
-    def _exec(self, control: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", self.MODULE, str(control)],
-            pass_fds=[control], env={**self._around.environ, MARK: self._mark}, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=_stderr(),
-        )  # fmt: skip
 
     def _say(self, frame: Frame, fds: Sequence[int] = ()) -> None:
         """Send; a helper that does not read is as good as dead, one that is dead is found when reading."""
@@ -248,12 +238,3 @@ def kill_family(mark: str, since: int | None, known: Collection[int] = (), keep:
         return stray or processes.carries(pid, sign)
 
     return processes.kill_children(keep, condemned, set(known) - {0})
-
-
-def _stderr() -> int:
-    """Return where a preloaded package may print: not to our stdout, which is for data."""
-    try:
-        os.fstat(2)
-    except OSError:
-        return subprocess.DEVNULL
-    return 2

@@ -7,6 +7,7 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from jobrunner.executor.birth import ZYGOTE
 from jobrunner.executor.helper import HelperLauncher
 from jobrunner.executor.plugin import Around, Family, Launcher
 from jobrunner.wire import Frame
@@ -24,7 +25,7 @@ class Preloader(Launcher, Protocol):
 class ZygoteLauncher(HelperLauncher, Preloader):
     """A zygote and its children. What lies in the project is never preloaded."""
 
-    MODULE = "jobrunner.executor.zygote"
+    MODULE = ZYGOTE
     CALLED = "its zygote"
 
     def __init__(

@@ -294,4 +294,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    import jobrunner.body  # noqa: F401  (every run needs it, and the node may still read its files)
+
     main()
