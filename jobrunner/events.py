@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from jobrunner.clock import Instant
@@ -12,14 +11,12 @@ from jobrunner.mishaps import Event
 from jobrunner.model import Outcome, Problem, Run
 
 
-@dataclass(slots=True)
 class JobAdded(Event):
     """A definition that the store had not seen."""
 
     job: str
 
 
-@dataclass(slots=True)
 class JobUpdated(Event):
     """A definition that differs from the stored one; `rescheduled` when its schedule does."""
 
@@ -27,7 +24,6 @@ class JobUpdated(Event):
     rescheduled: bool
 
 
-@dataclass(slots=True)
 class NotHeld(Event):
     """An added job is not held here, for its module cannot be found; other nodes may hold it."""
 
@@ -35,21 +31,18 @@ class NotHeld(Event):
     module: str
 
 
-@dataclass(slots=True)
 class JobOrphaned(Event):
     """The store knows a job that no file defines; its rows are kept."""
 
     job: str
 
 
-@dataclass(slots=True)
 class FileBroken(Event):
     """A job file cannot be used; all others run."""
 
     problem: Problem
 
 
-@dataclass(slots=True)
 class Started(Event):
     """A run was claimed, committed and handed to its process; `late` in microseconds, None if manual."""
 
@@ -59,7 +52,6 @@ class Started(Event):
     late: int | None
 
 
-@dataclass(slots=True)
 class Output(Event):
     """Bytes that a run wrote to stdout or stderr."""
 
@@ -67,7 +59,6 @@ class Output(Event):
     data: bytes
 
 
-@dataclass(slots=True)
 class Finished(Event):
     """A run ended and the store took it. `took` in microseconds."""
 
@@ -77,7 +68,6 @@ class Finished(Event):
     took: int
 
 
-@dataclass(slots=True)
 class Retrying(Event):
     """A run failed and its chain goes on: `attempt` is the next one's number, due `at`."""
 
@@ -87,7 +77,6 @@ class Retrying(Event):
     at: Instant
 
 
-@dataclass(slots=True)
 class Conflicted(Event):
     """What an exactly-once run had read has changed before its commit: its body runs again, for the
     `times`-th time."""
@@ -97,7 +86,6 @@ class Conflicted(Event):
     times: int
 
 
-@dataclass(slots=True)
 class Suspended(Event):
     """A run has gone until one of the steps that it waits for is completed."""
 
@@ -106,7 +94,6 @@ class Suspended(Event):
     steps: tuple[str, ...]
 
 
-@dataclass(slots=True)
 class StillOpen(Event):
     """All is done but this run, and `more` others: until then it is not due, or its steps wait."""
 
@@ -117,7 +104,6 @@ class StillOpen(Event):
     more: int
 
 
-@dataclass(slots=True)
 class WaitedInVain(Event):
     """A step's time to be completed is over; its run goes on and hears of that."""
 
@@ -126,7 +112,6 @@ class WaitedInVain(Event):
     step: str
 
 
-@dataclass(slots=True)
 class Compensating(Event):
     """A chain has not ended well, and its steps are taken back; `attempt` is the attempt that does it."""
 
@@ -135,7 +120,6 @@ class Compensating(Event):
     attempt: int
 
 
-@dataclass(slots=True)
 class Progressed(Event):
     """A running run said how far it is: `value`, `max` and `message`, each may be None."""
 
@@ -144,14 +128,12 @@ class Progressed(Event):
     progress: Mapping[str, Any]
 
 
-@dataclass(slots=True)
 class Looked(Event):
     """The node looked around, as it does once a second; `upcoming` are the next due (job, instant)."""
 
     upcoming: tuple[tuple[str, Instant], ...]
 
 
-@dataclass(slots=True)
 class ChainEnded(Event):
     """A chain has come to its final outcome; `run` is its last attempt, as it was before that."""
 
@@ -159,7 +141,6 @@ class ChainEnded(Event):
     outcome: Outcome
 
 
-@dataclass(slots=True)
 class JobDisabled(Event):
     """A job failed as often in a row as its stopOnError allows, and is disabled now."""
 
@@ -167,7 +148,6 @@ class JobDisabled(Event):
     reason: str
 
 
-@dataclass(slots=True)
 class Ending(Event):
     """A running run was asked to end: `reason` is canceled, or replaced by a newer occurrence."""
 
@@ -176,7 +156,6 @@ class Ending(Event):
     reason: str
 
 
-@dataclass(slots=True)
 class Stalled(Event):
     """A running run has said nothing for longer than its stallAfter; `silent` in microseconds."""
 
@@ -185,7 +164,6 @@ class Stalled(Event):
     silent: int
 
 
-@dataclass(slots=True)
 class HookFailed(Event):
     """A hook could not do its work; the run that it was about is what it was."""
 
@@ -195,7 +173,6 @@ class HookFailed(Event):
     message: str
 
 
-@dataclass(slots=True)
 class Reloaded(Event):
     """Job files or settings changed, and what they say now holds; names of jobs."""
 
@@ -204,7 +181,6 @@ class Reloaded(Event):
     removed: tuple[str, ...]
 
 
-@dataclass(slots=True)
 class KeptOld(Event):
     """A file was edited and cannot be used now; its job goes on as it was."""
 
@@ -212,28 +188,24 @@ class KeptOld(Event):
     problem: Problem
 
 
-@dataclass(slots=True)
 class Mended(Event):
     """A file that could not be used is fine again, or gone."""
 
     file: str
 
 
-@dataclass(slots=True)
 class AtNextStart(Event):
     """Settings were changed that a node reads only when it starts."""
 
     settings: tuple[str, ...]
 
 
-@dataclass(slots=True)
 class SchedulesPaused(Event):
     """Somebody paused all schedules, or ended the pause."""
 
     paused: bool
 
 
-@dataclass(slots=True)
 class ClaimLost(Event):
     """A run ended here, but was no longer ours to finish."""
 
@@ -241,7 +213,6 @@ class ClaimLost(Event):
     job: str
 
 
-@dataclass(slots=True)
 class Skipped(Event):
     """Due occurrences that do not run, recorded with their reason."""
 
@@ -251,7 +222,6 @@ class Skipped(Event):
     count: int
 
 
-@dataclass(slots=True)
 class Lost(Event):
     """A run whose node died; `began` tells whether there was a sign of the body."""
 
@@ -261,7 +231,6 @@ class Lost(Event):
     began: bool
 
 
-@dataclass(slots=True)
 class JobFinished(Event):
     """A job reached its numberOfExecutions."""
 
@@ -269,7 +238,6 @@ class JobFinished(Event):
     executions: int
 
 
-@dataclass(slots=True)
 class CursorReset(Event):
     """A job's schedule stood more than a day in the future (a clock was wrong) and was set back to now."""
 
@@ -277,7 +245,6 @@ class CursorReset(Event):
     was: Instant
 
 
-@dataclass(slots=True)
 class CursorAhead(Event):
     """A job's schedule is already consumed up to a moment in the future; it waits for it."""
 
@@ -285,7 +252,6 @@ class CursorAhead(Event):
     until: Instant
 
 
-@dataclass(slots=True)
 class DefinitionsOutdated(Event):
     """This node, or the living one named, holds other definitions of `count` jobs than the current ones, and
     runs them no more; or, when that is `over`, again. `jobs` are some of them."""
@@ -297,7 +263,6 @@ class DefinitionsOutdated(Event):
     count: int = 0
 
 
-@dataclass(slots=True)
 class Draining(Event):
     """The node was asked to stop: nothing new starts, `running` runs may end within the grace."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from jobrunner.clock import SECOND, Instant
@@ -82,10 +81,10 @@ class Rest:
         if not resting:
             return
         first = min(resting, key=lambda one: (one.until is None, one.until or 0, one.run_id))
-        said = replace(first, more=len(resting) - 1)
-        if said != self._said:
-            self._emit(said)
-        self._said = said
+        first.more = len(resting) - 1
+        if first != self._said:
+            self._emit(first)
+        self._said = first
 
     def _still_open(self, run: Run) -> StillOpen:
         if run.state == "pending":

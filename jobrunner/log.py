@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import select
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
 from typing import Any, TextIO
 
 from jobrunner import events as e
@@ -277,6 +276,6 @@ class Log:
 
 
 def _fields(event: e.Event | str) -> dict[str, Any]:
-    if isinstance(event, str) or not is_dataclass(event):
-        return {"event": event if isinstance(event, str) else type(event).__name__}
-    return {"event": type(event).__name__, "data": asdict(event)}
+    if isinstance(event, str):
+        return {"event": event}
+    return {"event": type(event).__name__, "data": vars(event)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, ClassVar, dataclass_transform
 
 from jobrunner.clock import Instant
 
@@ -20,12 +20,30 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True)
+@dataclass_transform()
 class Event:
-    """Base of all."""
+    """Base of all: its fields are what its class declares, in that order; those with a value may be left out.
+
+    As a dataclass has it, which takes 0.15 ms to define; and there are forty, for each command that works.
+    """
+
+    __match_args__: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls.__match_args__ = tuple(cls.__annotations__)  # type: ignore[misc]
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        vars(self).update(zip(self.__match_args__, values, strict=False), **named)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in vars(self).items())})"
 
 
-@dataclass(slots=True)
 class NodeDied(Event):
     """Another node's locks could be taken: it is gone."""
 
@@ -33,21 +51,18 @@ class NodeDied(Event):
     pid: int
 
 
-@dataclass(slots=True)
 class ClockJumped(Event):
     """The wall clock moved by `micros` against the elapsed time; positive is forward."""
 
     micros: int
 
 
-@dataclass(slots=True)
 class ClockNotSet(Event):
     """The wall clock stands before this version was written: nothing is planned until it is set."""
 
     now: Instant
 
 
-@dataclass(slots=True)
 class ClockApart(Event):
     """This machine's wall clock is that far ahead of the database's; 0: they agree again.
 
@@ -58,7 +73,6 @@ class ClockApart(Event):
     astray: bool
 
 
-@dataclass(slots=True)
 class Slept(Event):
     """The machine was suspended for about `micros`, somewhere between `since` and `until`."""
 
@@ -67,25 +81,21 @@ class Slept(Event):
     until: Instant
 
 
-@dataclass(slots=True)
 class LeaseLapsed(Event):
     """This node could not renew its lease: others may soon take it for dead, so it killed its runs."""
 
     runs: int
 
 
-@dataclass(slots=True)
 class Rejoining(Event):
     """This node was taken for dead while it was not heard of; it starts again as another."""
 
 
-@dataclass(slots=True)
 class StoreTroubled(Event):
     """The state could not be written; the node goes on and tries again."""
 
     message: str
 
 
-@dataclass(slots=True)
 class StoreRecovered(Event):
     """The state can be written again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +126,7 @@ def test_where_its_row_is_gone_already_a_hook_hears_what_the_event_says(house: H
     desk.store.pause("ana", None, house.clock.now())
     live(desk, 65 * SECOND)
     event = next(event for event in desk.events if isinstance(event, Skipped))
-    desk.dispatcher.tell(replace(event, scheduled_for=NOON - SECOND))
+    desk.dispatcher.tell(Skipped(event.job, NOON - SECOND, event.reason, event.count))
     assert told(desk.executor.hooks)[:1] == [("on_skip", "paused", AT_ONE, True)]
     desk.dispatcher.hooks.pump()
     assert told(desk.executor.hooks)[1:] == [("on_skip", "paused", "2026-11-20T11:59:59.000Z", False)]

@@ -13,6 +13,7 @@ from jobrunner.facts import JobFacts, Pause
 from jobrunner.log import Log, sentence
 from jobrunner.masking import without_passwords
 from jobrunner.model import Job, Problem
+from jobrunner.plugins import PROCESS
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
 from jobrunner.store.base import Store
@@ -115,6 +116,9 @@ def _fact(job: Job, facts: Mapping[str, JobFacts]) -> JobFacts | None:
 
 def problems_of(known: Registry, jobs: Mapping[str, Job]) -> list[Problem]:
     """Return what is wrong with the files, and which interpreters are not there that jobs want."""
+    elsewhere = [job for job in jobs.values() if job.executor.name != PROCESS]
+    if not elsewhere:
+        return known.problems
     from jobrunner.cli.checking import interpreters
 
-    return [*known.problems, *interpreters(jobs.values(), known.settings)]
+    return [*known.problems, *interpreters(elsewhere, known.settings)]

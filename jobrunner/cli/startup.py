@@ -16,6 +16,7 @@ from jobrunner.cli.banner import BANNER, Banner, problems_of
 from jobrunner.cli.render import many
 from jobrunner.clock import SystemClock
 from jobrunner.definitions import Definitions, Filter, of_registry
+from jobrunner.discovery.servicesfile import has_services
 from jobrunner.errors import BadRequest, ConfigError
 from jobrunner.facts import CONTROL
 from jobrunner.log import Log, sentence
@@ -109,9 +110,10 @@ def _check(jobs: Mapping[str, Job], problems: list[Problem], settings: Settings,
         from jobrunner.goal import check_until_done
 
         check_until_done(jobs)
-    from jobrunner.cli.checking import check_services
+    if has_services(settings):
+        from jobrunner.cli.checking import check_services
 
-    check_services(settings)
+        check_services(settings)
 
 
 def _no_jobs_hint(problems: list[Problem], settings: Settings) -> str:

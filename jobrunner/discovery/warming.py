@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from threading import Thread
 from typing import IO, Any
@@ -219,6 +218,8 @@ def _batches(found: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
 
 def _executed(found: Sequence[Found], settings: Settings, clock: SystemClock) -> Iterator[Entry]:
     """Yield the entry of each file once it has answered, the quickest first."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
         waiting = [pool.submit(entries, [each], settings, clock.now()) for each in found]
         for one in as_completed(waiting):
