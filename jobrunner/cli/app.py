@@ -12,9 +12,8 @@ import click
 
 from jobrunner import __version__
 from jobrunner.cli import out
-from jobrunner.cli.asking import Verb, shared
+from jobrunner.cli.asking import Fitted, Verb, shared
 from jobrunner.errors import JobrunnerError
-from jobrunner.masking import without_passwords
 
 INTERRUPTED = 130
 INTERNAL = 1
@@ -78,7 +77,7 @@ NEAR = 0.7  # how like a command a word must be to be taken for it misspelt
 COMMANDS = {name: home for family in FAMILIES.values() for name, home in family.items()}
 
 
-class Family(click.Group):
+class Family(Fitted, click.Group):
     """A group that knows its commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -151,6 +150,8 @@ def _failed(error: BaseException, args: Sequence[str]) -> int:
     if "--debug" in args or os.environ.get("JOBRUNNER_DEBUG", "") not in ("", "0", "false"):
         import traceback
 
+        from jobrunner.masking import without_passwords
+
         out.talk(without_passwords("".join(traceback.format_exception(error)).rstrip()))
     code, message, hint, exit_code = _described(error)
     say_error(code, message, hint, as_json="--json" in args)
@@ -159,6 +160,8 @@ def _failed(error: BaseException, args: Sequence[str]) -> int:
 
 def say_error(code: str, message: str, hint: str | None, *, as_json: bool) -> None:
     """Write an error to stderr, without passwords of addresses in it, whoever wrote the sentence."""
+    from jobrunner.masking import without_passwords
+
     message, hint = without_passwords(message), hint and without_passwords(hint)
     if as_json:
         out.talk(out.json_text({"error": {"code": code, "message": message, "hint": hint}}))

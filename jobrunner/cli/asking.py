@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobrunner.cli import out
 from jobrunner.errors import BadRequest, ConfigError, StateError
-from jobrunner.stored import with_added
 
 if TYPE_CHECKING:
     from jobrunner.settings import Settings
@@ -68,11 +67,11 @@ class JobName(Text):
         return names(ctx, incomplete)
 
 
-@dataclass
 class Asked:
     """The shared options that were given, and the two things that they lead to."""
 
-    options: dict[str, Any] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
 
     def settings(self, **more: Any) -> Settings:
         """Return the settings, with options of the command itself. Raises BadRequest for a bad option."""
@@ -98,6 +97,8 @@ class Asked:
 
     def told(self) -> Settings:
         """Return the settings with the added jobs, as far as the state can be read."""
+        from jobrunner.stored import with_added
+
         settings = self.settings()
         with suppress(StateError), self.look(settings) as store:
             return with_added(settings, store)
@@ -124,7 +125,6 @@ class Asked:
     def make(self, settings: Settings) -> Store:
         """Make the state to leave something in it for the nodes to come, and say so: the address may be
         mistyped, and then they look elsewhere. Raises StateError."""
-        from jobrunner.cli import out
         from jobrunner.masking import without_passwords
         from jobrunner.wording import one_line
 
@@ -141,7 +141,16 @@ def _until_the_end(store: Store) -> Store:
     return store
 
 
-class Verb(click.Command):
+class Fitted(click.Command):
+    """A command that measures the terminal for its help itself: for click, shutil would load compressors."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help, as wide as the terminal."""
+        ctx.terminal_width = out.width()
+        return super().get_help(ctx)
+
+
+class Verb(Fitted):
     """A command that takes the shared options too, and says so in one line of its help."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

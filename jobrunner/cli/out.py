@@ -6,9 +6,9 @@ A reader that goes away (`| head`) ends the writing, silently; a full disk is an
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from jobrunner.errors import JobrunnerError
@@ -24,6 +24,16 @@ def prepare() -> None:
 def on_terminal() -> bool:
     """Say whether a person reads stdout."""
     return sys.stdout is not None and sys.stdout.isatty()
+
+
+def width() -> int:
+    """Return how many columns a help text takes: those of the terminal, from 50 to 78."""
+    columns = os.environ.get("COLUMNS", "").strip()
+    found = int(columns) if columns.isdecimal() else 0
+    if not found:
+        with suppress(OSError):  # no terminal
+            found = os.get_terminal_size().columns
+    return max(min(found or 80, 80) - 2, 50)
 
 
 def write(text: str | bytes) -> bool:
@@ -67,6 +77,8 @@ def json_document(value: Any) -> bool:
 
 def json_text(value: Any, *, pretty: bool = False) -> str:
     """Return JSON in which no character can act on a terminal."""
+    import json
+
     if pretty:
         text = json.dumps(value, ensure_ascii=False, indent=2)
     else:
