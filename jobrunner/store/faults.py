@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from jobrunner.errors import StateError
-from jobrunner.masking import without_passwords
 
 
 def fault(code: str, message: str, *, hint: str | None = None) -> StateError:
@@ -17,6 +16,8 @@ def fault(code: str, message: str, *, hint: str | None = None) -> StateError:
     aborted (the transaction failed before). Of opening: state-missing, network-fs, unsupported, plugin (the
     package that brings the store is at fault). Of a store that was closed: closed.
     """
+    from jobrunner.masking import without_passwords
+
     error = StateError(without_passwords(message), hint=hint and without_passwords(hint))
     error.code = code
     return error

@@ -44,7 +44,7 @@ UPDATE "{{schema}}".meta SET changes = changes + 1 RETURNING min_reader, version
 
 
 class Bulk:
-    """The connection; a `Channel` of `sql.moving`."""
+    """The connection; a `Channel` of `sql.whole`."""
 
     def __init__(self, address: Address, connection: Bounded) -> None:
         self.address = address

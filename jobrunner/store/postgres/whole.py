@@ -12,7 +12,7 @@ from jobrunner.store.postgres import migrate
 from jobrunner.store.postgres.bulk import Bulk, quoted
 from jobrunner.store.schema import steps
 from jobrunner.store.sql.database import Bindings, Row
-from jobrunner.store.sql.moving import Passage
+from jobrunner.store.sql.whole import Passage
 
 
 class Whole(Passage):

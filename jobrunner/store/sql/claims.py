@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from jobrunner.clock import Instant, to_iso
 from jobrunner.errors import Refused
 from jobrunner.facts import NodeFacts
-from jobrunner.model import Job, Run, Step
-from jobrunner.store.base import Claim
+from jobrunner.model import Claim, Job, Run, Step
 from jobrunner.store.sql.database import Row
 from jobrunner.store.sql.rows import COLUMNS, OCCUPYING, dumps, loads, occupying, run_of
 from jobrunner.store.sql.steps import Steps

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from jobrunner.clock import Instant
 from jobrunner.model import Job
-from jobrunner.store.base import Registration
 from jobrunner.store.faults import fault
 from jobrunner.store.sql.currency import go_on, settle
 from jobrunner.store.sql.rows import Part, dumps, plain
+from jobrunner.store.values import Registration
 
 NO_GATES: Mapping[str, str] = {}
 

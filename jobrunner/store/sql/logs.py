@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobrunner.store.base import LogChunk
 from jobrunner.store.sql.database import Row
 from jobrunner.store.sql.rows import Part
+from jobrunner.store.values import LogChunk
 
 
 class Logs(Part):

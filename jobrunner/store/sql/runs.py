@@ -8,9 +8,9 @@ from typing import Any
 
 from jobrunner.clock import Instant, to_iso
 from jobrunner.model import Outcome, Run
-from jobrunner.store.base import RunFilter
 from jobrunner.store.sql.nodes import Nodes
 from jobrunner.store.sql.rows import COLUMNS, dumps, dumps_or_null, run_of
+from jobrunner.store.values import RunFilter
 
 DURATIONS = 30  # how many are kept of each job
 

@@ -12,7 +12,6 @@ from jobrunner.store.sql import SqlStore
 from jobrunner.store.sqlite import migrate
 from jobrunner.store.sqlite.connection import Database
 from jobrunner.store.sqlite.faults import CAUGHT, translate
-from jobrunner.store.sqlite.whole import Whole
 
 if TYPE_CHECKING:
     from jobrunner.store.base import Store
@@ -72,12 +71,16 @@ class SqliteStore(SqlStore):
     @contextmanager
     def reading(self, *, alone: bool = False) -> Iterator[Reading]:
         """See `Movable.reading`."""
+        from jobrunner.store.sqlite.whole import Whole
+
         with self._db.transaction() if alone else self._db.snapshot():
             yield Whole(self._db)
 
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """See `Movable.writing`."""
+        from jobrunner.store.sqlite.whole import Whole
+
         with self._db.transaction():
             yield Whole(self._db)
 

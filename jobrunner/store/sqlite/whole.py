@@ -8,7 +8,7 @@ from functools import cache
 
 import apsw
 
-from jobrunner.store.sql.moving import Passage
+from jobrunner.store.sql.whole import Passage
 from jobrunner.store.sqlite import migrate
 from jobrunner.store.sqlite.connection import Database
 
