@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 from functools import cache
 from typing import Any
@@ -31,6 +33,18 @@ def _unsafe() -> re.Pattern[str]:
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+class Cleaner:
+    """Turns output, cut anywhere, into text that cannot act on a terminal; CR becomes a new line."""
+
+    def __init__(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+
+    def __call__(self, data: bytes, *, final: bool = False) -> str:
+        """Return the text of the next piece."""
+        return printable(self._decoder.decode(data, final))
 
 
 def bytes_cut(count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -13,15 +14,15 @@ from jobrunner import status
 from jobrunner.cli import out, params, report
 from jobrunner.cli.asking import Asked, JobName, Length, Text
 from jobrunner.cli.jsonout import run_object
-from jobrunner.cli.logs import Cleaner
 from jobrunner.clock import SECOND
 from jobrunner.events import Draining, Event, Output
+from jobrunner.executor import birth
 from jobrunner.labels import lacking, said
 from jobrunner.log import sentence
 from jobrunner.model import Job, Run
 from jobrunner.settings import Settings
 from jobrunner.stored import with_stored
-from jobrunner.wording import one_line, printable
+from jobrunner.wording import Cleaner, one_line, printable
 
 # all else: the job failed; one that waits has done so far what it should
 EXIT = {"succeeded": 0, "skipped": 0, "waiting": 0, "timed_out": 5, "canceled": 6}
@@ -123,19 +124,20 @@ def run(
     """
     typed = params.words(pairs, text)
     settings = patient(asked.settings(grace=grace, labels=labels), grace)
-    with asked.look(settings) as seen:
-        settings = with_stored(settings, seen)
-        job = report.find(report.load_all(settings), name, lambda: seen)
-        given = typed.of(job.name, job.parameters, job.params)
-        if dry_run:
-            from jobrunner.cli.dryrun import show
+    with nullcontext() if dry_run else birth.begun(settings):  # a process comes up while we read the files
+        with asked.look(settings) as seen:
+            settings = with_stored(settings, seen)
+            job = report.find(report.load_all(settings), name, lambda: seen)
+            given = typed.of(job.name, job.parameters, job.params)
+            if dry_run:
+                from jobrunner.cli.dryrun import show
 
-            job = job._replace(timeout=timeout if timeout is not None else job.timeout)
-            return show(job, given, settings, seen, force=force, as_json=as_json)
-    params.refuse_missing(job, given, settings)
-    return perform(
-        asked, settings, job, given, timeout=timeout, identity=identity, force=force, as_json=as_json
-    )
+                job = job._replace(timeout=timeout if timeout is not None else job.timeout)
+                return show(job, given, settings, seen, force=force, as_json=as_json)
+        params.refuse_missing(job, given, settings)
+        return perform(
+            asked, settings, job, given, timeout=timeout, identity=identity, force=force, as_json=as_json
+        )
 
 
 def perform(

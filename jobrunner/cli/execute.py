@@ -8,6 +8,7 @@ from jobrunner.cli import params
 from jobrunner.cli.asking import Asked
 from jobrunner.cli.byhand import AS, GRACE, JSON, TIMEOUT, patient, perform
 from jobrunner.errors import BadArgument
+from jobrunner.executor import birth
 from jobrunner.stored import with_stored
 
 
@@ -49,15 +50,18 @@ def exec_(
 
     typed = params.words(pairs, text)
     settings = patient(asked.settings(grace=grace), grace)
-    job = exec_job(file, settings)
-    with asked.look(settings) as seen:
-        settings = with_stored(settings, seen)
-    given = typed.of(file, job.parameters, {})
-    for name in EXEC_PARAMS:
-        if name in given:
-            raise BadArgument(f"{name} comes from the command line itself", argument=name, hint="rename it")
-    params.refuse_missing(job, given, settings)
-    given |= {"file": job.path, "args": list(words)}
-    return perform(
-        asked, settings, job, given, timeout=timeout, identity=identity, force=False, as_json=as_json
-    )
+    with birth.begun(settings):
+        job = exec_job(file, settings)
+        with asked.look(settings) as seen:
+            settings = with_stored(settings, seen)
+        given = typed.of(file, job.parameters, {})
+        for name in EXEC_PARAMS:
+            if name in given:
+                raise BadArgument(
+                    f"{name} comes from the command line itself", argument=name, hint="rename it"
+                )
+        params.refuse_missing(job, given, settings)
+        given |= {"file": job.path, "args": list(words)}
+        return perform(
+            asked, settings, job, given, timeout=timeout, identity=identity, force=False, as_json=as_json
+        )

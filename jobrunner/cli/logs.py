@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import time
 from collections.abc import Callable
 
@@ -16,23 +14,11 @@ from jobrunner.errors import BadRequest, UnknownRun
 from jobrunner.model import ENDED, Run
 from jobrunner.settings import Settings
 from jobrunner.store.base import LogChunk, Store
-from jobrunner.wording import bytes_cut, printable
+from jobrunner.wording import Cleaner, bytes_cut
 
 LOOK_EVERY = 0.25  # seconds between looks at a run that goes on
 LONGEST_WHY = 500  # characters of an error, as in the log of a node; `show` has all of it
 RAW_HINT = "send it elsewhere: jobrunner logs --raw … > file"
-
-
-class Cleaner:
-    """Turns output, cut anywhere, into text that cannot act on a terminal; CR becomes a new line."""
-
-    def __init__(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
-
-    def __call__(self, data: bytes, *, final: bool = False) -> str:
-        """Return the text of the next piece."""
-        return printable(self._decoder.decode(data, final))
 
 
 class Printer:
