@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,9 +19,12 @@ from jobrunner.housekeeping import is_ours
 from jobrunner.model import ENDED, OPEN, Run
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
-from jobrunner.store.base import RunFilter, Store
+from jobrunner.store.values import RunFilter
 from jobrunner.stored import with_stored
 from jobrunner.wording import brief, one_line, printable, reason
+
+if TYPE_CHECKING:
+    from jobrunner.store.base import Store
 
 HEAD = ("RUN", "JOB", "STATE", "TRIGGER", "SCHEDULED", "STARTED", "TOOK", "WHY")
 

@@ -145,7 +145,10 @@ def test_a_zygote_is_lean_before_it_preloads(zygote_house: Household) -> None:
     ).stdout
     pss = next(int(line.split()[1]) for line in told.splitlines() if line.startswith("Pss:"))
     assert pss <= 12 * 1024
-    heavy = {"asyncio", "filelock", "click", "apsw", "croniter", "yaml", "dataclasses", "inspect", "rich"}
+    heavy = {
+        "asyncio", "filelock", "click", "apsw", "croniter", "yaml", "dataclasses", "inspect", "rich",
+        "pathlib", "random", "shutil", "tempfile", "urllib",
+    }  # fmt: skip
     assert not heavy & set(told.split())
 
 

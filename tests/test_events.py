@@ -1,0 +1,31 @@
+"""Events are values: known by their kind and their fields, however these were given."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobrunner.events import Draining, Event, JobAdded, JobOrphaned, NotHeld
+
+
+def test_events_are_equal_when_their_kinds_and_fields_are() -> None:
+    assert NotHeld("a", "shop") == NotHeld(job="a", module="shop")
+    assert NotHeld("a", "shop") != NotHeld("a", "store")
+    assert JobAdded("a") != JobOrphaned("a")
+
+
+def test_an_event_says_what_it_is() -> None:
+    assert repr(NotHeld("a", "shop")) == "NotHeld(job='a', module='shop')"
+
+
+def test_fields_are_matched_in_the_order_in_which_they_are_declared() -> None:
+    event: Event = NotHeld("a", "shop")
+    match event:
+        case NotHeld(job, module):
+            assert (job, module) == ("a", "shop")
+        case _:
+            pytest.fail("it did not match")
+
+
+def test_each_kind_has_its_own_fields() -> None:
+    assert Draining.__match_args__ == ("running",)
+    assert JobAdded.__match_args__ == ("job",)
