@@ -226,6 +226,8 @@ def trigger(
     """
     if timeout is not None and not wait:
         raise BadArgument("--timeout goes with --wait only", argument="timeout")
+    if wait:  # loaded now: Python itself would end by the Ctrl-C that comes while it defines a class
+        from jobrunner.cli import byhand  # noqa: F401
     with asking(asked, name, pairs, text) as it:
         run = it.order(
             identity,
