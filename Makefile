@@ -82,7 +82,7 @@ bench: $(VENV)/installed-dev ## measure beside others, who are installed into .b
 	$(BIN)/python -m benchmarks.all
 
 .PHONY: bench-short
-bench-short: $(VENV)/installed-dev ## a few ratios to others, in two minutes; fails when one has fallen
+bench-short: $(VENV)/installed-dev ## a few ratios to others, in three minutes; fails when one has fallen
 	$(BIN)/python -m benchmarks.short
 
 .PHONY: clean
