@@ -22,7 +22,6 @@ from jobrunner.discovery.files import digest, read_source
 from jobrunner.discovery.summary import Summary
 from jobrunner.errors import ConfigError
 from jobrunner.fingerprint import sha256
-from jobrunner.garbage import keep
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -75,17 +74,11 @@ def load(
     `only` says which jobs to hold, here and at each reload. Without `keep_sources` an edited file that is
     broken takes its jobs with it.
     """
-    return _taken(Registry.load(settings, clock), only, keep_sources=keep_sources)
+    return of_registry(Registry.load(settings, clock), only, keep_sources=keep_sources)
 
 
 def of_registry(registry: Registry, only: Filter | None = None, *, keep_sources: bool = False) -> Definitions:
-    """Return the definitions of a registry that somebody has loaded, for a process that stays with them."""
-    found = _taken(registry, only, keep_sources=keep_sources)
-    keep()
-    return found
-
-
-def _taken(registry: Registry, only: Filter | None, *, keep_sources: bool) -> Definitions:
+    """Return the definitions of a registry that somebody has loaded."""
     found = registry.jobs
     jobs = _filtered((found[each.name] for each in _here(registry)), only)
     return Definitions(

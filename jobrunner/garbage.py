@@ -20,5 +20,8 @@ def no_collector() -> Iterator[None]:
 
 
 def keep() -> None:
-    """Take all that there is now for what stays: no collection walks through it any more."""
+    """Take all that there is now for what stays: no collection walks through it any more.
+
+    Only for a process that is ours alone, and once: what is garbage by then is never collected.
+    """
     gc.freeze()

@@ -19,6 +19,7 @@ from jobrunner.definitions import Definitions, Filter, of_registry
 from jobrunner.discovery.servicesfile import has_services
 from jobrunner.errors import BadRequest, ConfigError
 from jobrunner.facts import CONTROL
+from jobrunner.garbage import keep
 from jobrunner.log import Log, sentence
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
@@ -44,6 +45,8 @@ def work(asked: Asked, settings: Settings, options: Mapping[str, Any], how: Mapp
     try:
         nodes.refuse_company(store, settings)
         Banner(settings, log).say(definitions.listed, store, known)
+        del known  # as of now the process stays with the definitions alone
+        keep()
         if (said := nodes.namesake(store, settings)) is not None:
             log.line("warning", one_line(said), BANNER)
         told = {"until_done": until_done, "run_for": run_for, "exclusive": settings.exclusive, "watch": watch}
