@@ -96,7 +96,7 @@ def test_what_a_node_leaves_that_could_open_no_more_files_the_next_one_makes_goo
 
 def test_a_start_that_may_open_too_few_files_says_so(project: Project) -> None:
     project.job("tick", TICK)
-    node = project.start(within=["prlimit", "--nofile=12"])
+    node = project.start(within=["prlimit", "--nofile=11"])
     assert node.wait(PATIENCE) == 1
     assert "error: no more files can be opened here\nhint: raise the limit: ulimit -n" in project.words()
     assert project.history("tick") == []
