@@ -109,7 +109,6 @@ The map, from top to bottom; imports point down only. docs/story-of-one-run.md w
     durations   1h30m
     labels      what nodes have and jobs ask for
     masking     which values are secret, and stars in their place
-    wording   others' text, so that nothing in it acts on a terminal
     failpoints  where a test lets a node die, freeze or fail
     fingerprint what tells two versions of something apart
     garbage     the collector of cycles, kept from walking through what stays

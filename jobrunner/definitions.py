@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from jobrunner.added import is_added, place
 from jobrunner.clock import Clock
-from jobrunner.config.values import OURS
 from jobrunner.discovery.catalog import Gathered
 from jobrunner.discovery.files import digest, read_source
 from jobrunner.discovery.summary import Summary
 from jobrunner.errors import ConfigError
 from jobrunner.fingerprint import sha256
+from jobrunner.housekeeping import is_ours
 from jobrunner.model import Job, Problem
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -51,7 +51,7 @@ class Definitions(NamedTuple):
     @property
     def listed(self) -> Mapping[str, Job]:
         """The jobs without those of our own."""
-        return {name: job for name, job in self.jobs.items() if name not in OURS}
+        return {name: job for name, job in self.jobs.items() if not is_ours(name)}
 
     def source_of(self, job: Job) -> str | None:
         """Return the text that a job runs instead of its file; None: the file is what it was read from."""

@@ -33,7 +33,9 @@ class Event:
         cls.__match_args__ = tuple(cls.__annotations__)  # type: ignore[misc]
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        vars(self).update(zip(self.__match_args__, values, strict=False), **named)
+        given = {**dict(zip(self.__match_args__, values, strict=False)), **named}
+        for name in self.__match_args__:  # what was left out is said, too: in JSON, and when two are compared
+            setattr(self, name, given[name] if name in given else getattr(type(self), name))
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

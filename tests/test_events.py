@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobrunner.events import Draining, Event, JobAdded, JobOrphaned, NotHeld
+from jobrunner.events import DefinitionsOutdated, Draining, Event, JobAdded, JobOrphaned, NotHeld
 
 
 def test_events_are_equal_when_their_kinds_and_fields_are() -> None:
@@ -29,3 +29,14 @@ def test_fields_are_matched_in_the_order_in_which_they_are_declared() -> None:
 def test_each_kind_has_its_own_fields() -> None:
     assert Draining.__match_args__ == ("running",)
     assert JobAdded.__match_args__ == ("job",)
+
+
+def test_a_field_that_is_left_out_is_there_with_its_value() -> None:
+    left_out = DefinitionsOutdated(("a",))
+    assert left_out == DefinitionsOutdated(("a",), over=False, node=None, pid=0, count=0)
+    assert vars(left_out) == {"jobs": ("a",), "over": False, "node": None, "pid": 0, "count": 0}
+
+
+def test_a_field_that_has_no_value_cannot_be_left_out() -> None:
+    with pytest.raises(AttributeError):
+        NotHeld("a")  # type: ignore[call-arg]

@@ -184,7 +184,6 @@ def moment(text: str, zone: str, now: Instant) -> Instant:
 
 def _next_time(written: str, zone: ZoneInfo, now: Instant) -> Instant:
     """Return the next moment at which the clock on the wall shows this time, also on a day it does twice."""
-
     clock = time_of_day.fromisoformat(written)
     today = to_datetime(now).astimezone(zone).date()
     for days, fold in ((0, 0), (0, 1), (1, 0)):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +14,7 @@ from jobrunner.cli.render import Row, lasting, many, progress_words, relative, t
 from jobrunner.client.board import Board, Line, job_object
 from jobrunner.clock import Instant, SystemClock, to_iso
 from jobrunner.errors import UnknownJob
+from jobrunner.garbage import no_collector
 from jobrunner.housekeeping import is_ours
 from jobrunner.registry import Registry
 from jobrunner.settings import Settings
@@ -37,7 +36,7 @@ HEAD = ("NAME", "SCHEDULE", "NEXT", "LAST", "RUNS", "STATE", "NOTE")
 def ls(asked: Asked, names: tuple[str, ...], hidden_too: bool, tags: tuple[str, ...], as_json: bool) -> None:
     """List the jobs: schedule, next run, last result, count and state; all of them, or those NAMEd."""
     now = SystemClock().now()
-    with _no_collector():
+    with no_collector():
         settings, seen = _seen(asked, now, whole=as_json)
         registry = Registry.load(settings)
         board = Board(registry, seen, settings, now)
@@ -48,16 +47,6 @@ def ls(asked: Asked, names: tuple[str, ...], hidden_too: bool, tags: tuple[str, 
         elif lines:
             table(HEAD, Cells(settings, now).rows(lines))
         _talk(lines, registry, now, board.ahead())
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Keep the collector from walking, again and again, through thousands of rows that are all in use."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _seen(asked: Asked, now: Instant, *, whole: bool) -> tuple[Settings, report.Seen]:

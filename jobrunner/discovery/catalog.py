@@ -138,9 +138,9 @@ class Catalog:
     def jobs(self, build: Callable[[str], Job]) -> list[Job]:
         """Return the jobs of all summaries, and have them `ready` next time; `build` makes one."""
         with no_collector():
-            found = self.ready()
-            worth = len(self._scan.paths) >= WORTH
-            return self._whole().jobs(self.summaries, build, worth=worth) if found is None else found
+            whole, worth = self._whole(), len(self._scan.paths) >= WORTH
+            found = whole.ready(self.summaries)
+            return whole.jobs(self.summaries, build, worth=worth) if found is None else found
 
     def _whole(self) -> Whole:
         from jobrunner.discovery.whole import Whole

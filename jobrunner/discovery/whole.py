@@ -7,7 +7,7 @@ object. A job is the same as long as its summary's hash, place and overrides are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
@@ -16,6 +16,7 @@ from jobrunner.discovery import signature
 from jobrunner.discovery.cache import Cache
 from jobrunner.discovery.columns import packed, unpacked
 from jobrunner.discovery.summary import TUPLES, Summary
+from jobrunner.fingerprint import sha256
 from jobrunner.model import Chosen, Job, Retries
 from jobrunner.schedule import Schedule
 
@@ -48,7 +49,7 @@ class Whole:
 
     def ready(self, summaries: Sequence[Summary]) -> list[Job] | None:
         """Return the jobs of these summaries where they are what was kept, else None."""
-        kept = self._kept()
+        kept = self._kept
         if kept.get("generation") != self._generation:
             return None
         try:
@@ -66,13 +67,14 @@ class Whole:
         self._write(signs, found, worth=worth)
         return found
 
+    @cached_property
     def _kept(self) -> dict[str, Any]:
         kept = self._cache.read(WHOLE)
         return kept if kept is not None and kept.get("key") == self._key else {}
 
     def _known(self) -> dict[str, tuple[Any, ...]]:
         """Return what is kept of each job, by its sign."""
-        kept = self._kept()
+        kept = self._kept
         try:
             return dict(zip(kept["signs"], _rests(kept), strict=True)) if kept else {}
         except BROKEN:
@@ -89,7 +91,7 @@ class Whole:
 def _sign(each: Summary) -> str:
     """Return what is the same as long as nothing of a job is otherwise."""
     said = each.name, each.hash, each.path, str(each.line), *each.overridden
-    return sha256("\0".join(said).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return sha256("\0".join(said).encode("utf-8", "surrogateescape"))[:32]
 
 
 def _jobs(summaries: Sequence[Summary], rests: Iterable[Sequence[Any]]) -> Iterator[Job]:
