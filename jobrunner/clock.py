@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 Instant = int
@@ -89,7 +90,14 @@ def from_datetime(moment: datetime) -> Instant:
 
 def to_iso(instant: Instant) -> str:
     """Return ISO-8601 UTC with milliseconds and `Z`, as in all JSON of jobrunner."""
-    return to_datetime(instant).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant % SECOND // MILLISECOND:03d}Z"
+    seconds, micros = divmod(instant, SECOND)
+    return f"{_second(seconds)}.{micros // MILLISECOND:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    """A node says much in one second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def from_iso(text: str) -> Instant:

@@ -49,7 +49,7 @@ class Hearing:
     def _note(self, live: Live, happening: Began | RunOutput | Asked | Ended) -> None:
         match happening:
             case Began(pid=pid):
-                live.began, live.pid = True, pid
+                live.begun = pid, self._clock.now()
                 failpoints.reach("body")
             case RunOutput(run_id=run_id, data=data):
                 self._emit(Output(run_id, live.hear(data)))

@@ -33,9 +33,10 @@ class Event:
         cls.__match_args__ = tuple(cls.__annotations__)  # type: ignore[misc]
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        given = {**dict(zip(self.__match_args__, values, strict=False)), **named}
-        for name in self.__match_args__:  # what was left out is said, too: in JSON, and when two are compared
-            setattr(self, name, given[name] if name in given else getattr(type(self), name))
+        said = vars(self)
+        said.update(zip(self.__match_args__, values, strict=False), **named)
+        if len(said) < len(self.__match_args__):  # what was left out is said, too: in JSON, and when compared
+            said.update({name: getattr(type(self), name) for name in self.__match_args__ if name not in said})
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

@@ -53,7 +53,7 @@ class Recorder:
         for live in lives.values():
             try:
                 if live.talk.asks:
-                    live.sign_of_life(self._store, self._me.owner, now)
+                    live.sign_of_life(self._store, self._me.owner)
                     self._requests.write(live.talk, now)
                 if live.outcome is not None or (flush and live.dirty):
                     live.write(self._store, self._me.owner, now)
@@ -85,6 +85,7 @@ class Recorder:
     def _end(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:
         live.repeat = None
         if outcome.state == "waiting":
+            live.sign_of_life(self._store, self._me.owner)
             return self._suspend(live)
         try:
             effects = self._requests.effects(live.talk) if live.talk.told else NOTHING
@@ -104,9 +105,9 @@ class Recorder:
         """End a run; `run` is it with its newest fence, where that is not in memory yet."""
         run = run or live.claim.run
         outcome = compensation.verdict(self._store, run, said) if run.undo else said
-        if not self._store.finish(run, outcome, live.log.total, live.ended_at):
+        if not self._store.finish(run, outcome, live.log.total, live.ended_at, begun=live.untold):
             return [ClaimLost(run.id, run.job)]
-        if said.state == "succeeded":  # what it has read was looked at before, in this transaction
+        if said.state == "succeeded" and effects.changes:  # what it has read was looked at before
             self._store.commit_effects(run, effects._replace(reads={}, prefixes={}), live.ended_at)
         if live.stopped and outcome.state == "canceled":
             self._store.cancel(run.id, live.ended_at)  # the calls, too, that it has made since it was asked
@@ -139,6 +140,7 @@ class Recorder:
 
     def _conflict(self, live: Live, outcome: Outcome, now: Instant) -> list[Event]:
         """Let the body run once more: what it has decided rests on what is no longer so."""
+        live.sign_of_life(self._store, self._me.owner)
         run = self._store.repeat(live.claim.run, now)
         if run is None:
             return [ClaimLost(live.claim.run.id, live.claim.run.job)]

@@ -26,9 +26,8 @@ class Live:
     stream: Stream
     heard_at: float
     talk: Talk
-    pid: int = 0
-    began: bool = False
-    began_stored: bool = False
+    begun: tuple[int, Instant] | None = None  # in which process the body has begun, and when
+    begun_stored: bool = False
     progress: dict[str, Any] | None = None
     stalled: bool = False
     stalled_stored: bool = False
@@ -82,24 +81,30 @@ class Live:
         self.claim = self.repeat
         self.talk = Talk(self.repeat.run)
         self.outcome, self.progress, self.asked = None, None, []
-        self.began = self.began_stored = False  # another process is to be known by
+        self.begun, self.begun_stored = None, False  # another process is to be known by
         self.repeat_at = monotonic + back_off(self.claim.run)
 
     @property
     def dirty(self) -> bool:
         """Whether something of it is not in the store yet."""
-        told = (self.began and not self.began_stored) or self.stalled != self.stalled_stored
+        told = self.untold is not None or self.stalled != self.stalled_stored
         return told or self.progress is not None or self.log.pending > 0
 
-    def sign_of_life(self, store: Store, owner: str, now: Instant) -> None:
+    @property
+    def untold(self) -> tuple[int, Instant] | None:
+        """How the body has begun, as far as the store does not know it yet."""
+        return None if self.begun_stored else self.begun
+
+    def sign_of_life(self, store: Store, owner: str) -> None:
         """Write down that the body has begun: whatever it has asked for is a sign of that."""
-        if self.began and not self.began_stored:
-            store.begun(self.claim.run.id, owner, self.pid, now)
+        if self.untold is not None:
+            store.begun(self.claim.run.id, owner, *self.untold)
 
     def write(self, store: Store, owner: str, now: Instant) -> None:
-        """Put what is new into the store, inside the caller's transaction."""
+        """Put what is new into the store, in the caller's transaction; that it began comes with its end."""
         run = self.claim.run
-        self.sign_of_life(store, owner, now)
+        if self.outcome is None:
+            self.sign_of_life(store, owner)
         if self.progress is not None:
             store.progress(run.id, owner, run.attempt, self.progress, now)
         if self.stalled != self.stalled_stored:
@@ -110,7 +115,7 @@ class Live:
 
     def settle(self) -> list[int]:
         """What `write` wrote is committed: keep it no longer; returns the requests that wait for that."""
-        self.began_stored = self.began
+        self.begun_stored = self.begun is not None
         self.stalled_stored = self.stalled
         self.progress = None
         self.log.commit()

@@ -260,10 +260,14 @@ class Store(Company, Control, Calls, Documents, Steps, Protocol):
         """Mark a running run of ours as silent for longer than its stallAfter, or as alive again."""
         ...
 
-    def finish(self, run: Run, outcome: Outcome, log_bytes: int, now: Instant) -> bool:
+    def finish(
+        self, run: Run, outcome: Outcome, log_bytes: int, now: Instant, *,
+        begun: tuple[int, Instant] | None = None,
+    ) -> bool:  # fmt: skip
         """End a running run WHERE id, owner and attempt are this claim's and its state is running.
 
-        Returns False and writes nothing otherwise. An outcome that has a cursor becomes the job's.
+        Returns False and writes nothing otherwise. An outcome that has a cursor becomes the job's. `begun` is
+        the pid and the moment in which its body began, where `begun` has not noted these.
         It is an attempt's end, not yet its chain's: `again` or `conclude` follows in the same transaction.
         """
         ...

@@ -98,6 +98,21 @@ def test_pruning_finds_chains_by_index_and_reads_all_runs_once_at_most(store: Sq
         assert not [line for line in lines if line.startswith("SCAN o")], lines
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        SqliteStore.START, SqliteStore.STARTED, SqliteStore.BEGUN, SqliteStore.FINISH, SqliteStore.JOB_ENDED,
+        SqliteStore.CALL, SqliteStore.CALL_RESERVED, Ledger.INSERT,
+        SqliteStore.CANDIDATES,
+    ],
+)  # fmt: skip
+def test_to_write_a_row_makes_no_table_but_the_one_of_what_is_returned(
+    store: SqliteStore, statement: str
+) -> None:
+    made = [row[1] for row in explained(store, "EXPLAIN " + statement)].count("OpenEphemeral")
+    assert made <= ("RETURNING" in statement)
+
+
 def statements(name: str) -> list[str]:
     """Return the statements of that name; two parts may have one each."""
     found = {text for part in (*SqliteStore.__mro__, Ledger) if (text := vars(part).get(name)) is not None}
@@ -121,11 +136,15 @@ def used(store: SqliteStore, statement: str) -> list[str]:
 
 
 def plan_of(store: SqliteStore, statement: str) -> list[str]:
+    return [row[3] for row in explained(store, "EXPLAIN QUERY PLAN " + statement)]
+
+
+def explained(store: SqliteStore, statement: str) -> list[Any]:
     named = re.findall(r":(\w+)", statement)
     numbered = re.findall(r"\?(\d)", statement)
     number = max(map(int, numbered)) if numbered else statement.count("?")
     bindings: Any = dict.fromkeys(named, 0) if named else (0,) * number
-    return [row[3] for row in store._db.rows("EXPLAIN QUERY PLAN " + statement, bindings)]
+    return store._db.rows(statement, bindings)
 
 
 def test_finished_runs_make_no_claim_slower(store: SqliteStore) -> None:

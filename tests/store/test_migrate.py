@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -202,9 +203,24 @@ def test_a_program_that_knows_version_2_refuses_what_version_3_and_later_have_ma
 ) -> None:
     open_store(of_version_2).close()
     become(monkeypatch, tmp_path / "old")
-    with pytest.raises(StateError, match=r"schema \d+, .* knows 3; this one knows 2") as found:
+    with pytest.raises(StateError, match=r"schema \d+, .* knows \d+; this one knows 2") as found:
         open_store(of_version_2)
     assert found.value.code == "too-new"
+
+
+def test_what_a_row_of_runs_must_be_is_the_same_in_cheaper_words(of_version_2: str) -> None:
+    store = open_store(of_version_2)
+    assert isinstance(store, SqliteStore)
+    connection = store._db._apsw
+    (text,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'runs'").fetchone() or ("",)
+    assert not re.findall(r"IN \('[^)]*,[^)]*,", text)  # of three and more
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    for column, value in (("state", "'gone'"), ("delivery", "'never'"), ("trigger", "'whim'")):
+        with pytest.raises(apsw.ConstraintError, match=f"{column} = "):
+            connection.execute(f"UPDATE runs SET {column} = {value}")
+    with pytest.raises(apsw.ConstraintError, match="finished_at IS NULL"):
+        connection.execute("UPDATE runs SET state = 'lost' WHERE finished_at IS NULL")
+    store.close()
 
 
 def test_every_migration_says_who_may_read_the_result() -> None:

@@ -12,7 +12,7 @@ from jobrunner.model import Job, Run
 from jobrunner.store.sql.claims import Claims
 from jobrunner.store.sql.database import Row
 from jobrunner.store.sql.jobs import Jobs
-from jobrunner.store.sql.rows import COLUMNS, dumps, run_of
+from jobrunner.store.sql.rows import COLUMNS, OPEN, dumps, run_of
 from jobrunner.store.values import AddedJob, Call
 
 AT_ONCE = 100  # calls in a statement: of 4 MiB of params each, as many as a database takes in one value
@@ -108,8 +108,7 @@ class Calls(Claims, Jobs):
         WHERE job_id IN (
             SELECT j.id FROM jobs j WHERE j.definition_hash != '' AND NOT EXISTS (
                 SELECT 1 FROM holdings h WHERE h.job_id = j.id AND h.hash = j.definition_hash))
-          AND state IN ('pending', 'running', 'waiting')
-          AND state = 'pending' AND trigger = 'call' AND effective_at <= ?
+          AND {OPEN} AND state = 'pending' AND trigger = 'call' AND effective_at <= ?
           AND attempt = 1 AND started_at IS NULL
         ORDER BY +id"""  # noqa: S608
 

@@ -11,9 +11,8 @@ from jobrunner.facts import NodeFacts
 from jobrunner.model import Claim, Job, Run, Step
 from jobrunner.store.sql.database import Row
 from jobrunner.store.sql.rows import COLUMNS, OCCUPYING, dumps, loads, occupying, run_of
+from jobrunner.store.sql.runs import FAILURES
 from jobrunner.store.sql.steps import Steps
-
-FAILURES = frozenset({"failed", "timed_out", "lost"})
 
 
 class Candidate(NamedTuple):
@@ -73,7 +72,8 @@ class Claims(Steps):
           AND r.effective_at - r.priority * 60000000 <= :now - 60000000 * coalesce(
               (SELECT min(l.priority) FROM runs l WHERE l.state = 'pending' AND l.priority < 0), 0)
           AND CASE WHEN r.trigger = 'manual' OR r.started_at IS NOT NULL OR r.undo > 0
-              THEN coalesce(h.gate, '') NOT IN ('environment', 'labels', 'broken-file')
+              THEN h.gate IS NULL OR NOT (
+                  h.gate = 'environment' OR h.gate = 'labels' OR h.gate = 'broken-file')
               ELSE h.gate IS NULL AND coalesce(j.enabled_override, d.enabled) = 1
                    AND (SELECT paused_at IS NULL FROM meta) END
           AND (r.exclusive = 0 OR NOT EXISTS (
@@ -96,6 +96,7 @@ class Claims(Steps):
     ) -> list[Claim]:
         claims: list[Claim] = []
         busy: set[tuple[int, str]] = set()
+        noted: dict[int, Row] = {}
         fence = self._fences(len(found))
         for each in found:
             if each.exclusive and (each.job_id, each.scope) in busy:
@@ -104,7 +105,7 @@ class Claims(Steps):
                 continue
             busy.add((each.job_id, each.scope))
             fence += 1
-            claims.append(self._start(each, node, pids[len(claims)], fence, now))
+            claims.append(self._start(each, node, pids[len(claims)], fence, now, noted))
         return claims
 
     IN_GROUP = "SELECT count(*) FROM runs WHERE run_group = ? AND state = 'running'"
@@ -151,9 +152,11 @@ class Claims(Steps):
         WHERE id = :id AND state = 'pending'
         RETURNING {COLUMNS}"""  # noqa: S608
 
-    def _start(self, run: Candidate, node: NodeFacts, pid: int, fence: int, now: Instant) -> Claim:
+    def _start(
+        self, run: Candidate, node: NodeFacts, pid: int, fence: int, now: Instant, noted: dict[int, Row]
+    ) -> Claim:
         values = {**_who(node, pid, fence, now), "id": run.id, "scope": run.scope}
-        return self._claimed(self._db.row(self.START, values), run.limit, now, new=run.new)
+        return self._claimed(self._db.row(self.START, values), run.limit, now, noted, new=run.new)
 
     FACTS = "SELECT last_state, last_result, last_error, last_finished_at, cursor FROM jobs WHERE id = ?"
     STARTED = """
@@ -161,19 +164,28 @@ class Claims(Steps):
         WHERE id = ?1
         RETURNING last_state, last_result, last_error, last_finished_at, cursor"""
 
-    def _claimed(self, row: Row | None, limit: int | None, now: Instant, *, new: bool) -> Claim:
+    def _claimed(
+        self, row: Row | None, limit: int | None, now: Instant, noted: dict[int, Row], *, new: bool
+    ) -> Claim:
         assert row is not None  # the write lock is ours since we saw it pending
         run = run_of(row)
-        if run.started_at == now:
-            facts = self._db.row(self.STARTED, (run.job_id, now, run.scheduled_for))
-        else:  # it goes on
-            facts = self._db.row(self.FACTS, (run.job_id,))
-        assert facts is not None
-        *last, cursor = facts
+        *last, cursor = self._facts(run, now, noted)
         return Claim(
             run=run, is_last=self._is_last(run, limit), last=_last(*last), cursor=loads(cursor),
             steps=() if new else self._told(run),
         )  # fmt: skip
+
+    def _facts(self, run: Run, now: Instant, noted: dict[int, Row]) -> Row:
+        """Return how its job has fared; and note there that it starts, once for all calls that do so now."""
+        if run.scheduled_for is None and run.job_id in noted:
+            return noted[run.job_id]
+        if run.started_at != now:  # it goes on
+            known = self._db.row(self.FACTS, (run.job_id,))
+            assert known is not None
+            return known
+        known = self._db.row(self.STARTED, (run.job_id, now, run.scheduled_for))
+        assert known is not None
+        return noted.setdefault(run.job_id, known)
 
     TOLD_OF_STEPS = "UPDATE steps SET run_id = ?2 WHERE root_id = ?1 AND run_id = 0"
 
@@ -250,7 +262,7 @@ class Claims(Steps):
             }  # fmt: skip
             who = _who(node, pid, self._fences(1) + 1, now)
             row = self._db.row(self.RUN_HERE, {**own, **who, "params": text, "identity": identity})
-            return self._claimed(row, job.number_of_executions, now, new=True)
+            return self._claimed(row, job.number_of_executions, now, {}, new=True)
 
     OCCUPANT = f"""
         SELECT id, state, coalesce(started_at, effective_at) FROM runs INDEXED BY runs_occupying

@@ -12,7 +12,7 @@ from jobrunner.facts import Definition, Pause
 from jobrunner.model import Parameter
 from jobrunner.store.sql.currency import go_on
 from jobrunner.store.sql.database import Row
-from jobrunner.store.sql.rows import Part, dumps, plain
+from jobrunner.store.sql.rows import OPEN, Part, dumps, plain
 
 
 class Control(Part):
@@ -126,10 +126,10 @@ class Control(Part):
     LIVING_HOLDER = """
         SELECT n.node, n.pid FROM holdings h JOIN nodes n ON n.owner = h.owner
         WHERE h.job_id = ? ORDER BY n.started_at LIMIT 1"""
-    BUSY = """
+    BUSY = f"""
         SELECT id, state FROM runs INDEXED BY runs_open
-        WHERE job_id = ? AND state IN ('pending', 'running', 'waiting') AND state != 'pending'
-        ORDER BY id LIMIT 1"""
+        WHERE job_id = ? AND {OPEN} AND state != 'pending'
+        ORDER BY id LIMIT 1"""  # noqa: S608
     FORGET_JOB = "DELETE FROM jobs WHERE id = ?"  # its rows elsewhere go by the foreign keys
 
     def forget(self, job_id: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobrunner.facts import JobFacts
 from jobrunner.store.sql.database import Row
-from jobrunner.store.sql.rows import Part, loads
+from jobrunner.store.sql.rows import OPEN, Part, is_open, loads
 from jobrunner.store.values import Glance
 
 
@@ -17,12 +17,12 @@ class Facts(Part):
 
     # Of several scopes the cursor that is furthest stands for the job, and the largest count. The index is
     # named, and its states listed as it has them: SQLite would take runs_of_job, which has all rows of a job.
-    JOBS = """
+    JOBS = f"""
         SELECT j.id, j.name, j.definition_hash, j.file, j.first_seen_at,
                (SELECT count(*) FROM runs r INDEXED BY runs_open WHERE r.job_id = j.id
-                AND r.state IN ('pending', 'running', 'waiting') AND r.state != 'pending'),
+                AND {is_open("r")} AND r.state != 'pending'),
                (SELECT count(*) FROM runs r INDEXED BY runs_open WHERE r.job_id = j.id
-                AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'pending'
+                AND {is_open("r")} AND r.state = 'pending'
                 AND r.trigger = 'schedule' AND r.attempt = 1 AND r.started_at IS NULL),
                coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
                c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
@@ -34,7 +34,7 @@ class Facts(Part):
             SELECT scope FROM cursors WHERE job_id = j.id ORDER BY consumed DESC, scope LIMIT 1)
         LEFT JOIN runs n ON n.id = (
             SELECT max(id) FROM runs r INDEXED BY runs_open WHERE r.job_id = j.id
-            AND r.state IN ('pending', 'running', 'waiting') AND r.state = 'running')"""
+            AND {is_open("r")} AND r.state = 'running')"""  # noqa: S608
     ALL_JOBS = JOBS + " ORDER BY j.name_key"
     ONE_JOB = JOBS + " WHERE j.name_key = ?"
 
@@ -48,14 +48,14 @@ class Facts(Part):
         return found[0] if found else None
 
     # The same, but looked up once for all jobs where that is quicker than once for each.
-    GLANCE = """
+    GLANCE = f"""
         WITH open AS MATERIALIZED (
             SELECT job_id, count(*) FILTER (WHERE state != 'pending') AS running,
                    count(*) FILTER (WHERE state = 'pending' AND trigger = 'schedule' AND attempt = 1
                                     AND started_at IS NULL) AS pending,
                    max(id) FILTER (WHERE state = 'running') AS newest
             FROM runs INDEXED BY runs_open
-            WHERE state IN ('pending', 'running', 'waiting') GROUP BY job_id)
+            WHERE {OPEN} GROUP BY job_id)
         SELECT j.id, j.name, j.definition_hash, j.file, coalesce(o.running, 0), coalesce(o.pending, 0),
                coalesce((SELECT max(executions) FROM cursors WHERE job_id = j.id), 0),
                c.consumed, c.anchor, coalesce(c.schedule_key, ''), j.enabled_override, j.enabled_reason,
@@ -67,7 +67,7 @@ class Facts(Part):
             AND (f.consumed, c.scope) > (c.consumed, f.scope))
         LEFT JOIN open o ON o.job_id = j.id
         LEFT JOIN runs n ON n.id = o.newest
-        ORDER BY j.name_key"""
+        ORDER BY j.name_key"""  # noqa: S608
 
     def glance(self) -> list[Glance]:
         """See `Store.glance`."""

@@ -9,9 +9,10 @@ from typing import Any
 from jobrunner.clock import Instant, to_iso
 from jobrunner.model import Outcome, Run
 from jobrunner.store.sql.nodes import Nodes
-from jobrunner.store.sql.rows import COLUMNS, dumps, dumps_or_null, run_of
+from jobrunner.store.sql.rows import COLUMNS, OPEN, dumps, dumps_or_null, run_of
 from jobrunner.store.values import RunFilter
 
+FAILURES = frozenset({"failed", "timed_out", "lost"})
 DURATIONS = 30  # how many are kept of each job
 
 
@@ -59,14 +60,19 @@ class Runs(Nodes):
     FINISH = """
         UPDATE runs SET state = :state, reason = :reason, result = :result, truncated = :truncated,
                         error = :error, file_hash = :file_hash, log_bytes = :log_bytes, finished_at = :now,
-                        stalled = 0
+                        stalled = 0, began_at = coalesce(began_at, :began), pid = coalesce(:begun_by, pid)
         WHERE id = :id AND owner = :owner AND attempt = :attempt AND fence = :fence AND state = 'running'"""
     CURSOR = "UPDATE jobs SET cursor = ?2 WHERE id = ?1"
 
-    def finish(self, run: Run, outcome: Outcome, log_bytes: int, now: Instant) -> bool:
+    def finish(
+        self, run: Run, outcome: Outcome, log_bytes: int, now: Instant, *,
+        begun: tuple[int, Instant] | None = None,
+    ) -> bool:  # fmt: skip
         """See `Store.finish`."""
         claim = {"id": run.id, "owner": run.owner, "attempt": run.attempt, "fence": run.fence}
+        pid, moment = begun or (None, None)
         end = {
+            "begun_by": pid, "began": moment,
             "state": outcome.state, "reason": outcome.reason, "result": dumps_or_null(outcome.result),
             "truncated": int(outcome.truncated), "error": dumps_or_null(outcome.error),
             "file_hash": outcome.file_hash, "log_bytes": log_bytes, "now": now,
@@ -102,11 +108,10 @@ class Runs(Nodes):
             last_finished_at = :now,
             last_success_at = CASE WHEN :state = 'succeeded' THEN :now ELSE last_success_at END,
             last_result = CASE WHEN :state = 'succeeded' THEN :result ELSE last_result END,
-            last_failure_at = CASE
-                WHEN :state IN ('failed', 'timed_out', 'lost') THEN :now ELSE last_failure_at END,
-            last_error = CASE WHEN :state IN ('failed', 'timed_out', 'lost') THEN :error ELSE last_error END,
+            last_failure_at = CASE WHEN :failed = 1 THEN :now ELSE last_failure_at END,
+            last_error = CASE WHEN :failed = 1 THEN :error ELSE last_error END,
             consecutive_failures = CASE
-                WHEN :state IN ('failed', 'timed_out', 'lost') THEN consecutive_failures + 1
+                WHEN :failed = 1 THEN consecutive_failures + 1
                 WHEN :state = 'succeeded' THEN 0
                 ELSE consecutive_failures END,
             durations = {LONGER}
@@ -118,7 +123,8 @@ class Runs(Nodes):
         """See `Store.conclude`."""
         succeeded = outcome.state == "succeeded" and run.started_at is not None
         end = {
-            "job_id": run.job_id, "state": outcome.state, "result": dumps_or_null(outcome.result),
+            "job_id": run.job_id, "state": outcome.state, "failed": int(outcome.state in FAILURES),
+            "result": dumps_or_null(outcome.result),
             "error": dumps_or_null(outcome.error), "now": now, "most": DURATIONS,
             "took": now - (run.started_at or now) if succeeded else None,
         }  # fmt: skip
@@ -177,7 +183,7 @@ class Runs(Nodes):
             return self._db.made(run_of, self.RUNS, values)
         return self._db.made(run_of, self.RUNS_OF_JOB, {**values, "job": which.job.casefold()})
 
-    OPEN_RUNS = f"SELECT {COLUMNS} FROM runs WHERE state IN ('pending', 'running', 'waiting') ORDER BY +id"  # noqa: S608
+    OPEN_RUNS = f"SELECT {COLUMNS} FROM runs WHERE {OPEN} ORDER BY +id"  # noqa: S608
 
     def open_runs(self) -> list[Run]:
         """See `Store.open_runs`."""

@@ -1,0 +1,2 @@
+-- What SQLite says in cheaper words from 0005 on costs nothing here: PostgreSQL takes both for the same.
+-- min_reader: 4
