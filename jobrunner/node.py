@@ -109,7 +109,7 @@ class Node:
             try:
                 self._go_round()
                 while not self._over():
-                    self.place.wait(self._timeout())
+                    self.place.wait(self._timeout(), more=self._dispatcher.backlog)
                     self._go_round()
             finally:
                 self._leave()

@@ -114,9 +114,12 @@ class Workplace:
         with suppress(KeyError, ValueError):
             self._selector.unregister(descriptor)
 
-    def wait(self, timeout: float) -> None:
-        """Sleep until something happens, `timeout` seconds at most, and let the pool deal with it."""
-        self.pool.replenish()
+    def wait(self, timeout: float, *, more: bool = False) -> None:
+        """Sleep until something happens, `timeout` seconds at most, and let the pool deal with it.
+
+        `more`: there may be runs that wait for a slot.
+        """
+        self.pool.replenish(ahead=more)
         deadline = self.pool.next_deadline()
         if deadline is not None:
             timeout = min(timeout, deadline - self._clock.monotonic())

@@ -60,6 +60,7 @@ class Pool(Crew):
         self._zygotes = Generations(self._new_launcher, self._clock.monotonic)
         self._back_off = BackOff()
         self._hook_waits = False  # for a spare: one more than there are slots
+        self._ahead = False  # whether spares are made while all slots are taken
 
     # -- what the node calls -------------------------------------------------------------------------
 
@@ -210,13 +211,16 @@ class Pool(Crew):
 
     # -- spares --------------------------------------------------------------------------------------
 
-    def replenish(self) -> None:
+    def replenish(self, *, ahead: bool | None = None) -> None:
         """Have as many spares, ready or on their way, as there may be runs soon.
 
         To be called when a turn is over: while a fork is made, the bodies that it began have one processor
-        less.
+        less. `ahead`: more runs wait than there are slots, so whoever ends is to have somebody behind him; it
+        holds until somebody says otherwise.
         """
-        wanted = min(self._slots - len(self._runs), SPARES) + self._hook_waits
+        self._ahead = self._ahead if ahead is None else ahead
+        taken = 0 if self._ahead else len(self._runs)
+        wanted = min(self._slots - taken, SPARES) + self._hook_waits
         present = sum(one.spare for one in self._members.values())
         while self._zygotes.current is not None and self._back_off.until is None and present < wanted:
             present += 1

@@ -161,9 +161,9 @@ class Pools:
         times = [self._processes.next_deadline(), *(pool.next_deadline() for pool in self._others.values())]
         return min((time for time in times if time is not None), default=None)
 
-    def replenish(self) -> None:
+    def replenish(self, *, ahead: bool = False) -> None:
         """Have spares in place of those that were handed runs: when a turn is over."""
-        self._processes.replenish()
+        self._processes.replenish(ahead=ahead)
 
     def tick(self, now: float) -> None:
         """Do what is due."""

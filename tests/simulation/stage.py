@@ -134,7 +134,7 @@ class Place(workplace.Workplace):
     def mind_the_bell(self) -> None:
         """The world rings."""
 
-    def wait(self, timeout: float) -> None:
+    def wait(self, timeout: float, *, more: bool = False) -> None:
         """Let the world go on."""
         self._player.sleep(timeout)
 
