@@ -70,6 +70,32 @@ class Claiming(Bench):
         self._pending(make_job(concurrency="allow"), 1, 2, 3)
         assert len(self.claim(9)) == 3
 
+    def test_all_that_start_together_are_told_how_their_job_has_fared(self) -> None:
+        job = make_job(concurrency="allow")
+        self.register(job)
+        self.end(self.going(job), 5, result=7)
+        self.called(job)
+        self.enqueue(job, 6)
+        self.called(job)
+        claims = self.claim(9, seconds=9)
+        assert [claim.last and claim.last["result"] for claim in claims] == [7, 7, 7]
+        known = self.store.job("tick")
+        assert known is not None
+        assert (known.last_started_at, known.last_scheduled_for) == (at(9), at(6))
+
+    def test_a_call_that_starts_with_one_that_goes_on_is_the_jobs_last_start(self) -> None:
+        job = make_job(concurrency="allow")
+        self.register(job)
+        run = self.going(job).run
+        self.store.wait_step(run, "s", None, at(1001))
+        self.store.suspend(run, 0, at(1002))
+        self.store.complete(run.id, "s", result=1, error=None, now=at(1003))
+        fresh = self.called(job, 1004)
+        assert [claim.run.id for claim in self.claim(9, seconds=1010)] == [run.id, fresh.id]
+        known = self.store.job("tick")
+        assert known is not None
+        assert known.last_started_at == at(1010)
+
     def test_the_fence_grows_with_every_claim_of_the_store(self) -> None:
         self._pending(make_job(concurrency="allow"), 1, 2, 3)
         fences = [claim.run.fence for claim in [*self.claim(2), self._by_hand("other"), *self.claim(1)]]

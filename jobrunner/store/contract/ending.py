@@ -101,6 +101,13 @@ class Ending(Bench):
         self.store.begun(run.id, "a", 78, at(4))
         assert self.rows()[0].began_at == at(3)
 
+    def test_how_a_body_began_may_be_told_with_its_end(self) -> None:
+        first, second = self._running().run, self._running().run
+        self.store.begun(first.id, "a", 77, at(3))
+        for run in (first, second):
+            assert self.store.finish(run, Outcome(state="succeeded"), 0, at(5), begun=(78, at(4)))
+        assert [(run.began_at, run.pid) for run in self.rows()] == [(at(3), 78), (at(4), 78)]
+
     def test_a_body_begins_only_for_its_owner_and_while_it_runs(self) -> None:
         first, second = self._running(), self._running()
         self.store.begun(first.run.id, "b", 77, at(3))
