@@ -309,6 +309,26 @@ def test_a_computed_config_is_imported_once_for_its_content_and_what_it_imports(
     assert list(cached.load().jobs) == ["a", "b", "two"]
 
 
+READING = """
+import json, pathlib
+config = {"name": json.loads((pathlib.Path(__file__).parent / "said.json").read_text()), "schedule": None}
+
+
+def default(container):
+    pass
+"""
+
+
+def test_a_computed_config_is_read_again_when_a_file_that_it_has_read_is_another(cached: Project) -> None:
+    said = cached.write("said.json", '"one"')
+    cached.write("c.py", READING)
+    _settle(cached)
+    assert list(cached.load().jobs) == ["a", "b", "one"]
+    assert cached.load().imported() == [str(said)]
+    said.write_text('"two"')
+    assert list(cached.load().jobs) == ["a", "b", "two"]
+
+
 class _Later:
     """A clock that is `ahead` microseconds ahead."""
 
