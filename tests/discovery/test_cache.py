@@ -250,6 +250,21 @@ def test_a_damaged_forged_or_missing_cache_is_made_anew(
     assert list(cached.load().jobs) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("change", [{"at": [1 << 64, 0]}, {"columns": [{"by": "|", "text": 5}] * 22}])
+def test_a_list_of_an_odd_shape_is_made_anew(cached: Project, change: dict[str, object]) -> None:
+    path = _folder(cached) / "jobs.json"
+    _forge({**json.loads(path.read_bytes()[9:]), **change})(path)
+    assert list(cached.load().jobs) == ["a", "b"]
+
+
+def test_a_job_whose_kept_schedule_cannot_be_read_any_more_is_built_from_its_file(cached: Project) -> None:
+    path = _folder(cached) / "whole.json"
+    odd = path.read_bytes()[9:].replace(b"*/5 * * * *", b"*/5 * * * x")
+    path.write_bytes(b"%08x\n" % zlib.crc32(odd) + odd)
+    assert _says_five(cached)
+    assert list(cached.load().jobs) == ["a", "b"]
+
+
 @pytest.mark.parametrize("spoil", SPOILED)
 def test_a_job_is_found_also_when_only_the_larger_part_was_spoiled(
     cached: Project, spoil: Callable[[Path], None]
