@@ -44,10 +44,22 @@ def exposures(settings: Settings, files: Iterable[str]) -> list[Exposure]:
 
 def _paths(settings: Settings, files: Iterable[str]) -> Iterator[str]:
     known = [path for path in files if path]
-    folders = {os.path.dirname(path) for path in known}  # noqa: PTH120  (of ten thousand)
-    yield from sorted(folders.union(settings.folders))
+    yield from sorted(_folders(settings, known))
     yield from known
     yield from (str(Path(settings.project, name)) for name in BESIDE)
+
+
+def _folders(settings: Settings, files: Iterable[str]) -> set[str]:
+    """Return those that job files lie in, up to the project: who may write one may put another in the place
+    of all that is below it, and into the project what is run beside the jobs."""
+    found = {settings.project, *settings.folders}
+    inside = tuple(os.path.join(each, "") for each in found)
+    for folder in {os.path.dirname(path) for path in files}:  # noqa: PTH120  (of ten thousand)
+        while folder not in found and folder.startswith(inside):
+            found.add(folder)
+            folder = os.path.dirname(folder)  # noqa: PLW2901, PTH120
+        found.add(folder)
+    return found
 
 
 def _exposed(path: str) -> tuple[str, str, int] | None:

@@ -265,7 +265,7 @@ class Log:
             return f"{at[11:19]}Z {mark}{text}"
         said = {"time": at, "level": level, "message": text}
         line = json.dumps({**said, **_fields(event)}, default=str)
-        return line if len(line) < _AT_ONCE else json.dumps({**said, "event": type(event).__name__})
+        return line if len(line) < _AT_ONCE else json.dumps({**said, "event": _name(event)})
 
     def _is_read(self) -> bool:
         """A stopped terminal or a stuck collector must not stop the schedule: we never wait for a reader."""
@@ -275,7 +275,30 @@ class Log:
             return True
 
 
+def _name(event: e.Event | str) -> str:
+    return event if isinstance(event, str) else type(event).__name__
+
+
 def _fields(event: e.Event | str) -> dict[str, Any]:
+    """Return an event's name and what it says as JSON has it: camelCase, instants in ISO, durations in
+    microseconds."""
     if isinstance(event, str):
         return {"event": event}
-    return {"event": type(event).__name__, "data": vars(event)}
+    kinds = type(event).__annotations__
+    return {"event": _name(event), "data": _named({
+        name: to_iso(value) if value is not None and "Instant" in kinds[name] else value
+        for name, value in vars(event).items()
+    })}  # fmt: skip
+
+
+def _named(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields by their names; a named tuple among them is no mere list."""
+    return {
+        _camel(name): _named(value._asdict()) if hasattr(value, "_asdict") else value
+        for name, value in fields.items()
+    }
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))

@@ -105,12 +105,13 @@ class Once:
         if not waiting or self._heard > 1:
             return None
         pid = self._child()
-        return self._store.start(waiting[0].id, self.me, pid, self._clock.now())
+        return self._store.start(waiting[0].id, self.me, pid, self._clock.now()) if pid else None
 
     def _child(self) -> int:
-        while not self.place.pool.ready:
+        """Return the pid of a child in hand; 0 where we were asked to stop before there was one."""
+        while not (self.place.pool.ready or self.place.signals > self._heard):
             self.place.wait(LOOK_EVERY)
-        return self.place.pool.ready[0]
+        return next(iter(self.place.pool.ready), 0)
 
     @property
     def interrupted(self) -> bool:
@@ -130,6 +131,8 @@ class Once:
     def _claim(self, params: Mapping[str, Any], identity: str, force: bool) -> Claim:
         """A child first, then the claim: what was claimed can be started."""
         pid = self._child()
+        if not pid:
+            raise KeyboardInterrupt
         now, events = self._clock.now(), list[Event]()
         with self._store.transaction():
             dead = deaths(self._store, self.place.presence, self.me)

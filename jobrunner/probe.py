@@ -230,19 +230,38 @@ def _config(request: Answer) -> Answer:
     """Import one file and return its configs as JSON: {"configs", "many", "files"}."""
     from jobrunner import loading
 
+    opened = _openings(request["root"])
     module = loading.load(request["folder"], request["path"], request["root"])
     many = hasattr(module, "configs")
     if many and hasattr(module, "config"):
         raise ConfigError("the file has both config and configs", hint="keep one of them")
     value = getattr(module, "configs" if many else "config", None)
     found = list(value) if many and isinstance(value, list | tuple) else [value]
-    return {"configs": [_plain_config(each) for each in found], "files": _files(request["root"])}
+    return {"configs": [_plain_config(each) for each in found], "files": _files(request["root"], opened)}
 
 
-def _files(root: str) -> list[str]:
-    """Return the files of the project that were imported: the config may depend on any of them."""
-    paths = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return sorted({path for path in paths if isinstance(path, str) and path.startswith(root + os.sep)})
+def _openings(root: str) -> set[str]:
+    """Return a set that the files of the project come into which are opened to be read, from now on."""
+    found: set[str] = set()
+
+    def note(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(args[0], str) and not args[2] & _WRITING:
+            path = os.path.abspath(args[0])
+            if path.startswith(root + os.sep) and not path.endswith(".pyc"):
+                found.add(path)
+
+    sys.addaudithook(note)
+    return found
+
+
+_WRITING = os.O_WRONLY | os.O_RDWR
+
+
+def _files(root: str, opened: set[str]) -> list[str]:
+    """Return the files of the project that were imported or read: the config may depend on any of them."""
+    modules = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    imported = {path for path in modules if isinstance(path, str) and path.startswith(root + os.sep)}
+    return sorted(imported.union(filter(os.path.isfile, set(opened))))
 
 
 def _plain_config(config: object) -> Any:

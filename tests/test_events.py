@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from io import StringIO
+
 import pytest
 
-from jobrunner.events import DefinitionsOutdated, Draining, Event, JobAdded, JobOrphaned, NotHeld
+from jobrunner.events import DefinitionsOutdated, Draining, Event, JobAdded, JobOrphaned, NotHeld, Skipped
+from jobrunner.log import Log
 
 
 def test_events_are_equal_when_their_kinds_and_fields_are() -> None:
@@ -40,3 +44,15 @@ def test_a_field_that_is_left_out_is_there_with_its_value() -> None:
 def test_a_field_that_has_no_value_cannot_be_left_out() -> None:
     with pytest.raises(AttributeError):
         NotHeld("a")  # type: ignore[call-arg]
+
+
+def test_moments_in_a_json_log_are_iso_and_the_event_of_a_long_line_has_its_name() -> None:
+    stream = StringIO()
+    log = Log(stream, lambda: 0, "json")
+    log(Skipped("a", 1_000_000, "overlap", 1))
+    log.line("info", "x" * 5000, "Banner")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first["data"] == {
+        "job": "a", "scheduledFor": "1970-01-01T00:00:01.000Z", "reason": "overlap", "count": 1
+    }  # fmt: skip
+    assert second["event"] == "Banner"

@@ -73,6 +73,13 @@ OURS = {
     "next": "next_",
     "set": "set_",
 }  # functions that may not be called as their commands are
+_NO_PROCESS = "raise the limit of processes (ulimit -u) or of memory, or that of the container"
+LACKS = {  # what the system has no more of -> code, sentence, hint
+    errno.EMFILE: ("descriptors", "no more files can be opened here", "raise the limit: ulimit -n 1024"),
+    errno.ENFILE: ("descriptors", "no more files can be opened here", "raise the limit: ulimit -n 1024"),
+    errno.EAGAIN: ("processes", "no more processes can be started here", _NO_PROCESS),
+    errno.ENOMEM: ("processes", "there is no memory for another process", _NO_PROCESS),
+}
 NEAR = 0.7  # how like a command a word must be to be taken for it misspelt
 COMMANDS = {name: home for family in FAMILIES.values() for name, home in family.items()}
 
@@ -186,8 +193,8 @@ def _described(error: BaseException) -> Described:
         return "interrupted", "interrupted", None, INTERRUPTED
     if isinstance(error, FileNotFoundError) and not _at_home():
         return "config", "the folder that you are in was deleted", "cd to one that exists", 3
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return "descriptors", "no more files can be opened here", "raise the limit: ulimit -n 1024", INTERNAL
+    if isinstance(error, OSError) and error.errno in LACKS:
+        return (*LACKS[error.errno], INTERNAL)
     return "internal", f"unexpected {type(error).__name__}: {error}", REPORT, INTERNAL
 
 

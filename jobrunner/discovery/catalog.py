@@ -183,7 +183,7 @@ class Catalog:
             self.summaries = summaries(self._located(cached["columns"], cached["at"]), cached["count"])
             self.problems = [*self._scan.problems, *map(_problem, cached["problems"])]
             self._others, self._generation = list(cached["others"]), str(cached["generation"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             return False
         return True
 

@@ -54,7 +54,7 @@ def _mark(values: Iterable[str]) -> str | None:
 def unpacked(column: Column, count: int, made: Callable[[Any], Any] | None = None) -> Iterable[Any]:
     """Return the `count` values of a column, each distinct one as `made` makes it.
 
-    Raises KeyError, ValueError, TypeError or IndexError for what `packed` did not make.
+    Raises KeyError, ValueError, TypeError, IndexError or AttributeError for what `packed` did not make.
     """
     if isinstance(column, list):
         return column if made is None else map(made, column)

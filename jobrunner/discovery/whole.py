@@ -16,12 +16,13 @@ from jobrunner.discovery import signature
 from jobrunner.discovery.cache import Cache
 from jobrunner.discovery.columns import packed, unpacked
 from jobrunner.discovery.summary import TUPLES, Summary
+from jobrunner.errors import ScheduleError
 from jobrunner.fingerprint import sha256
 from jobrunner.model import Chosen, Job, Retries
 from jobrunner.schedule import Schedule
 
 WHOLE = "whole.json"
-BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, ScheduleError)
 NO_PARAMS: Mapping[str, Any] = {}
 
 OURS = tuple(  # the fields that a summary has not; params are in the config

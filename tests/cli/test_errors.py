@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -206,6 +207,20 @@ def test_a_flaw_of_ours_is_a_sentence_and_a_traceback_only_when_asked(
     assert "Traceback" in house.call("--debug", "ls").err
     monkeypatch.setenv("JOBRUNNER_DEBUG", "1")
     assert "Traceback" in house.call("ls").err
+
+
+def test_a_system_without_room_for_a_process_is_no_flaw_of_ours(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    house.job("a")
+    monkeypatch.setattr(subprocess, "Popen", refused)
+    done = house.call("run", "a")
+    assert done.code == 1
+    assert "error: no more processes can be started here\n" in done.err
+    assert "flaw" not in done.err
 
 
 def test_names_from_a_command_line_cannot_act_on_the_terminal(house: House) -> None:

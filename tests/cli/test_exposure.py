@@ -14,21 +14,24 @@ from jobrunner.exposure import Exposure, exposures
 from jobrunner.settings import Settings, load
 from tests.cli.house import House
 
-FILES = ("jobs", "jobs/a.py", "services.py", "hooks.py", "jobrunner.yaml")
+FOLDERS = (".", "jobs", "jobs/deep", "jobs/deep/down")
+FILES = ("jobs/a.py", "jobs/deep/down/b.py", "services.py", "hooks.py", "jobrunner.yaml")
+PATHS = (*FOLDERS, *FILES)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "jobs").mkdir(mode=0o755)
-    for name in FILES[1:]:
+    (tmp_path / FOLDERS[-1]).mkdir(parents=True)
+    for name in FILES:
         (tmp_path / name).write_text("")
-        (tmp_path / name).chmod(0o644)
+    for name in PATHS:
+        (tmp_path / name).chmod(0o755 if name in FOLDERS else 0o644)
     return tmp_path
 
 
 def look(project: Path) -> list[Exposure]:
     settings: Settings = load({"project": str(project)}, {})
-    return exposures(settings, [str(project / "jobs/a.py"), ""])
+    return exposures(settings, [str(project / "jobs/a.py"), str(project / "jobs/deep/down/b.py"), ""])
 
 
 def be_in_a_shared_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +42,7 @@ def test_a_project_that_only_its_owner_may_write_is_not_spoken_of(project: Path)
     assert look(project) == []
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", PATHS)
 @pytest.mark.parametrize("bit", [0o002, 0o020])
 def test_whoever_else_may_write_what_is_run_is_named_with_the_path_its_mode_and_what_to_do(
     project: Path, monkeypatch: pytest.MonkeyPatch, name: str, bit: int
@@ -56,7 +59,7 @@ def test_whoever_else_may_write_what_is_run_is_named_with_the_path_its_mode_and_
 
 def test_a_group_that_is_ours_alone_may_write(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exposure, "_private_group", lambda _: (project / "jobs").stat().st_gid)
-    for name in FILES:
+    for name in PATHS:
         (project / name).chmod(0o775)
     assert look(project) == []
 

@@ -85,6 +85,40 @@ def test_ctrl_c_ends_the_run_and_is_code_130(house: House) -> None:
     assert house.call("history", "--json").json[0]["state"] == "canceled"
 
 
+NO_FORKS = """
+import os, pathlib, sys
+
+def refused():
+    pathlib.Path(os.environ["REFUSED"]).touch()
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+
+if "jobrunner.executor.zygote" in sys.orig_argv:
+    os.fork = refused
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_waits_for_a_process_in_vain_may_be_told_to_stop(house: House, number: signal.Signals) -> None:
+    house.job("a")
+    house.write("lib/sitecustomize.py", NO_FORKS)
+    refused = house.root / "refused"
+    child = subprocess.Popen(
+        command(["run", "a"]), cwd=house.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(house.root / "lib"), "REFUSED": str(refused)},
+    )  # fmt: skip
+    try:
+        while not refused.exists():
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=30)
+        assert (out, err.strip()) == ("", "error: interrupted")
+    finally:
+        child.kill()
+    assert child.returncode == 130
+    assert house.call("history", "--json").json == []
+
+
 def test_params_are_json_where_they_can_be(house: House) -> None:
     house.job("a", 'return container.resolve("params")', params={"rows": 1, "kept": True})
     args = ["-p", "rows=100", "-p", "day=2026-05-01", "-p", "list=[1,2]", "-p", "empty=", "-p", 'text="7"']

@@ -202,7 +202,11 @@ def test_json_log_lines_are_all_json(house: House) -> None:
     err = house.process("start", "--until-done", "--log-format", "json").err
     lines = [json.loads(line) for line in err.splitlines()]
     assert all({"time", "level", "message"} <= line.keys() for line in lines)
-    assert {"Started", "Finished", "FileBroken"} <= {line.get("event") for line in lines}
+    said = {line["event"]: line.get("data") for line in lines}
+    assert said["FileBroken"]["problem"]["file"] == "jobs/bad.py"
+    assert said["Started"]["runId"] == said["Finished"]["runId"] == 1
+    assert (said["Finished"]["outcome"]["state"], said["Finished"]["outcome"]["result"]) == ("succeeded", 1)
+    assert said["Finished"]["outcome"]["fileHash"]
 
 
 def test_an_exclusive_start_refuses_company(house: House) -> None:

@@ -250,6 +250,21 @@ def test_a_damaged_forged_or_missing_cache_is_made_anew(
     assert list(cached.load().jobs) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("change", [{"at": [1 << 64, 0]}, {"columns": [{"by": "|", "text": 5}] * 22}])
+def test_a_list_of_an_odd_shape_is_made_anew(cached: Project, change: dict[str, object]) -> None:
+    path = _folder(cached) / "jobs.json"
+    _forge({**json.loads(path.read_bytes()[9:]), **change})(path)
+    assert list(cached.load().jobs) == ["a", "b"]
+
+
+def test_a_job_whose_kept_schedule_cannot_be_read_any_more_is_built_from_its_file(cached: Project) -> None:
+    path = _folder(cached) / "whole.json"
+    odd = path.read_bytes()[9:].replace(b"*/5 * * * *", b"*/5 * * * x")
+    path.write_bytes(b"%08x\n" % zlib.crc32(odd) + odd)
+    assert _says_five(cached)
+    assert list(cached.load().jobs) == ["a", "b"]
+
+
 @pytest.mark.parametrize("spoil", SPOILED)
 def test_a_job_is_found_also_when_only_the_larger_part_was_spoiled(
     cached: Project, spoil: Callable[[Path], None]
@@ -306,6 +321,26 @@ def test_a_computed_config_is_imported_once_for_its_content_and_what_it_imports(
     assert list(cached.load().jobs) == ["a", "b", "one"]
     assert len(counter.read_text()) == imports
     cached.write("_part.py", "NAME = 'two'\n")
+    assert list(cached.load().jobs) == ["a", "b", "two"]
+
+
+READING = """
+import json, pathlib
+config = {"name": json.loads((pathlib.Path(__file__).parent / "said.json").read_text()), "schedule": None}
+
+
+def default(container):
+    pass
+"""
+
+
+def test_a_computed_config_is_read_again_when_a_file_that_it_has_read_is_another(cached: Project) -> None:
+    said = cached.write("said.json", '"one"')
+    cached.write("c.py", READING)
+    _settle(cached)
+    assert list(cached.load().jobs) == ["a", "b", "one"]
+    assert cached.load().imported() == [str(said)]
+    said.write_text('"two"')
     assert list(cached.load().jobs) == ["a", "b", "two"]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import apsw
 import pytest
 
 from jobrunner.errors import StateError
-from jobrunner.store import open_store
+from jobrunner.store import open_store, version_of
 from jobrunner.store.contract.things import at, make_job, make_node
 from jobrunner.store.sqlite import SqliteStore
 from jobrunner.store.sqlite.faults import translate
@@ -70,6 +72,39 @@ def test_a_file_of_a_few_bytes_is_not_made_anew(path: Path) -> None:
 
 def test_garbage_is_refused_untouched(path: Path) -> None:
     sick(path, b"garbage" * 1000, "not-a-database")
+
+
+@contextmanager
+def of_somebody_else(folder: Path) -> Iterator[None]:
+    """Let nobody but root into a folder, and be somebody else where we are root."""
+    folder.chmod(0)
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(65_534)
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_state_in_somebody_elses_folder_is_not_said_to_be_missing(path: Path, *, create: bool) -> None:
+    opened(path, create=True).close()
+    with of_somebody_else(path.parent):
+        assert "no state" not in refused(path, "read-only", create=create).message
+        with pytest.raises(StateError, match="cannot be written to"):
+            version_of(f"sqlite://{path}")
+
+
+@pytest.mark.parametrize(("make", "what"), [(Path.mkdir, "a folder"), (os.mkfifo, "no regular file")])
+def test_what_is_no_file_is_called_what_it_is(path: Path, make: Callable[[Path], None], what: str) -> None:
+    path.parent.mkdir(parents=True)
+    make(path)
+    assert f"is {what}" in refused(path, "not-a-database").message
+    with pytest.raises(StateError, match=what):
+        version_of(f"sqlite://{path}")
 
 
 def test_another_programs_database_is_refused_untouched(path: Path, tmp_path: Path) -> None:

@@ -63,10 +63,11 @@ class Database(Transactions):
         try:
             if not allow_network_fs:
                 place.refuse_network(os.path.dirname(real))
-            if not os.path.exists(real):
+            if not place.is_there(real):
                 if not create:
                     raise missing(path)
                 _make(real)
+            place.refuse_what_is_no_file(real)
             place.refuse_second_name(real)
             return cls(path, real, _connect(real, patience, durable))
         except CAUGHT as error:

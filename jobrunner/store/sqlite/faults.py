@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 
 import apsw
 
 from jobrunner.errors import StateError
 from jobrunner.store.faults import fault
+from jobrunner.store.sqlite import place
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -57,8 +57,11 @@ def missing(path: str) -> StateError:
 
 
 def _cannot_open(path: str) -> StateError:
-    if not os.path.exists(path):
-        return missing(path)
+    try:
+        if not place.is_there(path):
+            return missing(path)
+    except OSError as error:
+        return _by_errno(error, path)
     return fault(
         "read-only", f"{path} cannot be opened", hint="check the permissions of the file and its folder"
     )

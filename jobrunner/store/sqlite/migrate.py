@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from jobrunner.clock import SystemClock
 from jobrunner.store.faults import fault
 from jobrunner.store.schema import MIGRATIONS, MIN_READER, steps, too_new
+from jobrunner.store.sqlite import place
 from jobrunner.store.sqlite.faults import missing
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ def found(path: str) -> int:
     import apsw
 
     real = os.path.realpath(path)
-    if not os.path.exists(real):
+    if not place.is_there(real):
         raise missing(path)
+    place.refuse_what_is_no_file(real)
     with closing(apsw.Connection(real, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
         return _guard(connection, path)
 

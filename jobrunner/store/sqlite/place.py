@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 
 from jobrunner.store.faults import fault
@@ -31,6 +32,15 @@ def prepare_folder(folder: str) -> None:
             file.write("*\n")
 
 
+def is_there(path: str) -> bool:
+    """Say whether a file is there. Raises OSError where nobody can tell, as in somebody else's folder."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def identity(path: str) -> tuple[Identity | None, int]:
     """Return (device, inode) of what the path names now, None for nothing, and its length in bytes."""
     try:
@@ -38,6 +48,14 @@ def identity(path: str) -> tuple[Identity | None, int]:
     except FileNotFoundError:
         return None, 0
     return (found.st_dev, found.st_ino), found.st_size
+
+
+def refuse_what_is_no_file(path: str) -> None:
+    """Raise StateError for a folder, a pipe or a device, and call it what it is."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise fault("not-a-database", f"{path} is {what}", hint="move it away, or name another file")
 
 
 def refuse_second_name(path: str) -> None:
