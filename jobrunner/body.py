@@ -140,7 +140,9 @@ class Run:
         function, self._hash = self._shop.function(spec)
         self._take_back_outdated()
         self._phase = "services"
-        params = self._open_container() | self._told()
+        params = self._open_container()
+        if spec["hook"] is not None:
+            params = params | self._told()
         self._phase = "resolve"
         refuse_generator(function)
         positional, named = self._open().arguments(function, params)

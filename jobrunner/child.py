@@ -110,12 +110,8 @@ class Surroundings:
         time.tzset()
         sys.path[:], sys.argv[:] = self._path, self._argv
         sys.stdin, sys.stdout, sys.stderr = self._streams
-        if (handlers := list(map(getsignal, _SIGNALS))) != self._handlers:
-            self._restore_handlers(handlers)
-
-    def _restore_handlers(self, found: list[Any]) -> None:
-        for number, handler, now in zip(_SIGNALS, self._handlers, found, strict=True):
-            if handler is not None and now != handler:
+        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+            if getsignal(number) != handler and handler is not None:
                 with contextlib.suppress(OSError, ValueError):
                     set_signal(number, handler)
 

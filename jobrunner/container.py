@@ -107,7 +107,7 @@ class Container:
         """
         if key in self._providers or key in self._root._providers:
             return key
-        if not inspect.isclass(key) or key.__module__ == "builtins":
+        if isinstance(key, str) or not inspect.isclass(key) or key.__module__ == "builtins":
             return None
         fits = [
             one for one, provider in self.known().items() if provider.cls and issubclass(provider.cls, key)
@@ -298,7 +298,8 @@ def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         coroutine.send(None)
     except StopIteration as stop:
-        return cast("T", stop.value)
+        value: T = stop.value
+        return value
     coroutine.close()
     raise ResolutionError("an async service was asked for in sync code")
 
