@@ -16,7 +16,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
 from jobrunner import loading, processes
@@ -24,19 +24,20 @@ from jobrunner.container import Container
 from jobrunner.context import Context, Facts
 from jobrunner.errors import BadRequest, ConfigError, JobrunnerError
 from jobrunner.eventloop import Alarm, EventLoop, is_cancellation
-from jobrunner.failure import LONGEST_TRACEBACK, describe, shorten
+from jobrunner.failure import LONGEST_TRACEBACK, describe, leave_fork, shorten
 from jobrunner.fingerprint import sha256
 from jobrunner.link import Line, Link
 from jobrunner.masking import Masker
 from jobrunner.outcomes import Canceled, Skip, is_suspension
-from jobrunner.provider import Target
 from jobrunner.provision import Project
 from jobrunner.results import kept_cursor, to_json
-from jobrunner.wire import ErrorInfo, Reply, RunSpec, WireStep
+from jobrunner.wire import BEGAN, ErrorInfo, Reply, RunSpec, WireStep
 
 
 class Workshop:
     """What a process keeps from one run to the next: the function, singletons, the event loop."""
+
+    _masker = Masker(())
 
     def __init__(self) -> None:
         self.alarm = Alarm()
@@ -51,8 +52,18 @@ class Workshop:
             return loading.load_hook(spec, spec["hook"]), ""
         key = spec["file"], spec["target"]
         if key not in self._functions:
-            self._functions[key] = load_function(spec, spec["source"])
+            self._functions[key] = loading.load_function(spec, spec["source"])
         return self._functions[key]
+
+    def perform(self, spec: RunSpec, link: Link, *, last: bool) -> Reply:
+        """Run a body; `last`: no other run follows."""
+        return Run(spec, link, self, last=last).perform()
+
+    def masker(self, secrets: list[str]) -> Masker:
+        """Return what hides these; they are the same in most runs."""
+        if self._masker.secrets != tuple(secrets):
+            self._masker = Masker(secrets)
+        return self._masker
 
     def close(self) -> list[BaseException]:
         """Close the singletons and the loop; returns what they raised."""
@@ -73,7 +84,7 @@ class Run:
         self._phase = "import"
         self._hash = ""
         self._container: Container | None = None
-        self._masker = Masker(spec["secrets"])
+        self._masker = shop.masker(spec["secrets"])
         self._line = Line(link, _NO_HOOK if spec["hook"] is not None else "")
         self._steps: Any = None
         self._undoing = spec["undo"] > 0
@@ -89,8 +100,7 @@ class Run:
         error: BaseException | None = None
         try:
             self._shop.alarm.install()
-            with processes.data_limit(self._spec["memoryLimit"]):
-                reply = self._work()
+            reply = self._work() if self._spec["memoryLimit"] is None else self._work_within_limit()
         except BaseException as raised:
             error = raised
         self._shop.alarm.armed = False
@@ -111,19 +121,28 @@ class Run:
     def _hand_in(self, reply: Reply) -> None:
         """Tell the node what it is to commit together with the reply; nothing more can be asked then."""
         well = {"succeeded": True, "failed": False}.get(reply["state"])
-        with contextlib.suppress(OSError):  # the reply finds it out
+        try:  # noqa: SIM105  (each run does it)
             self._line.close(well=well)
+        except OSError:  # the reply finds it out
+            pass
+
+    def _work_within_limit(self) -> Reply:
+        with processes.data_limit(self._spec["memoryLimit"] or 0):
+            return self._work()
 
     def _work(self) -> Reply:
         spec = self._spec
         os.chdir(spec["root"])
-        self._link.send({"began": True})
+        loading.make_importable(spec["root"])
+        self._link.post(BEGAN)
         if spec["undo"]:
             return self._take_back()
         function, self._hash = self._shop.function(spec)
         self._take_back_outdated()
         self._phase = "services"
-        params = self._open_container() | self._told()
+        params = self._open_container()
+        if spec["hook"] is not None:
+            params = params | self._told()
         self._phase = "resolve"
         refuse_generator(function)
         positional, named = self._open().arguments(function, params)
@@ -151,6 +170,9 @@ class Run:
         if inspect.isclass(function):
             refuse_runless(function, result)
             result = self._open().inject(result.run, self._context.params | self._told())
+        return None if result is None else self._awaited(result)
+
+    def _awaited(self, result: Any) -> Any:
         if inspect.isawaitable(result):
             result = self._shop.loop.drive(result)
         if inspect.isgenerator(result) or inspect.isasyncgen(result):
@@ -209,9 +231,10 @@ class Run:
 
     def _take_back_outdated(self) -> None:
         """Undo what rests on what is no longer so: the body does that anew, with services of its own."""
-        outdated = [
+        steps = self._spec["steps"]
+        outdated = steps and [
             step
-            for step in self._spec["steps"]
+            for step in steps
             if step["state"] == "outdated" and step["undo"] is not None and step["undone"] != "done"
         ]
         if not outdated:
@@ -302,32 +325,18 @@ class Run:
         return Reply(state=state, result=result, truncated=truncated, error=error, fileHash=self._hash)
 
 
+_GENERATING = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _NO_HOOK = "a hook has neither state nor scheduler: its run is over, and what that did is committed"
 _RETURN = "use return instead of yield"
 _NOT_WAITING = "the body raised Suspended, and there is nothing that it waits for: leave it to ctx.wait_for"
 _RUN = "add one: def run(self): ..."
 
 
-def load_function(spec: RunSpec, source: str | None = None) -> tuple[Callable[..., Any], str]:
-    """Return (what the run calls, sha256 of the file it came from). Raises what the user's code raises.
-
-    With `source`, that is what the file is taken to say.
-    """
-    if spec["root"] not in sys.path:
-        sys.path.append(spec["root"])
-    if not spec["file"]:
-        return Target(spec["target"]).load(), ""
-    module = loading.load(spec["folder"], spec["file"], spec["root"], source)
-    digest = sha256(loading.source(module))
-    if not spec["target"]:
-        return loading.default_function(module), digest
-    name = spec["target"].rpartition(":")[2]
-    found: Callable[..., Any] = getattr(module, name)
-    return found, digest
-
-
 def refuse_generator(function: Callable[..., Any]) -> None:
     """Raise ConfigError for a generator function: calling it would run none of it, and look like success."""
+    plain = isinstance(function, FunctionType)  # then inspect would look at this very thing, if much longer
+    if plain and not function.__code__.co_flags & _GENERATING:
+        return
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigError("the body is a generator function: calling it runs nothing", hint=_RETURN)
 
@@ -339,12 +348,3 @@ def refuse_runless(function: Callable[..., Any], made: object = None) -> None:
         if not callable(run):
             raise ConfigError(f"class {function.__qualname__} has no run() to call", hint=_RUN)
         refuse_generator(run)
-
-
-def leave_fork(error: BaseException | None) -> NoReturn:
-    """End a fork that the body made and that came back to us as if it were the run."""
-    if isinstance(error, SystemExit):
-        os._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
-    if error is not None:
-        print(describe(error, "body")["traceback"], file=sys.stderr, flush=True)
-    os._exit(0 if error is None else 1)

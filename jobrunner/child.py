@@ -15,7 +15,7 @@ import sys
 import time
 
 # those of `signal` make enum members of numbers, which costs more than what they do
-from _signal import getsignal  # type: ignore[import-not-found]
+from _signal import default_int_handler, getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_signal
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -23,26 +23,29 @@ from typing import Any, NoReturn
 from jobrunner import processes
 from jobrunner.earshot import hear_logging
 from jobrunner.link import Link
+from jobrunner.wire import LONGEST_WORD, READY, Reply, encode
 
+# numbers, not members of an enum: see above
 _SIGNALS = tuple(map(int, signal.valid_signals()))
+_LAST = 2**31 - 1  # descriptor that there can be
 _SOON = 0.01  # seconds; where runs come thick and fast, each is begun by a child that has just been born
 _DEFAULT = int(signal.SIG_DFL)
+_INT = int(signal.SIGINT)
 _DEFAULTS = tuple(
-    getattr(signal, name)
+    int(getattr(signal, name))
     for name in ("SIGTERM", "SIGHUP", "SIGCHLD", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGQUIT")
 )
 
 
 def settle_in(wire: int, output: int) -> None:
-    """Make the process a run's own: its streams, signals, orphans; nothing inherited but the wire."""
-    null = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((null, 0), (output, 1), (output, 2)):
-        os.dup2(source, target)
+    """Make the process a run's own: its output, signals, orphans; nothing inherited but the wire."""
+    os.dup2(output, 1)
+    os.dup2(output, 2)
     _close_all_but(wire)
     for number in _DEFAULTS:
         if getsignal(number) != _DEFAULT:
             set_signal(number, _DEFAULT)
-    set_signal(signal.SIGINT, signal.default_int_handler)
+    set_signal(_INT, default_int_handler)
     processes.adopt_orphans()
     processes.offer_to_oom()
     atexit._clear()  # what the zygote's packages wanted to do at its end is not ours to do
@@ -57,34 +60,35 @@ def serve(wire: int, meanwhile: Callable[[], None] | None = None) -> NoReturn:
     `meanwhile` is done once if no spec has come soon.
     """
     link = Link(wire)
-    link.send({"ready": True})
+    link.post(READY)
     if meanwhile is not None and not link.arrived(_SOON):
         meanwhile()
     shop: Any = None
+    before: Surroundings | None = None
     while (frame := link.wait()) is not None:
-        from jobrunner.body import Run
-
         shop = shop or _open_shop()
         again = bool(frame.get("again"))
-        before = Surroundings() if again else None
-        reply = Run(frame["run"], link, shop, last=not again).perform()
+        if again and before is None:
+            before = Surroundings()
+        words = _words(shop.perform(frame["run"], link, last=not again))
         _flush()
-        if before is None:
-            _answer(link, {"reply": reply})
+        if not again or before is None:
+            _say(link, words)
             _end()
         before.restore()
-        words: list[dict[str, Any]] = [{"reply": reply}, {"ready": True}]
-        if processes.children():  # to end them takes time; else in one piece: the node wakes up once
-            _answer(link, words.pop(0))
-        processes.kill_children()
-        _answer(link, *words)
+        if not processes.childless():  # to end them takes time; else in one piece: the node wakes up once
+            _say(link, words)
+            words = b""
+            processes.kill_children()
+        _say(link, words + READY)
     if shop is not None:
         shop.close()
+    _flush()
     _end()
 
 
 class Surroundings:
-    """What a run may change in its process and the next run must not see."""
+    """What a run may change in its process and the next run must not see; as it was before all of them."""
 
     def __init__(self) -> None:
         self._folder = os.getcwd()  # noqa: PTH109
@@ -94,7 +98,7 @@ class Surroundings:
         self._path = list(sys.path)
         self._argv = list(sys.argv)
         self._streams = sys.stdin, sys.stdout, sys.stderr
-        self._signals = {number: getsignal(number) for number in _SIGNALS}
+        self._handlers = list(map(getsignal, _SIGNALS))
 
     def restore(self) -> None:
         """Put everything back."""
@@ -106,10 +110,10 @@ class Surroundings:
         time.tzset()
         sys.path[:], sys.argv[:] = self._path, self._argv
         sys.stdin, sys.stdout, sys.stderr = self._streams
-        for number, handler in self._signals.items():
-            if handler is not None and getsignal(number) != handler:
+        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+            if getsignal(number) != handler and handler is not None:
                 with contextlib.suppress(OSError, ValueError):
-                    signal.signal(number, handler)
+                    set_signal(number, handler)
 
 
 def _raw_environment() -> dict[bytes, bytes]:
@@ -121,33 +125,46 @@ def _raw_environment() -> dict[bytes, bytes]:
 def _open_shop() -> Any:
     from jobrunner.body import Workshop
 
-    hear_logging()
     return Workshop()
 
 
-def _answer(link: Link, *frames: dict[str, Any]) -> None:
+def _words(reply: Reply) -> bytes:
     try:
-        link.send(*frames)
-    except (OSError, ValueError, TypeError):  # the body closed the wire: our exit is all we can say
+        return encode({"reply": reply}, LONGEST_WORD)
+    except (ValueError, TypeError):  # our exit is all we can say
+        os._exit(70)
+
+
+def _say(link: Link, words: bytes) -> None:
+    try:
+        link.post(words)
+    except OSError:  # the body closed the wire
         os._exit(70)
 
 
 def _end() -> NoReturn:
     """End without waiting for threads that the body left running."""
-    with contextlib.suppress(BaseException):
-        atexit._run_exitfuncs()
-    _flush()
+    if atexit._ncallbacks():
+        with contextlib.suppress(BaseException):
+            atexit._run_exitfuncs()
+        _flush()
     os._exit(0)
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # closed, replaced, or gone
+        try:  # noqa: SIM105  (each run does it)
             stream.flush()
+        except Exception:  # noqa: S110  (closed, replaced, or gone)
+            pass
 
 
 def open_streams() -> None:
-    """Lines reach the log as they are printed, and nothing that is printed can fail to be encoded."""
+    """Lines reach the log as they are printed, and nothing that is printed can fail to be encoded. Stdin is
+    empty."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     for name in ("stdout", "stderr"):
         number = 1 if name == "stdout" else 2
@@ -157,14 +174,14 @@ def open_streams() -> None:
 
 
 def _close_all_but(wire: int) -> None:
+    if processes.close_descriptors(3, wire - 1) and processes.close_descriptors(wire + 1, _LAST):
+        return
     try:
-        found = [int(name) for name in os.listdir("/dev/fd")]
+        last = max(map(int, os.listdir("/dev/fd")))
     except OSError:
-        found = list(range(3, 1024))
-    for descriptor in found:
-        if descriptor > 2 and descriptor != wire:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        last = 1023
+    os.closerange(3, wire)
+    os.closerange(wire + 1, last + 1)
 
 
 def main() -> None:
@@ -173,6 +190,7 @@ def main() -> None:
     processes.die_with(parent)
     settle_in(wire, output)
     open_streams()
+    hear_logging()
     serve(wire)
 
 

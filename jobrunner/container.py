@@ -105,12 +105,13 @@ class Container:
 
         Raises ResolutionError when several services are of that class.
         """
-        known = self.known()
-        if key in known:
+        if key in self._providers or key in self._root._providers:
             return key
-        if not inspect.isclass(key) or key.__module__ == "builtins":
+        if isinstance(key, str) or not inspect.isclass(key) or key.__module__ == "builtins":
             return None
-        fits = [one for one, provider in known.items() if provider.cls and issubclass(provider.cls, key)]
+        fits = [
+            one for one, provider in self.known().items() if provider.cls and issubclass(provider.cls, key)
+        ]
         if len(fits) > 1:
             names = ", ".join(sorted(map(_name, fits)))
             raise ResolutionError(f"several services are of type {_name(key)}: {names}", hint="ask by name")
@@ -297,7 +298,8 @@ def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         coroutine.send(None)
     except StopIteration as stop:
-        return cast("T", stop.value)
+        value: T = stop.value
+        return value
     coroutine.close()
     raise ResolutionError("an async service was asked for in sync code")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jobrunner.documents import Loop
 
 Told = float | int | str | None
+_monotonic = SystemClock().monotonic
 _EVERY = 0.25  # seconds between two words about progress
 
 
@@ -80,10 +81,9 @@ class Facts(Mapping[str, Any]):
 class Context:
     """One run, as its body sees it. Instants are aware datetimes in UTC.
 
-    `idempotency_key` is the same for every attempt of one occurrence, and for no other; `fence` grows
-    with every claim, so that a sink which remembers the highest can refuse a stalled run. `last` is the
-    outcome of the chain before, or None. `cursor` is what a run before has assigned to it last: assign a
-    JSON value of 64 KB at most, and once this run has succeeded the next one finds it there.
+    `fence` grows with every claim, so that a sink which remembers the highest can refuse a stalled run.
+    `cursor` is what a run before has assigned to it last: assign a JSON value of 64 KB at most, and once this
+    run has succeeded the next one finds it there.
     """
 
     def __init__(
@@ -95,28 +95,46 @@ class Context:
         loop: Loop | None = None,
         workflow: Callable[[], Any] | None = None,
     ) -> None:
+        self._spec = spec  # what takes time to make of it is made when it is asked for
         self.run_id = spec["runId"]
         self.job = spec["job"]
         self.trigger = spec["trigger"]
-        self.scheduled_for = _moment(spec["scheduledFor"])
-        self.started_at = to_datetime(spec["startedAt"])
         self.attempt = spec["attempt"]
         self.params: dict[str, Any] = dict(spec["params"])
         self.node = spec["node"]
         self.identity = spec["identity"]
         self.fence = spec["fence"]
         self.is_last_execution = spec["isLast"]
-        self.last = _last(spec["last"])
         self._cursor = spec["cursor"]
         self.cursor_set = False
-        self.idempotency_key = _key(spec)
         self._wire = wire
-        self._clock = clock or SystemClock().monotonic
+        self._clock = clock or _monotonic
         self._mask = mask
         self._loop = loop
         self._open_workflow = workflow
         self._told_at: dict[str, float] = {}
         self._untold: dict[str, Mapping[str, Any]] = {}
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """When the run was due; None for one that somebody has called."""
+        return _moment(self._spec["scheduledFor"])
+
+    @property
+    def started_at(self) -> datetime:
+        """When this attempt was started."""
+        return to_datetime(self._spec["startedAt"])
+
+    @property
+    def last(self) -> Last | None:
+        """The outcome of the chain before, if there was one."""
+        return _last(self._spec["last"])
+
+    @property
+    def idempotency_key(self) -> str:
+        """What is the same for every attempt of one occurrence, and for no other."""
+        at = self._spec["scheduledFor"]
+        return f"{self.job}@{to_iso(at)}" if at is not None else f"{self.job}#{self._spec['rootId']}"
 
     def progress(self, value: float, max: float | None = None, message: str | None = None) -> None:  # noqa: A002
         """Say how far the run is; at most four times a second, the last word always. Never fails a run.
@@ -242,11 +260,6 @@ class Context:
     def _send(self, verb: str, payload: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError, ValueError, TypeError):
             self._wire.ask(verb, payload)
-
-
-def _key(spec: RunSpec) -> str:
-    at = spec["scheduledFor"]
-    return f"{spec['job']}@{to_iso(at)}" if at is not None else f"{spec['job']}#{spec['rootId']}"
 
 
 def _moment(instant: int | None) -> datetime | None:

@@ -6,14 +6,28 @@ import os
 import signal
 import sys
 import time
+
+# that of `signal` makes enum members of numbers, which costs more than what it does
+from _signal import signal as set_signal  # type: ignore[import-not-found]
 from _thread import get_ident, start_new_thread
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from jobrunner.effects import Effects, innermost, within
 from jobrunner.errors import ResolutionError
 from jobrunner.outcomes import Canceled
 from jobrunner.shield import put_off
+
+_TERM = int(signal.SIGTERM)
+
+
+class _Here:
+    """The alarm of this process, which is told of what it forks."""
+
+    alarm: Alarm | None = None
+
+
+_here = _Here()
 
 
 class Alarm:
@@ -23,8 +37,6 @@ class Alarm:
     alone: in what the body forks SIGTERM means what it means everywhere.
     """
 
-    present: ClassVar[Alarm | None] = None  # of this process, told of what it forks
-
     def __init__(self) -> None:
         self.armed = False
         self.rung = False
@@ -32,16 +44,16 @@ class Alarm:
         self._owner = os.getpid()
         self._masks: dict[int, set[int]] = {}  # by thread, while it forks
         self._unraisable, sys.unraisablehook = sys.unraisablehook, self._swallowed
-        Alarm.present = self
+        _here.alarm = self
 
     def close(self) -> None:
         """No run follows in this process."""
-        self.armed, Alarm.present = False, None
+        self.armed, _here.alarm = False, None
         sys.unraisablehook = self._unraisable
 
     def install(self) -> None:
         """Listen to SIGTERM from now on."""
-        signal.signal(signal.SIGTERM, self._ring)
+        set_signal(_TERM, self._ring)
         self.armed, self.rung = True, False
 
     def hold(self) -> None:
@@ -83,7 +95,7 @@ class Alarm:
 
 def _told(what: Callable[[Alarm], None]) -> Callable[[], None]:
     """Return what tells the alarm of this process, if there is one, of a fork."""
-    return lambda: None if Alarm.present is None else what(Alarm.present)
+    return lambda: None if _here.alarm is None else what(_here.alarm)
 
 
 os.register_at_fork(

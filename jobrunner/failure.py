@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 from jobrunner.errors import escaped
 from jobrunner.outcomes import PermanentFailure
@@ -112,3 +114,12 @@ def _trim(told: traceback.TracebackException | None) -> None:
         while frames and any(engine in frames[0].filename for engine in _ENGINES):
             del frames[0]
         one.stack[:] = frames
+
+
+def leave_fork(error: BaseException | None) -> NoReturn:
+    """End a fork that the body made and that came back to us as if it were the run."""
+    if isinstance(error, SystemExit):
+        os._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
+    if error is not None:
+        print(describe(error, "body")["traceback"], file=sys.stderr, flush=True)
+    os._exit(0 if error is None else 1)

@@ -8,7 +8,7 @@ import socket
 from _thread import RLock, get_ident
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from jobrunner.errors import BadArgument, BadRequest, JobrunnerError, Refused, StateError, UnknownJob
 from jobrunner.shield import Shield
@@ -22,14 +22,24 @@ _SHORT = 2048  # bytes that a socket takes as a whole or not at all: no signal c
 _LOOK_AGAIN = 0.02  # seconds; another thread may have taken in the answer that this one waits for
 
 
+class _Here:
+    """The wire of this process, which all that it forks lets go of.
+
+    It is no attribute of the class `Link`: to set one has Python forget all that it knows of its methods.
+    """
+
+    link: Link | None = None
+
+
+here = _Here()
+
+
 class Link:
     """The socket to the node, in the run's process and in no other.
 
     `canceled` is the reason of a cancel frame once one was read, else None. Safe to use from threads: each
     that waits for an answer listens, and whoever reads keeps what the others wait for.
     """
-
-    present: ClassVar[Link | None] = None  # of this process; what it forks lets go of it
 
     def __init__(self, descriptor: int) -> None:
         os.set_inheritable(descriptor, False)
@@ -45,7 +55,7 @@ class Link:
         self._open = True
         self._ended = False
         self.canceled: str | None = None
-        Link.present = self
+        here.link = self
 
     @property
     def mine(self) -> bool:
@@ -55,23 +65,22 @@ class Link:
     def close(self) -> None:
         """Let go of the wire."""
         os.close(self._fd)
-        self._open, Link.present = False, None
+        self._open, here.link = False, None
 
-    def send(self, *frames: Mapping[str, Any]) -> None:
-        """Send frames whole. Raises OSError when the wire is gone, TypeError or ValueError for no JSON and
+    def send(self, frame: Mapping[str, Any]) -> None:
+        """Send a frame whole. Raises OSError when the wire is gone, TypeError or ValueError for no JSON and
         for what is too long."""
-        words = [encode(frame) for frame in frames]
-        longest = max(map(len, words))
-        if longest > LONGEST_WORD:
-            raise ValueError(f"a frame of {longest} bytes is over the limit of {LONGEST_WORD}")
-        data = b"".join(words)
+        self.post(encode(frame, LONGEST_WORD))
+
+    def post(self, words: bytes) -> None:
+        """Send encoded frames whole. Raises OSError when the wire is gone."""
         with self._lock:
             self._check()
-            if len(data) <= _SHORT:
-                self._send_all(data)
+            if len(words) <= _SHORT:
+                self._send_all(words)
                 return
             with Shield():
-                self._send_all(data)
+                self._send_all(words)
 
     def ask(self, verb: str, payload: Mapping[str, Any]) -> int:
         """Ask the node for something without waiting; returns the number of the request."""
@@ -109,15 +118,12 @@ class Link:
 
     def wait(self) -> Frame | None:
         """Wait for the next frame that starts a run; None when there will be none."""
-        while True:
-            # A thread that a body has left behind may wait for an answer, and take in our frame.
-            patience = _LOOK_AGAIN if self._answers else None
-            if self._heard:
-                return self._heard.popleft()
-            if self._ended:
-                return None
-            if self.arrived(patience):
+        while not (self._heard or self._ended):
+            if not self._answers:
+                self._listen()
+            elif self.arrived(_LOOK_AGAIN):  # a thread that a body has left behind may take in our frame
                 self._take_in()
+        return self._heard.popleft() if self._heard else None
 
     def _number(self) -> int:
         with self._lock:
@@ -147,6 +153,17 @@ class Link:
     def arrived(self, timeout: float | None) -> bool:
         """Wait `timeout` seconds at most for something to read (None: for ever); say whether there is any."""
         return bool(select.select([self._fd], [], [], timeout)[0])
+
+    def _listen(self) -> None:
+        """Read as soon as there is anything; between two runs no handler can cut a word in two."""
+        with self._lock:
+            if self._heard or self._ended:  # another thread was faster
+                return
+            self._reading = get_ident()  # from now on none is
+        try:
+            self._read()
+        finally:
+            self._reading = 0
 
     def _take_in(self) -> bool:
         """Read what is there, for whom it may concern; False when nothing is."""
@@ -264,8 +281,8 @@ class Line:
 
 
 def _let_go() -> None:
-    if Link.present is not None:
-        Link.present.let_go()
+    if here.link is not None:
+        here.link.let_go()
 
 
 os.register_at_fork(after_in_child=_let_go)

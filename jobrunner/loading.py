@@ -19,11 +19,18 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jobrunner.errors import ConfigError
+from jobrunner.fingerprint import sha256
 
 if TYPE_CHECKING:
     from jobrunner.wire import HookCall, RunSpec
 
 PREFIX = "_jobrunner_jobs_"
+
+
+def make_importable(root: str) -> None:
+    """Have what lies in the project root be found, after everything else."""
+    if root not in sys.path:
+        sys.path.append(root)
 
 
 def load(folder: str, path: str, root: str, text: str | None = None) -> ModuleType:
@@ -32,13 +39,13 @@ def load(folder: str, path: str, root: str, text: str | None = None) -> ModuleTy
     With `text`, that is executed in place of what the file says. Raises whatever the file raises, and
     OSError when it cannot be read.
     """
-    if root not in sys.path:
-        sys.path.append(root)
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    make_importable(root)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
     inner = path.removeprefix(folder + os.sep)
     parts = (inner if inner != path else os.path.relpath(path, folder)).split(os.sep)
-    package, here = _package(PREFIX + f"{zlib.crc32(os.fsencode(folder)):08x}", folder), folder
+    sign = zlib.crc32(folder.encode("utf-8", "surrogateescape"))
+    package, here = _package(f"{PREFIX}{sign:08x}", folder), folder
     for part in parts[:-1]:
         here = os.path.join(here, part)
         package = _package(f"{package}.{_identifier(part)}", here)
@@ -59,12 +66,30 @@ def load_root_file(root: str, name: str) -> ModuleType:
     return _execute(name.removesuffix(".py"), path)
 
 
+def load_function(spec: RunSpec, text: str | None = None) -> tuple[Callable[..., Any], str]:
+    """Return (what the run calls, sha256 of the file it came from). Raises what the user's code raises.
+
+    With `text`, that is what the file is taken to say.
+    """
+    make_importable(spec["root"])
+    if not spec["file"]:
+        from jobrunner.provider import Target
+
+        return Target(spec["target"]).load(), ""
+    module = load(spec["folder"], spec["file"], spec["root"], text)
+    digest = sha256(source(module))
+    if not spec["target"]:
+        return default_function(module), digest
+    name = spec["target"].rpartition(":")[2]
+    found: Callable[..., Any] = getattr(module, name)
+    return found, digest
+
+
 def load_hook(spec: RunSpec, hook: HookCall) -> Callable[..., Any]:
     """Return the function of a hook. Raises ConfigError when there is none, else what the file raises."""
     from jobrunner.provider import Target
 
-    if spec["root"] not in sys.path:
-        sys.path.append(spec["root"])
+    make_importable(spec["root"])
     file, _, name = hook["target"].partition(":")
     if file and name:
         return Target(hook["target"]).load()
@@ -148,11 +173,17 @@ class FreshLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Return the code of what the file says now, or of the text."""
         if self._text is None:
-            self.source = self.get_data(self.path)
-            return self.source_to_code(self.source, self.path)
+            with open(self.path, "rb", buffering=0) as file:
+                self.source = file.read()
+            return _compiled(self.source, self.path)
         self.source = self._text.encode("utf-8", "backslashreplace")
         _show_in_tracebacks(self.path, self._text)
-        return self.source_to_code(self._text.removeprefix("\ufeff"), self.path)
+        return _compiled(self._text.removeprefix("\ufeff"), self.path)
+
+
+def _compiled(source: bytes | str, path: str) -> CodeType:
+    code: CodeType = compile(source, path, "exec", dont_inherit=True)
+    return code
 
 
 class _Finder:
@@ -170,6 +201,9 @@ class _Finder:
         return spec
 
 
+_finder = _Finder()
+
+
 def _identifier(name: str) -> str:
     """Return `name` without dots: in a module's name they would mean packages."""
     return name.replace(".", "_")
@@ -179,8 +213,7 @@ def _package(name: str, folder: str) -> str:
     """Make sure that the package of a folder exists; its own __init__.py is executed only below the top."""
     if name in sys.modules:
         return name
-    init = os.path.join(folder, "__init__.py")
-    if "." in name and os.path.isfile(init):
+    if "." in name and os.path.isfile(init := os.path.join(folder, "__init__.py")):
         _execute(name, init, [folder])
         return name
     sys.modules[name] = _module_of(ModuleSpec(name, None, is_package=True), [folder])

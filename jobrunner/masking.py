@@ -165,6 +165,12 @@ class Masker:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self.secrets = tuple(secrets)
+        self._texts: tuple[str, ...] = ()
+        self._bytes: tuple[bytes, ...] = ()
+        if self.secrets:
+            self._learn()
+
+    def _learn(self) -> None:
         forms = {form for secret in self.secrets if secret for form in _forms(secret)}
         self._texts = tuple(sorted(forms, key=len, reverse=True))
         self._bytes = tuple(_bytes(text) for text in self._texts)

@@ -21,17 +21,21 @@ if TYPE_CHECKING:
 LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_WALL = 0x40000000  # for `waitid`: children of any kind
 _START, _SESSION = 19, 3  # fields of /proc/PID/stat, after the name
 _PATIENCE = 1.0  # seconds that killed strangers may take to go away
 
 # Looked up once and early: a forked child must not have to load a library to be safe.
-_prctl: Callable[..., int] | None = ctypes.CDLL(None).prctl if LINUX else None
+_libc = ctypes.CDLL(None) if LINUX else None
+_prctl: Callable[..., int] | None = getattr(_libc, "prctl", None)
+_close_range: Callable[..., int] | None = getattr(_libc, "close_range", None)  # since glibc 2.34
+_KILL = int(signal.SIGKILL)
 
 
 def die_with(parent: int) -> None:
     """Have this process killed when `parent` dies; end it at once if that has happened already."""
     if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _prctl(_PR_SET_PDEATHSIG, _KILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
 
@@ -42,6 +46,11 @@ def outlive_parent() -> None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
 
 
+def close_descriptors(first: int, last: int) -> bool:
+    """Close them all at once; False where the system cannot."""
+    return first > last or (_close_range is not None and _close_range(first, last, 0) == 0)
+
+
 class _Adoption:
     """Who wants orphans: somebody for good, and how many for a while."""
 
@@ -49,13 +58,15 @@ class _Adoption:
     guests = 0
 
 
+_adoption = _Adoption()
+
 _ours: set[int] = set()  # children that somebody here started and will reap
 _births = RLock()  # held while a child exists that is not in `_ours` yet, and while strays are looked for
 
 
 def adopt_orphans() -> bool:
     """Become the parent of descendants that lose theirs, however they hid; says whether it works here."""
-    _Adoption.for_good = True
+    _adoption.for_good = True
     return _adopt(True)
 
 
@@ -63,14 +74,14 @@ def adopt_orphans() -> bool:
 def adopting() -> Iterator[None]:
     """Adopt orphans for a while; several threads may."""
     with _births:
-        _Adoption.guests += 1
+        _adoption.guests += 1
         _adopt(True)
     try:
         yield
     finally:
         with _births:
-            _Adoption.guests -= 1
-            _adopt(_Adoption.for_good or _Adoption.guests > 0)
+            _adoption.guests -= 1
+            _adopt(_adoption.for_good or _adoption.guests > 0)
 
 
 def _adopt(whether: bool) -> bool:
@@ -117,23 +128,20 @@ def kill_strays(since: int) -> int:
 
 def offer_to_oom() -> None:
     """When memory runs out, let the kernel end this process before the node and the zygote."""
-    with contextlib.suppress(OSError):
+    try:
         file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        try:
-            os.write(file, b"500")
-        finally:
-            os.close(file)
+    except OSError:
+        return
+    os.write(file, b"500")
+    os.close(file)
 
 
 @contextlib.contextmanager
-def data_limit(size: int | None) -> Iterator[None]:
+def data_limit(size: int) -> Iterator[None]:
     """Let this process, and what it forks, have so many bytes of data: beyond, there is a MemoryError.
 
-    None is no limit. A system that does not heed it (macOS) lets the process have what it wants.
+    A system that does not heed it (macOS) lets the process have what it wants.
     """
-    if size is None:
-        yield
-        return
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -173,6 +181,17 @@ def children() -> list[int]:
         return [pid for task in os.listdir("/proc/self/task") for pid in _children_of(task)]
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN, or no more files can be opened
         return _children_by_scan()
+
+
+def childless() -> bool:
+    """Say whether we have no child, born or adopted, at a glance; True where nobody can tell."""
+    if not LINUX:
+        return True
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
+    except OSError as error:
+        return isinstance(error, ChildProcessError)
+    return False
 
 
 def kill_children(

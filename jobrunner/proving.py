@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from jobrunner import body, failure, injection, provision
+from jobrunner import body, failure, injection, loading, provision
 from jobrunner.container import RESERVED, Container, Settle, unresolvable
 from jobrunner.errors import ConfigError, JobrunnerError, ResolutionError
 from jobrunner.injection import OWN, Key, Parameter, Resolution
@@ -147,7 +147,7 @@ def _broken(key: Key, error: BaseException, provider: Provider, path: str) -> An
 
 def _of_job(spec: Any) -> list[Answer]:
     try:
-        function, _ = body.load_function(spec)
+        function, _ = loading.load_function(spec)
     except BaseException as error:
         if failure.line_in(error, os.path.join(spec["root"], "services.py")):
             return []  # the services' own proof says so
@@ -229,7 +229,7 @@ def planned(request: Answer) -> Answer:
     """
     sys.dont_write_bytecode = True
     spec: Any = {**request, "file": request["path"], "runId": 0}
-    function, _ = body.load_function(spec)
+    function, _ = loading.load_function(spec)
     resolved = _Resolved(function, spec)
     return {
         "function": str(getattr(function, "__qualname__", type(function).__qualname__)),

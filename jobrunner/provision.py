@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 from jobrunner.container import Container
 from jobrunner.errors import ConfigError
-from jobrunner.loading import load_root_file
+from jobrunner.loading import load_root_file, make_importable
 from jobrunner.provider import Target
 from jobrunner.wire import RunSpec
 
@@ -21,8 +20,7 @@ class Project:
     """Registered once a process; `virtualize` is called before each body."""
 
     def __init__(self, root: Container, spec: RunSpec) -> None:
-        if spec["root"] not in sys.path:
-            sys.path.append(spec["root"])
+        make_importable(spec["root"])
         self._root = root
         root.provide("config", spec["config"])
         root.provide("settings", spec["settings"])
@@ -83,6 +81,7 @@ def load_services(root: str) -> ModuleType | None:
 
     Raises what the file raises.
     """
-    if not os.path.isfile(os.path.join(root, SERVICES)):  # noqa: PTH113
+    path = os.path.join(root, SERVICES)
+    if not (os.access(path, os.F_OK) and os.path.isfile(path)):  # noqa: PTH113  (the first raises nothing)
         return None
     return load_root_file(root, SERVICES)

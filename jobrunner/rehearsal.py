@@ -15,7 +15,7 @@ from typing import Any
 
 from jobrunner.child import Surroundings
 from jobrunner.loading import PREFIX
-from jobrunner.wire import Frame, RunSpec, encode
+from jobrunner.wire import READY, Frame, RunSpec, encode
 
 _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH120  (pathlib costs a megabyte)
 _TIMES = 2  # what is noted at first is used from the second time on
@@ -33,21 +33,21 @@ def rehearse() -> None:
 
 
 def _run(frame: Frame) -> None:
-    from jobrunner.body import Run, Workshop
-    from jobrunner.link import Link, pair
+    from jobrunner.body import Workshop
+    from jobrunner.link import Link, here, pair
 
     ours, theirs = pair()
-    before, link = Link.present, Link(theirs.detach())
+    before, link = here.link, Link(theirs.detach())
     try:
-        link.send({"ready": True})
+        link.post(READY)
         ours.sendall(encode(frame))
         heard: Any = link.wait()
-        reply = Run(heard["run"], link, Workshop(), last=True).perform()
+        reply = Workshop().perform(heard["run"], link, last=True)
         link.send({"reply": reply})
     finally:
         link.close()
         ours.close()
-        Link.present = before
+        here.link = before
 
 
 def _spec() -> RunSpec:

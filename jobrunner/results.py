@@ -17,6 +17,8 @@ DEEPEST_RESULT = 100
 def to_json(value: Any, masker: Masker) -> tuple[Any, bool]:
     """Return (the value as plain JSON data, False), or (a shortened repr, True) when it cannot be kept;
     both without secrets."""
+    if value is None:  # as most bodies return it
+        return None, False
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         if len(text.encode()) <= LONGEST_RESULT and depth(plain := json.loads(text)) <= DEEPEST_RESULT:

@@ -160,12 +160,16 @@ class WireError(Exception):
 _ENCODED = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 
 
-def encode(frame: Mapping[str, Any]) -> bytes:
+def encode(frame: Mapping[str, Any], longest: int = LONGEST) -> bytes:
     """Return the bytes of a frame. Raises TypeError or ValueError when it is not JSON or too long."""
     data = _ENCODED(frame).encode("utf-8", "backslashreplace")
-    if len(data) > LONGEST:
-        raise ValueError(f"a frame of {len(data)} bytes is over the limit of {LONGEST}")
+    if len(data) > longest:
+        raise ValueError(f"a frame of {len(data)} bytes is over the limit of {longest}")
     return _LENGTH.pack(len(data)) + data
+
+
+READY = encode({"ready": True})
+BEGAN = encode({"began": True})
 
 
 class Decoder:

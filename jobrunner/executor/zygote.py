@@ -23,6 +23,7 @@ import signal
 import socket
 import sys
 import time
+from signal import set_wakeup_fd
 from typing import Any, NoReturn
 
 from jobrunner import processes
@@ -78,7 +79,7 @@ class Zygote:
         """Hear of dead children through a socket; leave signals aimed at a group to the node."""
         for end in (self._ear, self._mouth):
             end.setblocking(False)
-        signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
+        set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -210,7 +211,7 @@ def become_spare(parent: int, wire: int, output: int) -> NoReturn:
     try:
         os.setsid()
         processes.die_with(parent)
-        signal.set_wakeup_fd(-1)
+        set_wakeup_fd(-1)
         settle_in(wire, output)
         gc.enable()
         serve(wire, rehearse)

@@ -126,7 +126,7 @@ class InnerLink(Link):
         """It is."""
         return True
 
-    def send(self, *frames: Mapping[str, Any]) -> None:
+    def post(self, words: bytes) -> None:
         """Say what needs no answer: `began`, which nobody needs to hear here."""
 
     def ask(self, verb: str, payload: Mapping[str, Any]) -> int:

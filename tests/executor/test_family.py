@@ -317,6 +317,20 @@ def test_runs_of_one_process_do_not_see_each_others_surroundings_or_children(hou
     assert not alive(two[1])
 
 
+def test_each_run_of_a_process_finds_the_project_root_on_its_path(house: Household) -> None:
+    (house.root / "helpers.py").write_text("def answer(): return 42")
+    house.write(
+        """
+        def default(params):
+            if params:
+                from helpers import answer
+                return answer()
+        """
+    )
+    house.finish(house.start(runs=2))
+    assert house.finish(house.start(runs=2, params={"late": 1})).result == 42
+
+
 def test_a_crash_of_one_run_gives_the_next_a_new_process(house: Household) -> None:
     house.write("import os\ndef default(params):\n    if params: os._exit(1)\n    return os.getpid()")
     first = house.finish(house.start(runs=9)).result

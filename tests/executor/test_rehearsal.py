@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from jobrunner import child
-from jobrunner.link import Link, pair
+from jobrunner.link import Link, here, pair
 from jobrunner.rehearsal import rehearse
 from tests.executor.household import Household, wait_for
 
@@ -47,7 +47,7 @@ def test_a_rehearsal_leaves_nothing_behind() -> None:
         before = state_of_the_process()
         rehearse()
         assert state_of_the_process() == before
-        assert Link.present is link
+        assert here.link is link
     finally:
         link.close()
         ours.close()
@@ -82,8 +82,8 @@ def rehearses(child_waits: bool) -> bool:
             child.serve(theirs.detach(), lambda: done.append("rehearsed") or over())  # type: ignore[func-returns-value]
     finally:
         ours.close()
-        assert Link.present is not None
-        Link.present.close()
+        assert here.link is not None
+        here.link.close()
     return done == ["rehearsed"]
 
 
