@@ -53,8 +53,9 @@ class Acts:
 
     @classmethod
     def fault(cls, world: World, event: Event) -> None:
-        """The state cannot be used once."""
-        cls._set_trap(world, event, event.what["code"])
+        """The state cannot be used once. A database that cannot read its disk is away, for us."""
+        code = event.what["code"]
+        cls._set_trap(world, event, "away" if world.script.shared and code == "io" else code)
 
     unheard = fault
 

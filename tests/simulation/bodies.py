@@ -173,7 +173,7 @@ class Bodies:
     def kill_all(self) -> None:
         """Kill all that runs: our lease has lapsed."""
         for body in list(self.under_way.values()):
-            self._end(body, ending.by_exit(-9, body.asked), "killed")
+            self._end(body, ending.by_exit(-9, body.asked, LAPSED), "lapsed")
 
     def live_until(self, moment: float) -> None:
         """Be dead by then, in seconds of boot time."""
@@ -272,7 +272,8 @@ class Bodies:
         was under way for a moment: where all were stopped, a node may go on before its zygote does.
         """
         for body in list(self.under_way.values()):
-            self._end(body, ending.by_exit(-9, None, LAPSED), "lapsed")
+            why = LAPSED if body.asked is None else None  # what somebody asked for counts more
+            self._end(body, ending.by_exit(-9, body.asked, why), "lapsed")
             body.witness.ended_at = max(at, body.witness.handed_at)
 
     def calm(self) -> None:

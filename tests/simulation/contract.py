@@ -34,7 +34,7 @@ TRUTH = {  # what a body was seen to do, for each state that its run may end in
     "failed": {"failed", "crashed", ""},
     "skipped": {"skipped"},
     "timed_out": {"timed_out"},
-    "canceled": {"canceled", "killed", "crashed", "failed"},
+    "canceled": {"canceled", "killed", "lapsed", "crashed", "failed"},
     "lost": {
         "vanished", "lapsed", "killed", "succeeded", "failed", "crashed", "skipped", "timed_out",
         "canceled", "",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -96,12 +97,18 @@ class Bordered(Database):
         super().many(sql, bindings)
 
     def _pass(self, sql: str) -> None:
-        self._claims = self._claims or sql.startswith(STARTS)
-        if not sql.startswith(FREE):
+        starts, free = _sort(sql)
+        self._claims = self._claims or starts
+        if not free:
             code = self._border("verb" if self._depth else "read")
             if code is not None:
                 self._doomed = self._depth > 0
                 raise self._failed(code)
+
+    def ask(self) -> None:
+        """Ask what has become of a commit; whoever does not hear it stays in doubt."""
+        if self._border("read") is not None:
+            raise self._in_doubt()
 
     def _begin(self) -> None:
         if (code := self._border("begin")) is not None:
@@ -119,7 +126,7 @@ class Bordered(Database):
         if code != "unsent":
             super()._commit()
         if code is not None:
-            raise fault("in-doubt", f"{self.path}: nobody knows whether that was committed")
+            raise self._in_doubt()
         self._border("committed")
         if self._claims:
             self._border("claimed")
@@ -127,6 +134,9 @@ class Bordered(Database):
     def _roll_back(self) -> None:
         if not self.dead:
             super()._roll_back()
+
+    def _in_doubt(self) -> Exception:
+        return fault("in-doubt", f"{self.path}: nobody knows whether that was committed")
 
     def _failed(self, code: str) -> Exception:
         if code in RAISES:
@@ -148,7 +158,9 @@ class Private(SqliteStore):
         return self._db
 
     def came_through(self) -> bool:
-        """See `Company.came_through`."""
+        """See `Company.came_through`. To ask is to reach the database, and to live."""
+        if self._db.doubt is not None:
+            self._db.ask()
         found, self._db.doubt = self._db.doubt, None
         return bool(found)
 
@@ -202,6 +214,12 @@ class ServerTime:
     def boottime(self) -> float:
         """Return local seconds, sleep included."""
         return self._local.boottime()
+
+
+@cache
+def _sort(sql: str) -> tuple[bool, bool]:
+    """Return whether a statement starts runs, and whether it passes no border."""
+    return sql.startswith(STARTS), sql.startswith(FREE)
 
 
 _TEMPLATES: dict[str, Path] = {}

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobrunner.aftermath import Aftermath
-from jobrunner.clock import SECOND, from_iso
+from jobrunner.clock import MILLISECOND, SECOND, from_iso
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.liveness import Tenure
 from jobrunner.scheduler import Scheduler
@@ -194,3 +195,31 @@ def test_a_node_takes_over_edits_though_the_state_cannot_be_read_for_a_moment(
     wait = Event("passes", 0, 0, {"time": 5 * SECOND})
     edits = [EDIT, Event("edit", 0, 0, {"job": 0, "config": {"schedule": "*/5 * * * * *"}, "whole": False})]
     assert live(1, tmp_path, written=_script(fault, *edits, wait, shared=False)).broken == ()
+
+
+def test_whoever_dies_in_doubt_starts_nothing_any_more(tmp_path: Path) -> None:
+    unheard = {"kinds": frozenset({"commit"}), "left": 1, "code": "unheard"}
+    events = [Event("unheard", 950 * MILLISECOND * (1 - node), node, unheard) for node in (0, 1)]
+    die = Event("all_die", 200 * MILLISECOND, 0, {"time": 20 * SECOND})
+    assert live(1, tmp_path, written=_script(*events, die, shared=True)).broken == ()
+
+
+@pytest.mark.parametrize("left", range(7, 13))
+def test_a_node_that_was_given_up_is_another_though_the_database_cannot_be_read_for_a_moment(
+    tmp_path: Path, left: int
+) -> None:
+    fault = Event("fault", 3 * SECOND, 0, {"kinds": frozenset({"read"}), "left": left, "code": "io"})
+    stall = Event("stall", 0, 0, {"time": 15 * SECOND})
+    wait = Event("passes", 0, 0, {"time": 30 * SECOND})
+    assert live(1, tmp_path, written=_script(fault, stall, wait, shared=True)).broken == ()
+
+
+def test_what_was_killed_with_a_lease_is_lost_though_its_renewal_turns_out_to_have_been_heard(
+    tmp_path: Path,
+) -> None:
+    unheard = {"kinds": frozenset({"commit"}), "left": 2, "code": "unheard"}
+    doubt = Event("unheard", 4 * SECOND, 1, unheard)
+    stall = Event("stall", 1500 * MILLISECOND, 1, {"time": 3 * SECOND})
+    script = _script(doubt, stall, Event("passes", 0, 0, {"time": 15 * SECOND}), shared=True)
+    long = Habits((25 * SECOND,), bad=0, crash=0, hang=0, skip=0)
+    assert live(1, tmp_path, written=replace(script, habits=long)).broken == ()
