@@ -138,7 +138,10 @@ def fences_rise(evidence: Evidence) -> Iterator[str]:
 
 
 def two_bodies_of_an_exclusive_job_never_meet(evidence: Evidence) -> Iterator[str]:
-    """Unless its concurrency is allow, or somebody forced it: then that one may begin beside another."""
+    """Unless its concurrency is allow, or somebody forced it: then that one may begin beside another.
+
+    What is repeated after a conflict was under way before whoever was let begin beside it.
+    """
     by_place: dict[tuple[int, str], list[Witness]] = defaultdict(list)
     for body in evidence.witnesses:
         row = evidence.runs.get(body.run_id)
@@ -149,7 +152,9 @@ def two_bodies_of_an_exclusive_job_never_meet(evidence: Evidence) -> Iterator[st
     for bodies in by_place.values():
         for later in bodies:
             for other in _under_way(bodies, later):
-                if evidence.runs[later.run_id]["exclusive"]:
+                begins = (later.run_id, later.fence) not in evidence.repeats
+                alone, beside = (evidence.runs[one.run_id]["exclusive"] for one in (later, other))
+                if alone and (begins or beside):
                     yield f"run {later.run_id} began while run {other.run_id} of its job was under way"
 
 

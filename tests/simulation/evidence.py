@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -51,6 +51,12 @@ class Evidence:
             for each in self.changes
             if each.after and each.after["fence"] > (each.before or {}).get("fence", 0)
         ]
+
+    @cached_property
+    def repeats(self) -> Collection[tuple[int, int]]:
+        """The claims, by run and fence, of runs that were running already: their commit met a conflict."""
+        again = (each.row for each in self.claims if each.before and each.before["state"] == "running")
+        return {(row["id"], row["fence"]) for row in again}
 
     @cached_property
     def bodies(self) -> Mapping[tuple[int, int], Witness]:
