@@ -182,7 +182,7 @@ class Dispatcher:
         return (
             any(live.outcome is not None or live.talk.asks for live in self._live.values())
             or self._telling.pending
-            or bool(self._recorder.unheld)
+            or bool(self._doubt or self._recorder.unheld)
             or (self._deadline is not None and self._deadline <= now)
             or bool(self._starter.repeats() and self._executor.ready)
             or (self.claims and due is not None and due <= now)
@@ -201,7 +201,7 @@ class Dispatcher:
 
         With code "in-doubt" nobody knows yet; the next turn begins by finding out.
         """
-        self._settle_doubt()
+        self.settle()
         turn = Turn()
         self._tenure.ask()
         try:
@@ -218,7 +218,8 @@ class Dispatcher:
             raise
         self._go_on(turn)
 
-    def _settle_doubt(self) -> None:
+    def settle(self) -> None:
+        """Find out about a commit in doubt. Raises StateError, again "in-doubt", while nobody can say."""
         turn = self._doubt
         if turn is not None:
             heard = self._store.came_through()

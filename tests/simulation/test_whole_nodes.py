@@ -149,6 +149,7 @@ def test_it_sees_a_cursor_that_nobody_sets_back(tmp_path: Path, monkeypatch: pyt
 
 # -- what it has found -----------------------------------------------------------------------------
 
+LONG = Habits((25 * SECOND,), bad=0, crash=0, hang=0, skip=0)
 OTHER = {"name": "job-a", "schedule": "*/3 * * * * *"}
 EDIT = Event("edit", SECOND, 0, {"job": 0, "config": OTHER, "whole": True})
 
@@ -197,6 +198,32 @@ def test_a_node_takes_over_edits_though_the_state_cannot_be_read_for_a_moment(
     assert live(1, tmp_path, written=_script(fault, *edits, wait, shared=False)).broken == ()
 
 
+def test_what_a_node_that_is_to_end_has_begun_in_doubt_is_canceled_and_waits_for_no_lease(
+    tmp_path: Path,
+) -> None:
+    unheard = {"kinds": frozenset({"commit"}), "left": 1, "code": "unheard"}
+    doubt, stop = Event("unheard", 900 * MILLISECOND, 0, unheard), Event("stop", 200 * MILLISECOND, 0)
+    told: list[str] = []
+    script = replace(_script(doubt, stop, shared=True), nodes=1, habits=LONG)
+    assert live(1, tmp_path, told.append, written=script).broken == ()
+    ends = [line for line in told if "Finished(run_id=1" in line]
+    assert len(ends) == 1
+    assert "state='canceled', reason='shutdown'" in ends[0]
+
+
+def test_a_doubt_is_settled_as_soon_as_somebody_can_say_and_not_when_something_else_is_due(
+    tmp_path: Path,
+) -> None:
+    unheard = {"kinds": frozenset({"commit"}), "left": 1, "code": "unheard"}
+    events = [Event("unheard", 18 * SECOND, 0, unheard), Event("passes", 0, 0, {"time": 5 * SECOND})]
+    jobs = ({"name": "job-a", "schedule": "*/20 * * * * *"},)
+    script = replace(_script(*events, shared=True), nodes=1, lease=120 * SECOND, jobs=jobs)
+    told: list[str] = []
+    assert live(1, tmp_path, told.append, written=script).broken == ()
+    began = next(float(line.split()[0]) for line in told if "Started(run_id=1" in line)
+    assert 20 <= began < 21.5
+
+
 def test_whoever_dies_in_doubt_starts_nothing_any_more(tmp_path: Path) -> None:
     unheard = {"kinds": frozenset({"commit"}), "left": 1, "code": "unheard"}
     events = [Event("unheard", 950 * MILLISECOND * (1 - node), node, unheard) for node in (0, 1)]
@@ -221,5 +248,4 @@ def test_what_was_killed_with_a_lease_is_lost_though_its_renewal_turns_out_to_ha
     doubt = Event("unheard", 4 * SECOND, 1, unheard)
     stall = Event("stall", 1500 * MILLISECOND, 1, {"time": 3 * SECOND})
     script = _script(doubt, stall, Event("passes", 0, 0, {"time": 15 * SECOND}), shared=True)
-    long = Habits((25 * SECOND,), bad=0, crash=0, hang=0, skip=0)
-    assert live(1, tmp_path, written=replace(script, habits=long)).broken == ()
+    assert live(1, tmp_path, written=replace(script, habits=LONG)).broken == ()
