@@ -301,8 +301,8 @@ def what_lives_is_not_lost(evidence: Evidence) -> Iterator[str]:
         if not each.became("state", "lost"):
             continue
         body = evidence.bodies.get((each.row["id"], each.row["fence"]))
-        died = evidence.dead.get(each.row["owner"], NEVER)
-        if not evidence.shared and died > each.at:
+        gone = evidence.gone.get(each.row["owner"], NEVER)
+        if not evidence.shared and gone > each.at:
             yield f"run {each.row['id']} was taken for lost, and {each.row['owner']} lived"
         if body is not None and body.over_at > each.at:
             yield f"run {each.row['id']} was taken for lost, and its body was under way"

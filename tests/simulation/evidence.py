@@ -16,11 +16,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the contract is held against. `dead` says when each killed owner died."""
+    """What the contract is held against. `dead`: when who was killed died; `gone`: when anybody left."""
 
     entries: Sequence[Entry]
     witnesses: Sequence[Witness]
     dead: Mapping[str, int]
+    gone: Mapping[str, int]
     known: Mapping[str, Job]  # every definition there ever was, by hash
     documents: Mapping[str, int]
     problems: Sequence[str]

@@ -82,6 +82,7 @@ def _evidence(world: World) -> Evidence:
     return Evidence(
         entries=journal.read(store), witnesses=world.witnesses, known=world.files.known, problems=problems,
         dead={owner: death.at for owner, death in world.deaths.items() if death.how == "killed"},
+        gone={owner: death.at for owner, death in world.deaths.items()},
         documents={each.key: each.value for each in store.documents("count/")},
         nodes=[node.owner for node in store.nodes()], shared=world.script.shared, job_ids=_job_ids(world),
     )  # fmt: skip
