@@ -23,7 +23,7 @@ from jobrunner.liveness import Tenure
 from jobrunner.masking import Masker
 from jobrunner.model import Job
 from jobrunner.recording import Recorder
-from jobrunner.recovery import given_up, recover, still_dead
+from jobrunner.recovery import all_new, given_up, recover, still_dead
 from jobrunner.requests import Requests
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
@@ -288,7 +288,7 @@ class Dispatcher:
         able = self.claims and not self._tenure.lapsed  # else what is ready is being killed
         ready = self._executor.ready[len(again) :] if able else []
         failpoints.reach("before-claim")
-        claims = self._store.claim(self._me, ready, now) if ready else []
+        claims = all_new(self._store.claim(self._me, ready, now), self._live, self._me) if ready else []
         if claims:
             failpoints.reach("after-claim")
         return again, ready, claims
