@@ -60,6 +60,12 @@ class Acts:
     unheard = fault
 
     @classmethod
+    def takeover(cls, world: World, event: Event) -> None:
+        """A standby takes over that has not heard of the last commit, by which somebody began something."""
+        cls._set_trap(world, event, "forgotten")
+        world.run_until(world.now + event.what["time"])
+
+    @classmethod
     def stall(cls, world: World, event: Event) -> None:
         """A node is stopped where it waits."""
         player = cls._with(world, event)

@@ -20,6 +20,7 @@ class Evidence:
 
     entries: Sequence[Entry]
     witnesses: Sequence[Witness]
+    forgotten: Sequence[Witness]  # by claims of which a standby that took over had not heard
     dead: Mapping[str, int]
     gone: Mapping[str, int]
     known: Mapping[str, Job]  # every definition there ever was, by hash

@@ -26,7 +26,7 @@ def _body(row: Row, since: int, until: int) -> Witness:
 
 
 def _evidence(entries: Sequence[Entry], witnesses: Sequence[Witness]) -> Evidence:
-    return Evidence(entries, witnesses, {}, {}, {}, {}, (), (), shared=False, job_ids={})
+    return Evidence(entries, witnesses, (), {}, {}, {}, {}, (), (), shared=False, job_ids={})
 
 
 @pytest.mark.parametrize(("alone", "broken"), [(False, 0), (True, 2)])

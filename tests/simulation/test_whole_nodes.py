@@ -18,6 +18,7 @@ from jobrunner.liveness import Tenure
 from jobrunner.scheduler import Scheduler
 from jobrunner.store.sql import SqlStore
 from jobrunner.store.sql.claims import Claims
+from jobrunner.store.sql.runs import Runs
 from tests.simulation.bodies import Habits
 from tests.simulation.database import Private
 from tests.simulation.history import live
@@ -134,12 +135,22 @@ def test_it_sees_a_commit_in_doubt_that_counts_as_heard(
         return doubted is not None
 
     monkeypatch.setattr(Private, "came_through", always)
-    _find("each body has a claim of its own", tmp_path, 10, start=160)
+    _find("each body has a claim of its own", tmp_path, 10, start=118)
 
 
 def test_it_sees_a_lease_that_never_lapses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tenure, "lapsed", False)  # their zygotes know, so what is under way still ends
-    _find("was taken for lost, and its body was under way", tmp_path, 20, start=73)
+    _find("was taken for lost, and its body was under way", tmp_path, 20, start=40)
+
+
+def test_it_sees_a_run_that_is_ended_by_its_number_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a standby has not heard of a claim another node begins the run, and the first one goes on."""
+    mine = "AND owner = :owner AND attempt = :attempt AND fence = :fence "
+    assert mine in Runs.FINISH
+    monkeypatch.setattr(Runs, "FINISH", Runs.FINISH.replace(mine, ""))
+    _find("", tmp_path, 20, start=55)
 
 
 def test_it_sees_a_cursor_that_nobody_sets_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

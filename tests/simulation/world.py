@@ -51,6 +51,7 @@ class World:
         self.now = 0
         self.tally: Counter[str] = Counter()
         self.witnesses: list[Witness] = []
+        self.forgotten: set[tuple[int, int, str]] = set()  # claims that a standby has not heard of
         self.alive: set[str] = set()
         self.deaths: dict[str, Death] = {}
         self.faults: list[str] = []
