@@ -23,7 +23,7 @@ from jobrunner.liveness import Tenure
 from jobrunner.masking import Masker
 from jobrunner.model import Job
 from jobrunner.recording import Recorder
-from jobrunner.recovery import given_up, recover, still_dead
+from jobrunner.recovery import all_new, given_up, recover, still_dead
 from jobrunner.requests import Requests
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
@@ -182,7 +182,7 @@ class Dispatcher:
         return (
             any(live.outcome is not None or live.talk.asks for live in self._live.values())
             or self._telling.pending
-            or bool(self._recorder.unheld)
+            or bool(self._doubt or self._recorder.unheld)
             or (self._deadline is not None and self._deadline <= now)
             or bool(self._starter.repeats() and self._executor.ready)
             or (self.claims and due is not None and due <= now)
@@ -201,7 +201,7 @@ class Dispatcher:
 
         With code "in-doubt" nobody knows yet; the next turn begins by finding out.
         """
-        self._settle_doubt()
+        self.settle()
         turn = Turn()
         self._tenure.ask()
         try:
@@ -218,7 +218,8 @@ class Dispatcher:
             raise
         self._go_on(turn)
 
-    def _settle_doubt(self) -> None:
+    def settle(self) -> None:
+        """Find out about a commit in doubt. Raises StateError, again "in-doubt", while nobody can say."""
         turn = self._doubt
         if turn is not None:
             heard = self._store.came_through()
@@ -287,7 +288,7 @@ class Dispatcher:
         able = self.claims and not self._tenure.lapsed  # else what is ready is being killed
         ready = self._executor.ready[len(again) :] if able else []
         failpoints.reach("before-claim")
-        claims = self._store.claim(self._me, ready, now) if ready else []
+        claims = all_new(self._store.claim(self._me, ready, now), self._live, self._me) if ready else []
         if claims:
             failpoints.reach("after-claim")
         return again, ready, claims

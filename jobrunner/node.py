@@ -159,8 +159,8 @@ class Node:
 
     def _leave(self) -> None:
         self._reloading.close()
-        self.place.pool.close()
         try:
+            self._stop.close()
             self._dispatcher.notice()
             self._dispatcher.claiming = False
             self._dispatcher.turn()

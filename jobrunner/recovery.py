@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from jobrunner import failpoints
 from jobrunner.aftermath import Aftermath
@@ -11,7 +11,7 @@ from jobrunner.errors import StateError
 from jobrunner.events import Event, Lost, NodeDied
 from jobrunner.facts import NodeFacts
 from jobrunner.liveness import Liveness
-from jobrunner.model import Outcome, Run
+from jobrunner.model import Claim, Outcome, Run
 from jobrunner.store.base import Store
 
 
@@ -56,6 +56,19 @@ def given_up(me: NodeFacts) -> StateError:
     )
     error.code = "given-up"
     return error
+
+
+def all_new(claims: list[Claim], held: Container[int], me: NodeFacts) -> list[Claim]:
+    """Return the claims. Raises StateError where one is of a run that we have: the state has forgotten that
+    it gave it to us. It ends with us, for another body would be beside it, and their ends be mixed up."""
+    if not any(claim.run.id in held for claim in claims):
+        return claims
+    error = StateError(
+        f"this node (pid {me.pid}) was given a run that it has",
+        hint="has a standby taken over that had not heard of the last commits? Start it again",
+    )
+    error.code = "given-up"
+    raise error
 
 
 def be_known(store: Store, me: NodeFacts) -> None:

@@ -62,6 +62,13 @@ class Stop:
         late = self.stage is Stage.STOPPING and monotonic - self._ended_at >= LAST_HOOKS
         return late or self.stage is Stage.KILLING
 
+    def close(self) -> None:
+        """End all at once; what a commit in doubt turns out to have begun, too. Raises StateError."""
+        try:
+            self._dispatcher.settle()
+        finally:
+            self._place.pool.close()
+
     def _end_runs(self, stage: Stage, monotonic: float) -> None:
         self.stage, self.until, self._ended_at = stage, None, monotonic
         self._dispatcher.hooks.drop()

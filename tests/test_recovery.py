@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobrunner.clock import HOUR, MINUTE, SECOND
+from jobrunner.errors import StateError
 from jobrunner.model import Job
 from tests.desk import Desk, House, live
 from tests.fakes import a_job
@@ -46,3 +47,17 @@ def test_a_run_by_hand_whose_process_died_is_not_repeated(house: House, job: Job
     live(desk, 10 * SECOND)
     assert desk.ledger() == ["60 lost"]
     assert desk.facts().last_state == "lost"
+
+
+def test_a_node_that_is_given_a_run_which_it_has_starts_no_second_body_and_is_given_up(
+    house: House, job: Job
+) -> None:
+    """So the state is where a standby has taken over that had not heard of the claim."""
+    desk = running(house, job)
+    with desk.store.transaction():
+        desk.store._db.rows("UPDATE runs SET state = 'pending', owner = NULL, pid = NULL")  # type: ignore[attr-defined]
+    with pytest.raises(StateError) as found:
+        desk.turn(SECOND)
+    assert found.value.code == "given-up"
+    assert len(desk.executor.started) == 1
+    assert desk.ledger() == ["60 pending"]

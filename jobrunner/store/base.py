@@ -123,7 +123,8 @@ class Store(Company, Control, Calls, Documents, Steps, Protocol):
 
         A job new to the store gets a row. A (job, scope) without a cursor gets one with consumed =
         anchor = now: nothing before the first sight is due. Where the stored schedule key differs,
-        consumed and anchor become now and the count stays. Names are equal ignoring case.
+        consumed and anchor become now and the count stays; of a cursor that was more than a day ahead is
+        forgotten what `rewind` forgets. Names are equal ignoring case.
         """
         ...
 
@@ -209,7 +210,8 @@ class Store(Company, Control, Calls, Documents, Steps, Protocol):
     def rekey(self, standing: Standing, schedule_key: str, now: Instant) -> bool:
         """Let the cursor belong to another schedule, which begins `now`: consumed = anchor = now.
 
-        For a node whose older definition has become current again. False when it moved meanwhile.
+        For a node whose older definition has become current again. False when it moved meanwhile. Of a
+        cursor that was more than a day ahead is forgotten what `rewind` forgets.
         """
         ...
 

@@ -53,7 +53,11 @@ def _written(account: Account, entry: Entry) -> None:
 
 def _moved(account: Account, entry: Entry, known: Mapping[str, Job]) -> Iterator[str]:
     before, after = entry.before, entry.after
-    if before is None or after is None or before["schedule_key"] != after["schedule_key"]:
+    if before is None or after is None:
+        return
+    if before["schedule_key"] != after["schedule_key"]:
+        if before["consumed"] - after["consumed"] > DAY:
+            _set_back(account, after["consumed"])
         return
     job = known.get(entry.around["hash"])
     if after["consumed"] < before["consumed"]:

@@ -53,10 +53,17 @@ class Acts:
 
     @classmethod
     def fault(cls, world: World, event: Event) -> None:
-        """The state cannot be used once."""
-        cls._set_trap(world, event, event.what["code"])
+        """The state cannot be used once. A database that cannot read its disk is away, for us."""
+        code = event.what["code"]
+        cls._set_trap(world, event, "away" if world.script.shared and code == "io" else code)
 
     unheard = fault
+
+    @classmethod
+    def takeover(cls, world: World, event: Event) -> None:
+        """A standby takes over that has not heard of the last commit, by which somebody began something."""
+        cls._set_trap(world, event, "forgotten")
+        world.run_until(world.now + event.what["time"])
 
     @classmethod
     def stall(cls, world: World, event: Event) -> None:

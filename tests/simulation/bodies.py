@@ -96,6 +96,7 @@ class Bodies:
         self._happened: list[Happening] = []
         self._read = 0  # how much of that its node has read; while a commit is in doubt it hears none of it
         self._pids = 100
+        self._closed = False
         self.under_way: dict[int, Body] = {}
         self.now = 0  # the world's time, as of the last `move`
         self.until: float | None = None  # boot time at which all are to be dead
@@ -127,7 +128,10 @@ class Bodies:
         self, spec: RunSpec, pid: int, timeout: int | None, runs_per_process: int = 1,
         executor: Chosen = BY_PROCESS,
     ) -> int:  # fmt: skip
-        """Have a body under way; what becomes of it is drawn now."""
+        """Have a body under way; what becomes of it is drawn now. Where all has ended there is no child."""
+        if self._closed:
+            self._happened.append(Ended(spec["runId"], ending.never_began(), 0))
+            return 0
         self._pids += 1
         witness = Witness(
             spec["runId"], spec["fence"], spec["attempt"], spec["rootId"], spec["job"], self._owner, self.now
@@ -173,7 +177,7 @@ class Bodies:
     def kill_all(self) -> None:
         """Kill all that runs: our lease has lapsed."""
         for body in list(self.under_way.values()):
-            self._end(body, ending.by_exit(-9, body.asked), "killed")
+            self._end(body, ending.by_exit(-9, body.asked, LAPSED), "lapsed")
 
     def live_until(self, moment: float) -> None:
         """Be dead by then, in seconds of boot time."""
@@ -181,6 +185,7 @@ class Bodies:
 
     def close(self) -> None:
         """End all."""
+        self._closed = True
         for body in list(self.under_way.values()):
             outcome = ending.by_exit(-9, body.asked or ending.Asked("canceled", "shutdown"))
             self._end(body, outcome, "killed")
@@ -272,7 +277,8 @@ class Bodies:
         was under way for a moment: where all were stopped, a node may go on before its zygote does.
         """
         for body in list(self.under_way.values()):
-            self._end(body, ending.by_exit(-9, None, LAPSED), "lapsed")
+            why = LAPSED if body.asked is None else None  # what somebody asked for counts more
+            self._end(body, ending.by_exit(-9, body.asked, why), "lapsed")
             body.witness.ended_at = max(at, body.witness.handed_at)
 
     def calm(self) -> None:

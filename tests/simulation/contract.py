@@ -34,7 +34,7 @@ TRUTH = {  # what a body was seen to do, for each state that its run may end in
     "failed": {"failed", "crashed", ""},
     "skipped": {"skipped"},
     "timed_out": {"timed_out"},
-    "canceled": {"canceled", "killed", "crashed", "failed"},
+    "canceled": {"canceled", "killed", "lapsed", "crashed", "failed"},
     "lost": {
         "vanished", "lapsed", "killed", "succeeded", "failed", "crashed", "skipped", "timed_out",
         "canceled", "",
@@ -138,7 +138,10 @@ def fences_rise(evidence: Evidence) -> Iterator[str]:
 
 
 def two_bodies_of_an_exclusive_job_never_meet(evidence: Evidence) -> Iterator[str]:
-    """Unless its concurrency is allow, or somebody forced it: then that one may begin beside another."""
+    """Unless its concurrency is allow, or somebody forced it: then that one may begin beside another.
+
+    What is repeated after a conflict was under way before whoever was let begin beside it.
+    """
     by_place: dict[tuple[int, str], list[Witness]] = defaultdict(list)
     for body in evidence.witnesses:
         row = evidence.runs.get(body.run_id)
@@ -149,7 +152,9 @@ def two_bodies_of_an_exclusive_job_never_meet(evidence: Evidence) -> Iterator[st
     for bodies in by_place.values():
         for later in bodies:
             for other in _under_way(bodies, later):
-                if evidence.runs[later.run_id]["exclusive"]:
+                begins = (later.run_id, later.fence) not in evidence.repeats
+                alone, beside = (evidence.runs[one.run_id]["exclusive"] for one in (later, other))
+                if alone and (begins or beside):
                     yield f"run {later.run_id} began while run {other.run_id} of its job was under way"
 
 
@@ -290,14 +295,27 @@ def outcomes_are_what_bodies_did(evidence: Evidence) -> Iterator[str]:
             yield f"run {row['id']} is {row['state']}, and its body {how or 'never was'}"
 
 
+def only_its_owner_ends_a_run(evidence: Evidence) -> Iterator[str]:
+    """When its body is over; anybody may find it lost."""
+    for each in evidence.changes:
+        was = None if each.before is None else each.before["state"]
+        if was != "running" or each.row["state"] not in ENDED or each.row["state"] == "lost":
+            continue
+        body = evidence.bodies.get((each.row["id"], each.row["fence"]))
+        if each.who != each.row["owner"]:
+            yield f"run {each.row['id']} is of {each.row['owner']}, and {each.who} ended it"
+        if body is not None and body.over_at > each.at:
+            yield f"run {each.row['id']} has ended, and its body was under way"
+
+
 def what_lives_is_not_lost(evidence: Evidence) -> Iterator[str]:
     """A run is lost when its body can do nothing any more: its node is dead, or has killed it in time."""
     for each in evidence.changes:
         if not each.became("state", "lost"):
             continue
         body = evidence.bodies.get((each.row["id"], each.row["fence"]))
-        died = evidence.dead.get(each.row["owner"], NEVER)
-        if not evidence.shared and died > each.at:
+        gone = evidence.gone.get(each.row["owner"], NEVER)
+        if not evidence.shared and gone > each.at:
             yield f"run {each.row['id']} was taken for lost, and {each.row['owner']} lived"
         if body is not None and body.over_at > each.at:
             yield f"run {each.row['id']} was taken for lost, and its body was under way"
@@ -309,7 +327,7 @@ def nobody_is_left(evidence: Evidence) -> Iterator[str]:
     for row in evidence.runs.values():
         if row["state"] == "running":
             yield f"run {row['id']} is running, and nobody runs it"
-    for body in evidence.witnesses:
+    for body in (*evidence.witnesses, *evidence.forgotten):
         if body.ended_at is None:
             yield f"the body of run {body.run_id} goes on"
 
@@ -338,8 +356,8 @@ RULES: tuple[Rule, ...] = (
     each_claim_has_a_body, fences_rise, two_bodies_of_an_exclusive_job_never_meet,
     what_is_planned_is_exclusive, groups_keep_their_limit, executions_count_scheduled_starts,
     what_was_cut_is_repeated_as_its_delivery_says, attempts_follow_each_other,
-    runs_go_only_where_arrows_point, outcomes_are_what_bodies_did, what_lives_is_not_lost, nobody_is_left,
-    exactly_once_counts_each_success_once, the_state_is_sound,
+    runs_go_only_where_arrows_point, outcomes_are_what_bodies_did, only_its_owner_ends_a_run,
+    what_lives_is_not_lost, nobody_is_left, exactly_once_counts_each_success_once, the_state_is_sound,
 )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ begin       before a transaction takes the lock         begun       it has it
 verb        before a statement in a transaction         read        before one outside of any
 commit      before the commit                           committed   it is on the disk, and nobody has gone on
 claimed     the same, where it has started a run
+claiming    before the commit, where it has started a run and ended none; what is forgotten there was
+            confirmed, and the standby that takes over has never heard of it
 
 A `Shared` store is what nodes of several machines would see of a database: they live by leases, by its clock,
 and a commit may come through without its answer.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -23,19 +26,26 @@ from jobrunner.facts import NodeFacts
 from jobrunner.store.faults import fault
 from jobrunner.store.sql.claims import Claims
 from jobrunner.store.sql.database import Bindings, Row
+from jobrunner.store.sql.runs import Runs
 from jobrunner.store.sqlite import SqliteStore
 from jobrunner.store.sqlite.connection import Database
 from jobrunner.store.sqlite.faults import translate
 from tests.simulation import journal
 
 T = TypeVar("T")
-STARTS = Claims.START.partition(",")[0]
+STARTS, ENDS = (sql.partition(",")[0] for sql in (Claims.START, Runs.FINISH))
+CLAIMED = "SELECT id, fence, owner FROM runs WHERE state = 'running'"
+# Fences are above all that were given before; leases count from then, as after a restart of the server.
+TAKEN_OVER = "UPDATE meta SET fence = fence + 4294967296; UPDATE nodes SET seen_at = ?1"
 FREE = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
 RAISES: dict[str, Callable[[], Exception]] = {
     "full": lambda: apsw.FullError("FullError: database or disk is full"),
     "busy": lambda: apsw.BusyError("BusyError: database is locked"),
     "io": lambda: apsw.IOError("IOError: disk I/O error"),
 }
+
+
+Forget = Callable[[Iterable[tuple[int, int, str]]], int]  # by run, fence and owner; returns the time
 
 
 class Watcher(Protocol):
@@ -54,13 +64,15 @@ class Bordered(Database):
     """A connection with borders."""
 
     watcher: Watcher | None = None
+    forget: Forget | None = None
     doubt: bool | None = None  # what became of a commit whose answer was not heard
     dead = False
     _claims = False  # whether the open transaction has started a run
+    _ends = False  # whether it has ended one
 
-    def tell(self, watcher: Watcher) -> None:
-        """Have a watcher from now on."""
-        self.watcher = watcher
+    def tell(self, watcher: Watcher, forget: Forget | None = None) -> None:
+        """Have a watcher from now on, and who hears of claims that are forgotten."""
+        self.watcher, self.forget = watcher, forget
         stamp = cast(Any, watcher.stamp)  # the library asks for a function of any arguments
         self._apsw.create_scalar_function("sim_stamp", stamp, 0, flags=apsw.SQLITE_INNOCUOUS)
 
@@ -96,18 +108,24 @@ class Bordered(Database):
         super().many(sql, bindings)
 
     def _pass(self, sql: str) -> None:
-        self._claims = self._claims or sql.startswith(STARTS)
-        if not sql.startswith(FREE):
+        starts, ends, free = _sort(sql)
+        self._claims, self._ends = self._claims or starts, self._ends or ends
+        if not free:
             code = self._border("verb" if self._depth else "read")
             if code is not None:
                 self._doomed = self._depth > 0
                 raise self._failed(code)
 
+    def ask(self) -> None:
+        """Ask what has become of a commit; whoever does not hear it stays in doubt."""
+        if self._border("read") is not None:
+            raise self._in_doubt()
+
     def _begin(self) -> None:
         if (code := self._border("begin")) is not None:
             raise self._failed(code)
         super()._begin()
-        self._claims = False
+        self._claims = self._ends = False
         self._border("begun")
 
     def _commit(self) -> None:
@@ -116,17 +134,29 @@ class Bordered(Database):
             self.doubt = code == "unheard"
         elif code is not None:
             raise self._failed(code)
-        if code != "unsent":
+        if self._claims and not self._ends and self._border("claiming") == "forgotten":
+            self._forget()
+        elif code != "unsent":
             super()._commit()
         if code is not None:
-            raise fault("in-doubt", f"{self.path}: nobody knows whether that was committed")
+            raise self._in_doubt()
         self._border("committed")
         if self._claims:
             self._border("claimed")
 
+    def _forget(self) -> None:
+        assert self.forget is not None
+        held = set(self._apsw.execute(CLAIMED))
+        super()._roll_back()
+        now = self.forget(held - set(self._apsw.execute(CLAIMED)))
+        self._apsw.execute(TAKEN_OVER, (now,)).fetchall()
+
     def _roll_back(self) -> None:
         if not self.dead:
             super()._roll_back()
+
+    def _in_doubt(self) -> Exception:
+        return fault("in-doubt", f"{self.path}: nobody knows whether that was committed")
 
     def _failed(self, code: str) -> Exception:
         if code in RAISES:
@@ -148,7 +178,9 @@ class Private(SqliteStore):
         return self._db
 
     def came_through(self) -> bool:
-        """See `Company.came_through`."""
+        """See `Company.came_through`. To ask is to reach the database, and to live."""
+        if self._db.doubt is not None:
+            self._db.ask()
         found, self._db.doubt = self._db.doubt, None
         return bool(found)
 
@@ -202,6 +234,12 @@ class ServerTime:
     def boottime(self) -> float:
         """Return local seconds, sleep included."""
         return self._local.boottime()
+
+
+@cache
+def _sort(sql: str) -> tuple[bool, bool, bool]:
+    """Return whether a statement starts runs, whether it ends one, and whether it passes no border."""
+    return sql.startswith(STARTS), sql.startswith(ENDS), sql.startswith(FREE)
 
 
 _TEMPLATES: dict[str, Path] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,11 +16,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the contract is held against. `dead` says when each killed owner died."""
+    """What the contract is held against. `dead`: when who was killed died; `gone`: when anybody left."""
 
     entries: Sequence[Entry]
     witnesses: Sequence[Witness]
+    forgotten: Sequence[Witness]  # by claims of which a standby that took over had not heard
     dead: Mapping[str, int]
+    gone: Mapping[str, int]
     known: Mapping[str, Job]  # every definition there ever was, by hash
     documents: Mapping[str, int]
     problems: Sequence[str]
@@ -51,6 +53,12 @@ class Evidence:
             for each in self.changes
             if each.after and each.after["fence"] > (each.before or {}).get("fence", 0)
         ]
+
+    @cached_property
+    def repeats(self) -> Collection[tuple[int, int]]:
+        """The claims, by run and fence, of runs that were running already: their commit met a conflict."""
+        again = (each.row for each in self.claims if each.before and each.before["state"] == "running")
+        return {(row["id"], row["fence"]) for row in again}
 
     @cached_property
     def bodies(self) -> Mapping[tuple[int, int], Witness]:

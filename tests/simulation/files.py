@@ -18,12 +18,17 @@ class Files:
         self.configs = {each["name"]: dict(each) for each in configs}
         self.version = 0
         self.known: dict[str, Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._renamed = 0
         self._keep()
 
     def jobs(self) -> list[Job]:
         """Return the definitions, by name."""
-        return [_job(json.dumps(each, sort_keys=True)) for _, each in sorted(self.configs.items())]
+        return list(self._jobs.values())
+
+    def job(self, name: str) -> Job | None:
+        """Return one of them."""
+        return self._jobs.get(name)
 
     def pick(self, which: int) -> str | None:
         """Return the name of one of them."""
@@ -57,6 +62,8 @@ class Files:
         self._keep()
 
     def _keep(self) -> None:
+        said = (json.dumps(each, sort_keys=True) for _, each in sorted(self.configs.items()))
+        self._jobs = {job.name: job for job in map(_job, said)}
         self.known |= {job.hash: job for job in self.jobs()}
 
 

@@ -11,6 +11,7 @@ from random import Random
 from jobrunner.clock import SECOND
 from tests.simulation import contract, journal, script
 from tests.simulation.acts import Acts
+from tests.simulation.bodies import Witness
 from tests.simulation.evidence import Evidence
 from tests.simulation.rest import is_calm
 from tests.simulation.script import Event, Script
@@ -79,12 +80,23 @@ def _evidence(world: World) -> Evidence:
     store = world.people
     with store.reading() as reading:
         problems = list(reading.problems())
+    witnesses, forgotten = _told_apart(world)
     return Evidence(
-        entries=journal.read(store), witnesses=world.witnesses, known=world.files.known, problems=problems,
+        entries=journal.read(store), witnesses=witnesses, forgotten=forgotten, known=world.files.known,
+        problems=problems,
         dead={owner: death.at for owner, death in world.deaths.items() if death.how == "killed"},
+        gone={owner: death.at for owner, death in world.deaths.items()},
         documents={each.key: each.value for each in store.documents("count/")},
         nodes=[node.owner for node in store.nodes()], shared=world.script.shared, job_ids=_job_ids(world),
     )  # fmt: skip
+
+
+def _told_apart(world: World) -> tuple[list[Witness], list[Witness]]:
+    """Return the bodies that the state can know of, and those of claims that it has forgotten."""
+    told: tuple[list[Witness], list[Witness]] = [], []
+    for body in world.witnesses:
+        told[(body.run_id, body.fence, body.owner) in world.forgotten].append(body)
+    return told
 
 
 def _job_ids(world: World) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ class Player(Role):
         except StateError as error:  # it is locked: whoever started it tries again
             world.note(f"{self.name} cannot open the state: {error.code}")
             return
-        self.store.database.tell(self)
+        self.store.database.tell(self, self.forget)
         world.limit(self.store)
         rejoining.work(self.definitions(), self.store, self.tell, Options(), again=lambda: settings)
         self.store.close()
@@ -119,6 +120,11 @@ class Player(Role):
     def stamp(self) -> str:
         """Return the moment, for the journal: the clock may have been set since the transaction began."""
         return f"{self.world.now} {max(self.began_by, self.wall())} {self.owner}"
+
+    def forget(self, claims: Iterable[tuple[int, int, str]]) -> int:
+        """A standby has taken over that had not heard of these."""
+        self.world.forgotten |= set(claims)
+        return self.wall()
 
     def wall(self) -> int:
         """Return the time that this node goes by."""

@@ -31,7 +31,7 @@ KINDS = {  # of events, and how often each is drawn
     "pause": 2, "resume": 2, "disable": 2, "enable": 2, "trigger": 5, "cancel": 5, "reset": 1,
 }  # fmt: skip
 # Only where the state is a database. A commit in doubt is drawn often: few of them carry what can be lost.
-SHARED = {"unheard": 40, "away": 12, "freeze": 8}
+SHARED = {"unheard": 40, "away": 12, "freeze": 8, "takeover": 30}
 BORDERS = (
     frozenset({"begin"}), frozenset({"begun"}), frozenset({"verb"}), frozenset({"commit"}),
     frozenset({"committed"}), frozenset({"read"}),
@@ -173,6 +173,11 @@ def _freeze(chance: Random, often: bool) -> Config:
     return {"kinds": frozenset({"claimed"}), "left": 1, "time": chance.choice((9, 15, 25)) * SECOND}
 
 
+def _takeover(chance: Random, often: bool) -> Config:
+    """Whoever begins something next: its body goes on, and others begin it anew."""
+    return {"kinds": frozenset({"claiming"}), "left": 1, "time": chance.choice((3, 9, 25)) * SECOND}
+
+
 def _clock(chance: Random, often: bool) -> Config:
     return {"time": chance.choice(LEAPS if chance.random() < 0.15 else STEPS)}
 
@@ -212,7 +217,7 @@ def _pick(chance: Random, often: bool) -> Config:
 
 _DRAWS = {
     "passes": _pass, "kill_at": _border, "stall": _stall,
-    "stall_at": _stall_at, "freeze": _freeze,
+    "stall_at": _stall_at, "freeze": _freeze, "takeover": _takeover,
     "clock": _clock, "sleep": _sleep, "full": _span, "lock": _span, "away": _stall, "fault": _fault,
     "unheard": _unheard, "edit": _edit, "remove": _pick, "rename": _pick, "disable": _pick, "enable": _pick,
     "trigger": _pick, "cancel": _pick, "reset": _pick, "all_die": _sleep,

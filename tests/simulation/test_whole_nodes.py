@@ -6,17 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobrunner.aftermath import Aftermath
-from jobrunner.clock import SECOND, from_iso
+from jobrunner.clock import MILLISECOND, SECOND, from_iso
 from jobrunner.dispatcher import Dispatcher
 from jobrunner.liveness import Tenure
 from jobrunner.scheduler import Scheduler
 from jobrunner.store.sql import SqlStore
 from jobrunner.store.sql.claims import Claims
+from jobrunner.store.sql.runs import Runs
 from tests.simulation.bodies import Habits
 from tests.simulation.database import Private
 from tests.simulation.history import live
@@ -133,12 +135,22 @@ def test_it_sees_a_commit_in_doubt_that_counts_as_heard(
         return doubted is not None
 
     monkeypatch.setattr(Private, "came_through", always)
-    _find("each body has a claim of its own", tmp_path, 10, start=160)
+    _find("each body has a claim of its own", tmp_path, 10, start=118)
 
 
 def test_it_sees_a_lease_that_never_lapses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tenure, "lapsed", False)  # their zygotes know, so what is under way still ends
-    _find("was taken for lost, and its body was under way", tmp_path, 20, start=73)
+    _find("was taken for lost, and its body was under way", tmp_path, 20, start=40)
+
+
+def test_it_sees_a_run_that_is_ended_by_its_number_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a standby has not heard of a claim another node begins the run, and the first one goes on."""
+    mine = "AND owner = :owner AND attempt = :attempt AND fence = :fence "
+    assert mine in Runs.FINISH
+    monkeypatch.setattr(Runs, "FINISH", Runs.FINISH.replace(mine, ""))
+    _find("", tmp_path, 20, start=55)
 
 
 def test_it_sees_a_cursor_that_nobody_sets_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +160,7 @@ def test_it_sees_a_cursor_that_nobody_sets_back(tmp_path: Path, monkeypatch: pyt
 
 # -- what it has found -----------------------------------------------------------------------------
 
+LONG = Habits((25 * SECOND,), bad=0, crash=0, hang=0, skip=0)
 OTHER = {"name": "job-a", "schedule": "*/3 * * * * *"}
 EDIT = Event("edit", SECOND, 0, {"job": 0, "config": OTHER, "whole": True})
 
@@ -194,3 +207,56 @@ def test_a_node_takes_over_edits_though_the_state_cannot_be_read_for_a_moment(
     wait = Event("passes", 0, 0, {"time": 5 * SECOND})
     edits = [EDIT, Event("edit", 0, 0, {"job": 0, "config": {"schedule": "*/5 * * * * *"}, "whole": False})]
     assert live(1, tmp_path, written=_script(fault, *edits, wait, shared=False)).broken == ()
+
+
+def test_what_a_node_that_is_to_end_has_begun_in_doubt_is_canceled_and_waits_for_no_lease(
+    tmp_path: Path,
+) -> None:
+    unheard = {"kinds": frozenset({"commit"}), "left": 1, "code": "unheard"}
+    doubt, stop = Event("unheard", 900 * MILLISECOND, 0, unheard), Event("stop", 200 * MILLISECOND, 0)
+    told: list[str] = []
+    script = replace(_script(doubt, stop, shared=True), nodes=1, habits=LONG)
+    assert live(1, tmp_path, told.append, written=script).broken == ()
+    ends = [line for line in told if "Finished(run_id=1" in line]
+    assert len(ends) == 1
+    assert "state='canceled', reason='shutdown'" in ends[0]
+
+
+def test_a_doubt_is_settled_as_soon_as_somebody_can_say_and_not_when_something_else_is_due(
+    tmp_path: Path,
+) -> None:
+    unheard = {"kinds": frozenset({"commit"}), "left": 1, "code": "unheard"}
+    events = [Event("unheard", 18 * SECOND, 0, unheard), Event("passes", 0, 0, {"time": 5 * SECOND})]
+    jobs = ({"name": "job-a", "schedule": "*/20 * * * * *"},)
+    script = replace(_script(*events, shared=True), nodes=1, lease=120 * SECOND, jobs=jobs)
+    told: list[str] = []
+    assert live(1, tmp_path, told.append, written=script).broken == ()
+    began = next(float(line.split()[0]) for line in told if "Started(run_id=1" in line)
+    assert 20 <= began < 21.5
+
+
+def test_whoever_dies_in_doubt_starts_nothing_any_more(tmp_path: Path) -> None:
+    unheard = {"kinds": frozenset({"commit"}), "left": 1, "code": "unheard"}
+    events = [Event("unheard", 950 * MILLISECOND * (1 - node), node, unheard) for node in (0, 1)]
+    die = Event("all_die", 200 * MILLISECOND, 0, {"time": 20 * SECOND})
+    assert live(1, tmp_path, written=_script(*events, die, shared=True)).broken == ()
+
+
+@pytest.mark.parametrize("left", range(7, 13))
+def test_a_node_that_was_given_up_is_another_though_the_database_cannot_be_read_for_a_moment(
+    tmp_path: Path, left: int
+) -> None:
+    fault = Event("fault", 3 * SECOND, 0, {"kinds": frozenset({"read"}), "left": left, "code": "io"})
+    stall = Event("stall", 0, 0, {"time": 15 * SECOND})
+    wait = Event("passes", 0, 0, {"time": 30 * SECOND})
+    assert live(1, tmp_path, written=_script(fault, stall, wait, shared=True)).broken == ()
+
+
+def test_what_was_killed_with_a_lease_is_lost_though_its_renewal_turns_out_to_have_been_heard(
+    tmp_path: Path,
+) -> None:
+    unheard = {"kinds": frozenset({"commit"}), "left": 2, "code": "unheard"}
+    doubt = Event("unheard", 4 * SECOND, 1, unheard)
+    stall = Event("stall", 1500 * MILLISECOND, 1, {"time": 3 * SECOND})
+    script = _script(doubt, stall, Event("passes", 0, 0, {"time": 15 * SECOND}), shared=True)
+    assert live(1, tmp_path, written=replace(script, habits=LONG)).broken == ()

@@ -20,7 +20,7 @@ from jobrunner.events import Event as Told
 from jobrunner.model import Job
 from jobrunner.settings import load
 from jobrunner.simulation.clock import FakeClock
-from tests.simulation.bodies import NEVER, Witness
+from tests.simulation.bodies import NEVER, Bodies, Witness
 from tests.simulation.database import Private, new, open_store
 from tests.simulation.files import Files
 from tests.simulation.machine import Machine
@@ -51,6 +51,7 @@ class World:
         self.now = 0
         self.tally: Counter[str] = Counter()
         self.witnesses: list[Witness] = []
+        self.forgotten: set[tuple[int, int, str]] = set()  # claims that a standby has not heard of
         self.alive: set[str] = set()
         self.deaths: dict[str, Death] = {}
         self.faults: list[str] = []
@@ -176,13 +177,13 @@ class World:
                 return
 
     def _next(self) -> int:
-        moments = [NEVER]
-        for player in self.players:
-            asleep = player.machine.asleep_until
-            moments.append(max(player.actor.ready_at(), asleep))
-            if player.bodies is not None:
-                moments.append(max(min(player.bodies.next(), self._lapses_at(player)), asleep))
-        return min(moments)
+        return min((self._next_of(player) for player in self.players), default=NEVER)
+
+    def _next_of(self, player: Player) -> int:
+        moment, bodies = player.actor.ready_at(), player.bodies
+        if bodies is not None and bodies.under_way:
+            moment = min(moment, bodies.next(), self._lapses_at(player))
+        return max(moment, player.machine.asleep_until)
 
     def _lapses_at(self, player: Player) -> int:
         bodies = player.bodies
@@ -212,15 +213,19 @@ class World:
                 continue
             bodies, actor = player.bodies, player.actor
             if bodies is not None:
-                if (lapsed_at := self._lapses_at(player)) <= self.now:
-                    bodies.now = self.now
-                    bodies.lapse(lapsed_at)
-                bodies.move(self.now)
+                bodies.now = self.now
+                if bodies.under_way:
+                    self._move_bodies(player, bodies)
                 if bodies.pending:
                     actor.poke(self.now)
             if actor.ready_at() <= self.now:
                 ready.append(player)
         return ready
+
+    def _move_bodies(self, player: Player, bodies: Bodies) -> None:
+        if (lapsed_at := self._lapses_at(player)) <= self.now:
+            bodies.lapse(lapsed_at)
+        bodies.move(self.now)
 
     def suspend(self, which: int, time: int) -> None:
         """Shut a machine; where there are several the others go on. No monotonic clock counts that."""
@@ -336,7 +341,7 @@ class World:
 
     def job(self, name: str) -> Job | None:
         """Return a job of the files."""
-        return next((job for job in self.files.jobs() if job.name == name), None)
+        return self.files.job(name)
 
 
 class People:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from jobrunner.clock import DAY, SECOND
 from jobrunner.errors import StateError
 from jobrunner.facts import JobFacts
 from jobrunner.store.base import Holding
-from jobrunner.store.contract.things import Bench, at, make_job, make_node, raises, run_at
+from jobrunner.store.contract.things import Bench, at, make_job, make_node, raises, run_at, skip_at
 
 
 class Registering(Bench):
@@ -57,6 +58,18 @@ class Registering(Bench):
         assert (found.updated, found.rescheduled) == (("tick",), ("tick",))
         standing = self.standing()
         assert (standing.consumed, standing.anchor, standing.executions) == (at(70), at(70), 1)
+
+    def test_another_schedule_keeps_nothing_that_a_clock_has_planned_which_was_days_ahead(self) -> None:
+        days = 2 * DAY // SECOND
+        self.consume(self.tick, run_at(1))
+        self.consume(self.tick, skip_at(days, "missed"), run_at(days + 5), until=days + 5)
+        self.register(make_job(every=7), now=at(9))
+        assert [run.scheduled_for for run in self.rows()] == [at(1)]
+
+    def test_another_schedule_keeps_what_was_planned_by_a_clock_that_was_hardly_wrong(self) -> None:
+        self.consume(self.tick, skip_at(3600, "missed"), until=3600)
+        self.register(make_job(every=7), now=at(9))
+        assert [run.scheduled_for for run in self.rows()] == [at(3600)]
 
     def test_names_are_equal_ignoring_case(self) -> None:
         self.register(make_job("Tick"))

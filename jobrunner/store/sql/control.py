@@ -12,10 +12,11 @@ from jobrunner.facts import Definition, Pause
 from jobrunner.model import Parameter
 from jobrunner.store.sql.currency import go_on
 from jobrunner.store.sql.database import Row
-from jobrunner.store.sql.rows import OPEN, Part, dumps, plain
+from jobrunner.store.sql.rows import OPEN, dumps, plain
+from jobrunner.store.sql.untimely import Untimely
 
 
-class Control(Part):
+class Control(Untimely):
     """The verbs set_enabled, pause, resume, paused, override, overrides, reset, forget, definitions,
     executions_by_machine and machine_counts."""
 
@@ -108,20 +109,10 @@ class Control(Part):
                ended_at = CASE WHEN ended_at > ?2 THEN ?2 ELSE ended_at END,
                skip_reason = NULL, skip_count = 0, skip_run = NULL
         WHERE job_id = ?1"""
-    NOT_YET = """
-        DELETE FROM runs
-        WHERE job_id = ?1 AND scheduled_for > ?2 AND started_at IS NULL
-          AND state IN ('pending', 'skipped') AND trigger = 'schedule' AND attempt = 1"""
-    REACHING = """
-        SELECT id, scheduled_for, last_for, count FROM runs INDEXED BY runs_ranges
-        WHERE job_id = ?1 AND scheduled_for <= ?2 AND last_for > ?2 AND count > 1"""
-    SHORTEN_STRADDLING = "UPDATE runs SET last_for = ?2, count = ?3 WHERE id = ?1"
 
     def _start_now(self, job_id: int, now: Instant) -> None:
         self._db.rows(self.FROM_NOW, (job_id, now))
-        self._db.rows(self.NOT_YET, (job_id, now))
-        for run_id, first, last, count in self._db.rows(self.REACHING, (job_id, now)):
-            self._db.rows(self.SHORTEN_STRADDLING, (run_id, *_up_to(now, first, last, count)))
+        self._forget(job_id, None, now)
 
     LIVING_HOLDER = """
         SELECT n.node, n.pid FROM holdings h JOIN nodes n ON n.owner = h.owner
@@ -187,13 +178,6 @@ class Control(Part):
         for job_id, machine, count in self._db.rows(self.ALL_COUNTS):
             found.setdefault(job_id, {})[machine] = count
         return found
-
-
-def _up_to(now: Instant, first: Instant, last: Instant, count: int) -> tuple[Instant, int]:
-    """Return the last occurrence that is not after `now` and how many there are until then, of `count`
-    from `first` to `last`, taking them to be evenly spaced: their schedule is not at hand here."""
-    steps = (now - first) * (count - 1) // (last - first)
-    return first + steps * (last - first) // (count - 1), steps + 1
 
 
 def _named(row: Row) -> tuple[str, Mapping[str, Any]]:

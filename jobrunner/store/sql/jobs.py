@@ -8,7 +8,8 @@ from jobrunner.clock import Instant
 from jobrunner.model import Job
 from jobrunner.store.faults import fault
 from jobrunner.store.sql.currency import go_on, settle
-from jobrunner.store.sql.rows import Part, dumps, plain
+from jobrunner.store.sql.rows import dumps, plain
+from jobrunner.store.sql.untimely import Untimely
 from jobrunner.store.values import Registration
 
 NO_GATES: Mapping[str, str] = {}
@@ -16,7 +17,7 @@ NO_GATES: Mapping[str, str] = {}
 Known = Mapping[str, tuple[int, str]]  # name, case folded -> (id, current hash)
 
 
-class Jobs(Part):
+class Jobs(Untimely):
     """The verbs register and enroll."""
 
     REGISTER = """
@@ -87,16 +88,21 @@ class Jobs(Part):
         assert row is not None
         return int(row[0])
 
-    CURSORS = "SELECT job_id, scope, schedule_key FROM cursors WHERE scope IN ('', ?)"
+    CURSORS = "SELECT job_id, scope, schedule_key, consumed FROM cursors WHERE scope IN ('', ?)"
 
     def _set_cursors(
         self, wanted: Mapping[str, Job], known: Known, machine: str, now: Instant
     ) -> frozenset[str]:
         """Give every job a cursor of its present schedule; returns the keys whose schedule was another."""
-        stored = {(job_id, scope): key for job_id, scope, key in self._db.rows(self.CURSORS, (machine,))}
+        cursors = self._db.rows(self.CURSORS, (machine,))
+        stored = {(job_id, scope): key for job_id, scope, key, _ in cursors}
         places = {key: (known[key][0], job.scope(machine)) for key, job in wanted.items()}
         differing = [key for key, job in wanted.items() if stored.get(places[key]) != job.schedule_key]
         self._db.many(self.SET_CURSOR, ((*places[key], wanted[key].schedule_key, now) for key in differing))
+        others = {places[key] for key in differing}
+        for job_id, scope, _, consumed in cursors:
+            if (job_id, scope) in others:
+                self._begin_anew(job_id, scope, consumed, now)
         return frozenset(key for key in differing if places[key] in stored)
 
     # a streak of skips ends here: its occurrences were another schedule's

@@ -10,12 +10,13 @@ from jobrunner.facts import NodeFacts
 from jobrunner.model import Due, Job, Reason, Run, Standing
 from jobrunner.store.sql.database import Row
 from jobrunner.store.sql.ledger import Ledger, Streak
-from jobrunner.store.sql.rows import COLUMNS, OCCUPYING, Part, occupying, run_of
+from jobrunner.store.sql.rows import COLUMNS, OCCUPYING, occupying, run_of
+from jobrunner.store.sql.untimely import Untimely
 
 MANY = 50  # jobs; of more than these one looks first which have something open at all
 
 
-class Schedule(Part):
+class Schedule(Untimely):
     """The verbs standings, consume, replace, rewind, waiting_runs, give_up and rekey."""
 
     STANDING = f"""
@@ -107,11 +108,6 @@ class Schedule(Part):
         WHERE job_id = :job_id AND scope = :scope AND consumed = :consumed AND schedule_key = :key
           AND consumed > :to"""
 
-    RETRIES_NOW = f"""
-        UPDATE runs INDEXED BY runs_occupying SET effective_at = ?3
-        WHERE job_id = ?1 AND scope = ?2 AND {OCCUPYING}
-          AND state != 'running' AND (attempt > 1 OR started_at IS NOT NULL)
-          AND effective_at > ?3"""  # noqa: S608
     FORGET = """
         DELETE FROM runs
         WHERE job_id = ?1 AND scope = ?2 AND scheduled_for > ?3 AND started_at IS NULL
@@ -185,7 +181,10 @@ class Schedule(Part):
     def rekey(self, standing: Standing, schedule_key: str, now: Instant) -> bool:
         """See `Store.rekey`."""
         with self._db.transaction():
-            return self._db.change(self.REKEY, {**_place(standing), "new": schedule_key, "now": now}) == 1
+            if self._db.change(self.REKEY, {**_place(standing), "new": schedule_key, "now": now}) != 1:
+                return False
+            self._begin_anew(standing.job_id, standing.scope, standing.consumed, now)
+        return True
 
 
 def _place(standing: Standing) -> dict[str, object]:
