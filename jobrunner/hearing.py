@@ -8,8 +8,8 @@ from typing import Any
 from jobrunner import failpoints
 from jobrunner.clock import Clock
 from jobrunner.errors import BadRequest
-from jobrunner.events import Event, Output, Progressed
-from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput
+from jobrunner.events import Event, NoProcess, Output, ProcessesAgain, Progressed
+from jobrunner.executor import Asked, Began, Ended, HookEnded, HookOutput, Starved
 from jobrunner.executor import Output as RunOutput
 from jobrunner.executor.ending import lost
 from jobrunner.handout import Executor
@@ -43,6 +43,9 @@ class Hearing:
         for happening in self._executor.happened():
             if isinstance(happening, HookOutput | HookEnded):
                 self._telling.hear(happening, self._lives)
+            elif isinstance(happening, Starved):
+                starved = happening.problem
+                self._emit(NoProcess(starved) if starved is not None else ProcessesAgain())
             elif (live := self._lives.get(happening.run_id)) is not None:
                 self._note(live, happening)
 

@@ -221,6 +221,8 @@ _SAY: dict[type[e.Event], Callable[[Any], Say]] = {
         f"the lease could not be renewed: {v.runs} runs killed, for others may take them over",
     ),
     e.Rejoining: lambda v: ("warning", "this node was taken for dead; it starts again as another"),
+    e.NoProcess: lambda v: ("error", f"no process for a run can be had: {one_line(v.message)}; trying again"),
+    e.ProcessesAgain: lambda v: ("info", "processes for runs can be had again"),
     e.StoreTroubled: lambda v: ("error", f"{one_line(v.message)}; trying again"),
     e.StoreRecovered: lambda v: ("info", "the state can be written again"),
 }

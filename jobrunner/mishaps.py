@@ -12,7 +12,9 @@ __all__ = [
     "ClockNotSet",
     "Event",
     "LeaseLapsed",
+    "NoProcess",
     "NodeDied",
+    "ProcessesAgain",
     "Rejoining",
     "Slept",
     "StoreRecovered",
@@ -92,6 +94,16 @@ class LeaseLapsed(Event):
 
 class Rejoining(Event):
     """This node was taken for dead while it was not heard of; it starts again as another."""
+
+
+class NoProcess(Event):
+    """No process for a run can be had; the node goes on and tries again."""
+
+    message: str
+
+
+class ProcessesAgain(Event):
+    """Processes for runs can be had again."""
 
 
 class StoreTroubled(Event):

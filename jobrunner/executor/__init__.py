@@ -12,11 +12,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobrunner.executor.happened import Asked, Began, Ended, Happening, HookEnded, HookOutput, Output
+    from jobrunner.executor.happened import (
+        Asked,
+        Began,
+        Ended,
+        Happening,
+        HookEnded,
+        HookOutput,
+        Output,
+        Starved,
+    )
     from jobrunner.executor.output import LogWindow
     from jobrunner.executor.pool import Pool
 
-__all__ = ["Asked", "Began", "Ended", "Happening", "HookEnded", "HookOutput", "LogWindow", "Output", "Pool"]
+__all__ = [
+    "Asked",
+    "Began",
+    "Ended",
+    "Happening",
+    "HookEnded",
+    "HookOutput",
+    "LogWindow",
+    "Output",
+    "Pool",
+    "Starved",
+]
 
 _HOMES = {"LogWindow": "output", "Pool": "pool"}
 

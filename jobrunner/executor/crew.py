@@ -101,7 +101,7 @@ class Crew(Family):
             why = member.problem or (problem if serving.asked is None else None)
             by_exit = ending.by_exit(code, serving.asked, why, begun=member.parcel is None)
             self._end(member, serving, serving.reply or by_exit)
-        self._gone(member, served=serving is not None)
+        self._gone(member, problem or ending.exit_words(code), served=serving is not None)
 
     # -- what each kind has of its own ---------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class Crew(Family):
     def _on_ready(self, member: Member) -> None:
         """A child says that it waits for a run."""
 
-    def _gone(self, member: Member, *, served: bool) -> None:
+    def _gone(self, member: Member, why: str, *, served: bool) -> None:
         """A child is gone, and so is the run that it `served`."""
 
     # -- what the children say -----------------------------------------------------------------------

@@ -53,4 +53,10 @@ class HookEnded(NamedTuple):
     outcome: Outcome
 
 
-Happening = Began | Output | Asked | Ended | HookOutput | HookEnded
+class Starved(NamedTuple):
+    """No process for a run can be had, time and again; why, or None: now one could be had."""
+
+    problem: str | None
+
+
+Happening = Began | Output | Asked | Ended | HookOutput | HookEnded | Starved

@@ -15,6 +15,7 @@ from jobrunner.executor import ending
 from jobrunner.executor.crew import Crew
 from jobrunner.executor.direct import ExecLauncher
 from jobrunner.executor.generations import Generations
+from jobrunner.executor.happened import Starved
 from jobrunner.executor.launch import Preloader, ZygoteLauncher
 from jobrunner.executor.member import Member, wait_for_replies
 from jobrunner.executor.plugin import Around, Launcher, Options
@@ -59,6 +60,7 @@ class Pool(Crew):
         self._spawn = spawn
         self._zygotes = Generations(self._new_launcher, self._clock.monotonic)
         self._back_off = BackOff()
+        self._starved: str | None = None  # what was told of that
         self._hook_waits = False  # for a spare: one more than there are slots
         self._ahead = False  # whether spares are made while all slots are taken
 
@@ -177,11 +179,18 @@ class Pool(Crew):
         member = self._members.get(number)
         self._pressing = self._pressing or (member is not None and member.ready)
 
-    def _gone(self, member: Member, *, served: bool) -> None:
+    def _gone(self, member: Member, why: str, *, served: bool) -> None:
         lost = not (served or member.ready) and member.key is None
         if lost and member.launcher is self._zygotes.current:
-            self._back_off.failed(self._clock.monotonic())
+            self._back_off.failed(self._clock.monotonic(), why)
+            self._tell_if_starved()
         self.replenish()
+
+    def _tell_if_starved(self) -> None:
+        problem = self._back_off.problem
+        if (problem is None) != (self._starved is None):
+            self._starved = problem
+            self._tell(Starved(problem))
 
     def extinct(self, launcher: Launcher) -> None:
         """The zygote died: another one, at once or soon. What it had is reported one by one after this."""
@@ -197,6 +206,7 @@ class Pool(Crew):
             self._end(member, serving, serving.reply)
         if member.launcher is self._zygotes.current:
             self._back_off.succeeded()
+            self._tell_if_starved()
             member.ready, member.since = True, self._clock.monotonic()
             self._pressing = True
         else:  # its generation is over
@@ -230,8 +240,9 @@ class Pool(Crew):
         member = self._member(launcher)
         try:
             ends = member.open()
-        except OSError:
-            self._back_off.refused(self._clock.monotonic())
+        except OSError as error:
+            self._back_off.refused(self._clock.monotonic(), str(error.strerror))
+            self._tell_if_starved()
             return
         self._members[member.number] = member
         launcher.launch(member.number, *ends, NOTHING)

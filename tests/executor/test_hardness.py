@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobrunner.executor import helper, pulse
+from jobrunner.executor import Starved, helper, pulse
 from jobrunner.executor.ending import by_reply
 from jobrunner.executor.pulse import Pulse
 from jobrunner.executor.supply import BackOff
@@ -193,16 +193,42 @@ def test_a_refused_fork_is_tried_again_after_a_while_and_not_at_once(tmp_path: P
     house.close()
 
 
+def test_that_no_process_can_be_had_is_told_once_and_when_that_is_over(tmp_path: Path) -> None:
+    house, launcher = Household(tmp_path), Refusing()
+    launcher.pool, house.pool._zygotes.current = house.pool, launcher  # type: ignore[assignment]
+    house.pool.replenish()
+    house.until(lambda: Starved("cannot fork") in house.events)
+    asked = launcher.asked
+    house.until(lambda: launcher.asked > asked)
+    house.pool.start()
+    house.until(lambda: Starved(None) in house.events)
+    assert [one for one in house.events if isinstance(one, Starved)] == [
+        Starved("cannot fork"),
+        Starved(None),
+    ]
+    house.close()
+
+
+def test_one_that_dies_early_is_no_news(tmp_path: Path) -> None:
+    house, launcher = Household(tmp_path), Refusing()
+    launcher.pool, house.pool._zygotes.current = house.pool, launcher  # type: ignore[assignment]
+    house.pool.replenish()
+    house.pool.start()
+    house.until(lambda: bool(house.pool.ready))
+    assert house.events == []
+    house.close()
+
+
 def test_the_pauses_double_up_to_five_seconds_until_a_child_is_ready() -> None:
     pauses, back_off = [], BackOff()
     for _ in range(8):
-        back_off.failed(10.0)
-        back_off.failed(10.0)
+        back_off.failed(10.0, "no room")
+        back_off.failed(10.0, "no room")
         pauses.append(round((back_off.until or 0) - 10.0, 3))
         back_off.lift()
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
     back_off.succeeded()
-    back_off.failed(10.0)
+    back_off.failed(10.0, "no room")
     assert back_off.until == 10.1
 
 
