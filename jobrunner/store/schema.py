@@ -56,6 +56,12 @@ def _step(version: int, path: str) -> Step:
     return Step(version, int(found[1]), sql)
 
 
+def headless(name: str) -> StateError:
+    """Return what to say of a state whose one row of meta somebody has deleted."""
+    hint = "restore a copy, or move it away and start anew"
+    return fault("corrupt", f"{name} does not say what it is: its table meta is empty", hint=hint)
+
+
 def too_new(name: str, min_reader: int, version: int, ours: int) -> StateError:
     """Return what to say of a state that another program has made too new for us."""
     return fault(

@@ -137,6 +137,16 @@ def test_a_page_of_garbage_is_a_state_error_and_others_are_still_read(store: Sql
     damaged.close()
 
 
+def test_a_state_that_has_lost_what_says_what_it_is_is_damaged(store: SqliteStore, path: Path) -> None:
+    with apsw.Connection(str(path)) as stranger:
+        stranger.execute("DELETE FROM meta").fetchall()
+    looks: list[Callable[[], object]] = [lambda: store.footing("tick"), store.changed]
+    for look in looks:
+        with pytest.raises(StateError, match="table meta is empty") as found:
+            look()
+        assert (found.value.code, str(path) in found.value.message) == ("corrupt", True)
+
+
 def test_text_that_is_damaged_is_a_state_error(store: SqliteStore) -> None:
     store.join(make_node())
     store.register("a", [make_job()], "", at(0))

@@ -9,6 +9,7 @@ from typing import Any
 from jobrunner.clock import Instant
 from jobrunner.facts import Footing, Pause
 from jobrunner.model import Job, Run
+from jobrunner.store.schema import headless
 from jobrunner.store.sql.claims import Claims
 from jobrunner.store.sql.database import Row
 from jobrunner.store.sql.jobs import Jobs
@@ -96,7 +97,8 @@ class Calls(Claims, Jobs):
     def footing(self, name: str) -> Footing:
         """See `Calls.footing`."""
         row = self._db.row(self.FOOTING, (name.casefold(),))
-        assert row is not None  # each transaction reads that row of meta, too
+        if row is None:
+            raise headless(self._db.name)
         return _footing(row)
 
     # -- what cannot be made -------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jobrunner.clock import SystemClock
 from jobrunner.store.faults import fault
-from jobrunner.store.schema import MIGRATIONS, MIN_READER, steps, too_new
+from jobrunner.store.schema import MIGRATIONS, MIN_READER, headless, steps, too_new
 from jobrunner.store.sqlite import place
 from jobrunner.store.sqlite.faults import missing
 
@@ -35,9 +35,10 @@ def ours() -> int:
 def check(database: Database) -> None:
     """Raise StateError when another program made the open file too new for us; cheap."""
     found = database.row(MIN_READER)
-    if found is None or found[0] > ours():
-        min_reader, version = found or (0, 0)
-        raise too_new(database.path, min_reader, version, ours())
+    if found is None:
+        raise headless(database.path)
+    if found[0] > ours():
+        raise too_new(database.path, found[0], found[1], ours())
 
 
 def _guard(connection: apsw.Connection, path: str) -> int:
