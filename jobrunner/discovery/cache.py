@@ -66,6 +66,8 @@ class Cache:
     @staticmethod
     def _replace(path: str, data: bytes) -> None:
         temporary = f"{path}.{os.getpid()}"
+        with suppress(FileNotFoundError):  # of one that was killed: in a container all have the same pid
+            os.unlink(temporary)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as file:

@@ -275,6 +275,16 @@ def test_a_job_is_found_also_when_only_the_larger_part_was_spoiled(
     assert cached.load().find("b").name == "b"
 
 
+def test_what_a_killed_process_of_our_pid_has_left_is_in_nobodys_way(cached: Project) -> None:
+    left = [_folder(cached) / f"{name}.{os.getpid()}" for name in ("entries.json", "jobs.json")]
+    for each in left:
+        each.write_bytes(b"half")
+    cached.plain("c")
+    _settle(cached)
+    assert not any(each.exists() for each in left)
+    assert len(_noted(cached)) == 3
+
+
 def test_a_small_project_gets_no_folder_by_being_listed(project: Project) -> None:
     project.plain("a")
     project.load()
