@@ -62,14 +62,16 @@ class Desk(SimulatedNode):
         """Files were edited: these are the jobs now."""
         self.hold(self._definitions(jobs, broken))
 
-    def end_bodies(self, takes: int, ends: Ends) -> None:
-        """Let bodies end that were asked to, and those that began `takes` ago."""
+    def end_bodies(self, takes: int, ends: Ends) -> bool:
+        """Let bodies end that were asked to, and those that began `takes` ago; say whether one did."""
+        before = len(self.executor.specs)
         for run_id, state, reason in self.executor.stopped:
             if run_id in self.executor.specs:
                 self.executor.end(run_id, GOOD._replace(state=state, reason=reason))  # type: ignore[arg-type]
         for run_id, spec in list(self.executor.specs.items()):
             if self.clock.now() - spec["startedAt"] >= takes:
                 self.executor.end(run_id, ends(spec))
+        return len(self.executor.specs) < before
 
     # -- what the test sees --------------------------------------------------------------------------
 
@@ -137,17 +139,31 @@ def live(
     desks: Sequence[Desk] | Desk, span: int, *, takes: int = 0, ends: Ends = lambda _: GOOD,
     step: int = SECOND,
 ) -> None:  # fmt: skip
-    """Let nodes work for a while, with bodies that take this long and end so."""
+    """Let nodes work for a while, with bodies that take this long and end so.
+
+    Where nothing has changed since all have looked around, and nothing is due, they need not look again.
+    """
     several = [desks] if isinstance(desks, Desk) else desks
     clock = several[0].clock
     until = clock.now() + span
+    look_at: int | None = 0  # when all must look around, whatever is due
     while clock.now() < until:
         clock.advance(min(step, until - clock.now()))
-        for desk in several:
-            desk.tick()
-        for desk in several:
-            desk.end_bodies(takes, ends)
-            desk.tick()
+        acts = any(desk.dispatcher.must_turn(clock.now()) for desk in several)
+        looks = acts or (look_at is not None and clock.now() >= look_at)
+        if looks:
+            _tick(several)
+        ended = [desk.end_bodies(takes, ends) for desk in several]
+        if any(ended):
+            _tick(several)
+            acts = looks = True
+        if looks:
+            look_at = 0 if acts else min(filter(None, (desk.next_grace() for desk in several)), default=None)
+
+
+def _tick(desks: Sequence[Desk]) -> None:
+    for desk in desks:
+        desk.tick()
 
 
 def _line(run: Run) -> str:

@@ -31,7 +31,7 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
         if value:
             return value
         took = time.monotonic() - asked
-        time.sleep(max(0.02, took))  # where the question is a command, the others need the machine, too
+        time.sleep(max(0.02, 2 * took))  # where the question is a command, the others need the machine, too
     raise AssertionError(f"waited {patience:g} s in vain for {what}")
 
 

@@ -32,6 +32,7 @@ class Shared(Project):
             "JOBRUNNER_GRACE": grace,
         }
         self._server, self._schema = server, schema
+        self._line: psycopg.Connection | None = None
         open_store(server.url(schema), create=True).close()
 
     def living(self) -> dict[str, int]:
@@ -65,5 +66,25 @@ class Shared(Project):
             yield
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement, in which `{schema}` stands before the names of tables."""
-        return self._server.execute(sql.format(schema=f'"{self._schema}"'))
+        """Return the rows of a statement, in which `{schema}` stands before the names of tables.
+
+        Tests ask all the time, and a connection costs more than an answer: it is kept while it can be.
+        """
+        statement = sql.format(schema=f'"{self._schema}"').encode()
+        if self._line is not None:
+            try:
+                return self._line.execute(statement).fetchall()
+            except psycopg.OperationalError:
+                self._hang_up()
+        self._line = self._server.connect()
+        return self._line.execute(statement).fetchall()
+
+    def end(self) -> None:
+        """Kill what the test started and left running."""
+        super().end()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None

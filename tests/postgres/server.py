@@ -187,9 +187,13 @@ class Server:
 
     def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Execute an administrator's statement in a connection of its own and return the rows."""
-        with psycopg.connect(self.dsn(ADMIN), autocommit=True, connect_timeout=PATIENCE) as connection:
+        with self.connect() as connection:
             cursor = connection.execute(sql.encode(), parameters)
             return cursor.fetchall() if cursor.description else []
+
+    def connect(self) -> psycopg.Connection:
+        """Return an administrator's connection."""
+        return psycopg.connect(self.dsn(ADMIN), autocommit=True, connect_timeout=PATIENCE)
 
     def drop(self, schema: str) -> None:
         """Remove a schema with all that is in it; who still works in it is thrown out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
@@ -49,7 +50,6 @@ ZONES = (
 )
 
 
-@cache
 def offset(zone: str, instant: int) -> int:
     found = datetime.fromtimestamp(instant, ZoneInfo(zone)).utcoffset()
     assert found is not None
@@ -60,15 +60,19 @@ def offset(zone: str, instant: int) -> int:
 def changes(zone: str, first: int = FIRST, last: int = LAST, step: int = 6 * HOUR) -> tuple[int, ...]:
     """Return the instants at which the offset changes, by looking once a `step` and then halving."""
     found = []
-    for low in range(first, last, step):
-        high = low + step
-        if offset(zone, low) != offset(zone, high):
-            while high - low > 1:
-                middle = (low + high) // 2
-                same = offset(zone, middle) == offset(zone, low)
-                low, high = (middle, high) if same else (low, middle)
-            found.append(high)
+    looks = ((at, offset(zone, at)) for at in range(first, last + step, step))
+    for (low, before), (high, after) in pairwise(looks):
+        if before != after:
+            found.append(_change(zone, low, high))
     return tuple(found)
+
+
+def _change(zone: str, low: int, high: int) -> int:
+    before = offset(zone, low)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if offset(zone, middle) == before else (low, middle)
+    return high
 
 
 class StuckError(Exception):

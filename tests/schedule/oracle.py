@@ -49,6 +49,7 @@ class Job:
         self.wildcard = any(part[0] == "*" for part in self.parts[:3])
         self.both = self.parts[3][0] == "*" or self.parts[5][0] == "*"
         self.by_second = self.parts[0] != "0"
+        self.minutes = frozenset(60 * hour + minute for hour in self.hour for minute in self.minute)
         self.on_day = lru_cache(maxsize=None)(self._on_day)
 
     def _on_day(self, year: int, month: int, day: int) -> bool:
@@ -73,12 +74,9 @@ class Job:
 
     def at(self, wall: int) -> bool:
         """Whether the wall time, in seconds as if it were UTC, matches."""
-        day, time = divmod(wall, 86_400)
-        if time % 60 not in self.second or time // 60 % 60 not in self.minute:
+        if wall // 60 % 1440 not in self.minutes or wall % 60 not in self.second:
             return False
-        if time // 3600 not in self.hour:
-            return False
-        moment = civil(day)
+        moment = civil(wall // 86_400)
         return self.on_day(moment.year, moment.month, moment.day)
 
 
@@ -112,12 +110,15 @@ def due(
     early = first_passes(row) if fold == "second" and not job.wildcard else frozenset()
     for instant, wall in row:
         ahead = wall - virtual
-        if ahead > LIMIT or ahead <= -LIMIT:
+        if ahead == tick:  # nearly always
+            starts = wall // 60 % 1440 in job.minutes and job.at(wall)
+            virtual = wall
+        elif ahead > LIMIT or ahead <= -LIMIT:
             starts = job.at(wall)
             virtual = wall
         elif ahead <= 0:
             starts = (job.wildcard or fold != "first") and job.at(wall)
-        elif job.wildcard or ahead == tick or gap == "skip":
+        elif job.wildcard or gap == "skip":
             starts = job.at(wall)
             virtual = wall
         else:
@@ -143,10 +144,15 @@ def dropped(job: Job, row: list[tuple[int, int]], tick: int, *, skip: bool = Fal
 
     With `skip` no gap is made up for, however small.
     """
-    started = {instant for instant, wall in row if job.at(wall)} if skip else set(due(job, row, tick))
+    started = matching(job, row) if skip else set(due(job, row, tick))
     found = []
     for (_, before), (instant, wall) in pairwise(row):
-        lost = any(job.at(missed) for missed in range(before + tick, wall, tick))
-        if lost and not job.wildcard and instant not in started:
+        gap = wall - before > tick and not job.wildcard and instant not in started
+        if gap and any(job.at(missed) for missed in range(before + tick, wall, tick)):
             found.append(instant)
     return found
+
+
+def matching(job: Job, row: list[tuple[int, int]]) -> set[int]:
+    """Return the instants of a row whose wall time matches."""
+    return {instant for instant, wall in row if wall // 60 % 1440 in job.minutes and job.at(wall)}

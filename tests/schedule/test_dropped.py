@@ -53,7 +53,9 @@ def expected(texts: Sequence[str], zone: str, change: int, gap: str) -> list[int
     row, skip = walls(zone, change), gap == "skip"
     jobs = [oracle.Job(text) for text in texts]
     found = {instant for job in jobs for instant in oracle.dropped(job, row, 60, skip=skip)}
-    started = {instant for instant, wall in row if any(job.at(wall) for job in jobs)}
+    if not found:
+        return []
+    started = {instant for job in jobs for instant in oracle.matching(job, row)}
     if not skip:
         started.update(instant for job in jobs for instant in oracle.due(job, row, 60))
     return [instant * SECOND for instant in sorted(found - started)]
