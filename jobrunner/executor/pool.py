@@ -62,6 +62,7 @@ class Pool(Crew):
         self._back_off = BackOff()
         self._starved: str | None = None  # what was told of that
         self._hook_waits = False  # for a spare: one more than there are slots
+        self._lapsed = False  # nobody may act, nor be got ready
         self._ahead = False  # whether spares are made while all slots are taken
 
     # -- what the node calls -------------------------------------------------------------------------
@@ -157,7 +158,13 @@ class Pool(Crew):
 
     def live_until(self, moment: float) -> None:
         """Have all that runs killed at that second of boot time, also where this process is stopped then."""
+        self._lapsed = False
         self._zygotes.live_until(moment)
+
+    def kill_all(self) -> None:
+        """Kill all, at once, and have no spares until somebody says again how long what runs may live."""
+        self._lapsed = True
+        super().kill_all()
 
     def close(self, kill: bool = True) -> None:
         """End all children, whatever they do; what was still running is canceled, reason shutdown.
@@ -232,9 +239,13 @@ class Pool(Crew):
         taken = 0 if self._ahead else len(self._runs)
         wanted = min(self._slots - taken, SPARES) + self._hook_waits
         present = sum(one.spare for one in self._members.values())
-        while self._zygotes.current is not None and self._back_off.until is None and present < wanted:
+        while self._may_ask and self._zygotes.current is not None and present < wanted:
             present += 1
             self._ask_for_one(self._zygotes.current)
+
+    @property
+    def _may_ask(self) -> bool:
+        return not self._lapsed and self._back_off.until is None
 
     def _ask_for_one(self, launcher: Launcher) -> None:
         member = self._member(launcher)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from jobrunner.executor.zygote import BOOT
 from tests.executor.household import Household
 
 WAITS = """
@@ -27,6 +30,18 @@ def test_who_ends_while_runs_wait_for_a_slot_has_somebody_behind_him(house: Hous
     assert len(house.pool._members) == 4  # who is in hand stays
     end(house)
     assert len(house.pool.ready) == 2
+
+
+def test_while_nobody_may_act_nobody_is_got_ready(zygote_house: Household) -> None:
+    zygote_house.until(lambda: len(zygote_house.pool.ready) == 2)
+    zygote_house.pool.kill_all()
+    zygote_house.until(lambda: not zygote_house.pool._members)
+    asked = zygote_house.pool._count
+    zygote_house.turn()
+    zygote_house.turn()
+    assert zygote_house.pool._count == asked
+    zygote_house.pool.live_until(time.clock_gettime(BOOT) + 60)
+    zygote_house.until(lambda: len(zygote_house.pool.ready) == 2)
 
 
 def fill(house: Household) -> None:
