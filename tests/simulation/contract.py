@@ -308,6 +308,13 @@ def only_its_owner_ends_a_run(evidence: Evidence) -> Iterator[str]:
             yield f"run {each.row['id']} has ended, and its body was under way"
 
 
+def what_has_succeeded_has_begun(evidence: Evidence) -> Iterator[str]:
+    """And that is written down: of what is lost nothing else tells how far it came."""
+    for row in evidence.runs.values():
+        if row["state"] == "succeeded" and row["began_at"] is None:
+            yield f"run {row['id']} has succeeded, and nobody has written that it began"
+
+
 def what_lives_is_not_lost(evidence: Evidence) -> Iterator[str]:
     """A run is lost when its body can do nothing any more: its node is dead, or has killed it in time."""
     for each in evidence.changes:
@@ -357,7 +364,8 @@ RULES: tuple[Rule, ...] = (
     what_is_planned_is_exclusive, groups_keep_their_limit, executions_count_scheduled_starts,
     what_was_cut_is_repeated_as_its_delivery_says, attempts_follow_each_other,
     runs_go_only_where_arrows_point, outcomes_are_what_bodies_did, only_its_owner_ends_a_run,
-    what_lives_is_not_lost, nobody_is_left, exactly_once_counts_each_success_once, the_state_is_sound,
+    what_has_succeeded_has_begun, what_lives_is_not_lost, nobody_is_left,
+    exactly_once_counts_each_success_once, the_state_is_sound,
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ begin       before a transaction takes the lock         begun       it has it
 verb        before a statement in a transaction         read        before one outside of any
 commit      before the commit                           committed   it is on the disk, and nobody has gone on
 claimed     the same, where it has started a run
-claiming    before the commit, where it has started a run and ended none; what is forgotten there was
+claiming    before the commit, where it has started a run, and no more; what is forgotten there was
             confirmed, and the standby that takes over has never heard of it
 
 A `Shared` store is what nodes of several machines would see of a database: they live by leases, by its clock,
@@ -33,7 +33,7 @@ from jobrunner.store.sqlite.faults import translate
 from tests.simulation import journal
 
 T = TypeVar("T")
-STARTS, ENDS = (sql.partition(",")[0] for sql in (Claims.START, Runs.FINISH))
+STARTS, *ENDS = (sql.partition(",")[0] for sql in (Claims.START, Runs.FINISH, Claims.REPEAT))
 CLAIMED = "SELECT id, fence, owner FROM runs WHERE state = 'running'"
 # Fences are above all that were given before; leases count from then, as after a restart of the server.
 TAKEN_OVER = "UPDATE meta SET fence = fence + 4294967296; UPDATE nodes SET seen_at = ?1"
@@ -68,7 +68,7 @@ class Bordered(Database):
     doubt: bool | None = None  # what became of a commit whose answer was not heard
     dead = False
     _claims = False  # whether the open transaction has started a run
-    _ends = False  # whether it has ended one
+    _ends = False  # whether it has ended one, or has it repeated
 
     def tell(self, watcher: Watcher, forget: Forget | None = None) -> None:
         """Have a watcher from now on, and who hears of claims that are forgotten."""
@@ -239,7 +239,7 @@ class ServerTime:
 @cache
 def _sort(sql: str) -> tuple[bool, bool, bool]:
     """Return whether a statement starts runs, whether it ends one, and whether it passes no border."""
-    return sql.startswith(STARTS), sql.startswith(ENDS), sql.startswith(FREE)
+    return sql.startswith(STARTS), sql.startswith(tuple(ENDS)), sql.startswith(FREE)
 
 
 _TEMPLATES: dict[str, Path] = {}

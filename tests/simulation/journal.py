@@ -17,7 +17,7 @@ CURSOR = ("job_id", "scope", "schedule_key", "consumed", "anchor", "executions")
 RUN = (
     "id", "job_id", "trigger", "scope", "scheduled_for", "effective_at", "attempt", "root_id", "state",
     "reason", "exclusive", "delivery", "owner", "fence", "started_at", "count", "last_for", "asked",
-    "run_group", "undo", "blocked_by",
+    "run_group", "undo", "blocked_by", "began_at",
 )  # fmt: skip
 # What nodes go by at that moment: the pause, whether somebody has enabled the job, what its definition says.
 AROUND = """

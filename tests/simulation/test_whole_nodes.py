@@ -143,6 +143,13 @@ def test_it_sees_a_lease_that_never_lapses(tmp_path: Path, monkeypatch: pytest.M
     _find("was taken for lost, and its body was under way", tmp_path, 20, start=40)
 
 
+def test_it_sees_that_nobody_writes_down_who_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqlStore, "begun", lambda *_: None)
+    _find("what has succeeded has begun", tmp_path, 5)
+
+
 def test_it_sees_a_run_that_is_ended_by_its_number_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
