@@ -162,7 +162,7 @@ def test_it_sees_a_run_that_is_ended_by_its_number_alone(
 
 def test_it_sees_a_cursor_that_nobody_sets_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SqlStore, "rewind", lambda *_: False)
-    _find("", tmp_path, 10, start=32)
+    _find("does not start, though all is well", tmp_path, 10, start=62)
 
 
 # -- what it has found -----------------------------------------------------------------------------
