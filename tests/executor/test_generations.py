@@ -274,6 +274,7 @@ def test_who_was_killed_because_the_node_may_not_act_is_handed_no_run(house: Hou
     assert house.pool.ready == []
     assert house.finish(run_id).state == "lost"
     go(house)
+    house.pool.live_until(boottime() + 60)
     assert house.finish(house.start()).state == "succeeded"
 
 

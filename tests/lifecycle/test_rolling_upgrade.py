@@ -15,9 +15,9 @@ from tests.lifecycle.shared import Shared
 from tests.lifecycle.versions import Versions
 from tests.postgres.server import Server
 
-# the last one before schema 4; and the first whose nodes over a database live by leases
-OLD = {"sqlite": "46fae56", "postgres": "e1c88e2"}
-KNOWS = 4  # the schema of the latter
+# the first one of schema 5; and the first whose nodes over a database live by leases
+OLD = {"sqlite": "123b038", "postgres": "e1c88e2"}
+KNOWS = {"sqlite": 5, "postgres": 4}  # the schemas of these
 LIMIT = 15
 LIMITED = "note(f'limited {ctx.scheduled_for.timestamp():.0f}')"
 HELD = """
@@ -55,12 +55,12 @@ def rollout(
     old = {"PYTHONPATH": versions.earlier(OLD[store_kind])}
     project: Project
     if store_kind == "sqlite":
-        project, new = Project(tmp_path / "project"), {}
+        project = Project(tmp_path / "project")
     else:
         server: Server = request.getfixturevalue("postgres")
         project = Shared(tmp_path / "project", server, request.getfixturevalue("postgres_schema"))
         project.environment["JOBRUNNER_LEASE"] = "5s"
-        new = {"PYTHONPATH": versions.later(KNOWS)}
+    new = {"PYTHONPATH": versions.later(KNOWS[store_kind])}
     project.environment["JOBRUNNER_GRACE"] = "200ms"
     go = project.root / "go"
     project.job("tick", TICK)
