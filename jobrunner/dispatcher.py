@@ -23,14 +23,14 @@ from jobrunner.liveness import Tenure
 from jobrunner.masking import Masker
 from jobrunner.model import Job
 from jobrunner.recording import Recorder
-from jobrunner.recovery import all_new, given_up, recover, still_dead
+from jobrunner.recovery import fresh, given_up, recover, still_dead
 from jobrunner.requests import Requests
 from jobrunner.scheduler import Scheduler
 from jobrunner.settings import Settings
 from jobrunner.starting import Starter
 from jobrunner.store.base import Claim, Store
 from jobrunner.telling import Telling
-from jobrunner.underway import Live, Turn
+from jobrunner.underway import Live, Turn, going
 
 FLUSH_EVERY = 250 * MILLISECOND  # how stale the stored log and progress of a running run may be
 ALIVE_EVERY = 60_000 * MILLISECOND
@@ -288,7 +288,7 @@ class Dispatcher:
         able = self.claims and not self._tenure.lapsed  # else what is ready is being killed
         ready = self._executor.ready[len(again) :] if able else []
         failpoints.reach("before-claim")
-        claims = all_new(self._store.claim(self._me, ready, now), self._live, self._me) if ready else []
+        claims = fresh(self._store.claim(self._me, ready, now), going(self._live), self._me) if ready else []
         if claims:
             failpoints.reach("after-claim")
         return again, ready, claims

@@ -58,7 +58,7 @@ def given_up(me: NodeFacts) -> StateError:
     return error
 
 
-def all_new(claims: list[Claim], held: Container[int], me: NodeFacts) -> list[Claim]:
+def fresh(claims: list[Claim], held: Container[int], me: NodeFacts) -> list[Claim]:
     """Return the claims. Raises StateError where one is of a run that we have: the state has forgotten that
     it gave it to us. It ends with us, for another body would be beside it, and their ends be mixed up."""
     if not any(claim.run.id in held for claim in claims):

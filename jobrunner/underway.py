@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,6 +121,12 @@ class Live:
         self.log.commit()
         asked, self.asked = self.asked, []
         return asked
+
+
+def going(lives: Mapping[int, Live]) -> set[int]:
+    """Return those of these runs whose end has not come. One that has gone to wait may be given to us again
+    in the turn in which that is written."""
+    return {run_id for run_id, live in lives.items() if live.outcome is None}
 
 
 def back_off(run: Run) -> float:

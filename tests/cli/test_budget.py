@@ -57,7 +57,7 @@ def test_ls_imports_neither_a_calendar_nor_a_database_nor_a_painter(house: House
     assert Loaded(house, "ls").packages & {*HEAVY, "apsw"} == set()
 
 
-@pytest.mark.parametrize(("command", "most"), [("ls", 70), ("history", 80)])
+@pytest.mark.parametrize(("command", "most"), [("ls", 71), ("history", 80)])
 def test_who_looks_at_a_state_imports_what_reads_it_and_little_else(
     house: House, command: str, most: int
 ) -> None:
