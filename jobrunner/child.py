@@ -28,7 +28,7 @@ from jobrunner.wire import LONGEST_WORD, READY, Reply, encode
 # numbers, not members of an enum: see above
 _SIGNALS = tuple(map(int, signal.valid_signals()))
 _LAST = 2**31 - 1  # descriptor that there can be
-_SOON = 0.01  # seconds; where runs come thick and fast, each is begun by a child that has just been born
+_SOON = 0.05  # seconds; where runs come thick and fast, each is begun by a child that has just been born
 _DEFAULT = int(signal.SIG_DFL)
 _INT = int(signal.SIGINT)
 _DEFAULTS = tuple(
